@@ -1,0 +1,3 @@
+//! The guesttrace command.
+
+fn main() {}

@@ -1,0 +1,269 @@
+//! Runs fetch programs: the only code that fetches anything from a guest.
+//!
+//! Budget: no allocation, no lock; one guest read per 128-byte line that a program touches, however many fields lie in it.
+//! Does not decide what to fetch, nor what a value means.
+
+use crate::addr::{LinkAddr, RuntimeAddr, Slide};
+use crate::guest_view::{GuestView, Register};
+use crate::program::{Op, Output, Program, SLOTS_MAX, STACK_MAX, STRING_BYTES_MAX};
+
+/// Divides the page size, so that a line never crosses into another page.
+const LINE_BYTES: usize = 128;
+const LINE_COUNT: usize = 8;
+
+/// Takes the values of a record, field by field, in order.
+pub trait FieldSink {
+    /// A number.
+    fn number(&mut self, value: Option<u64>);
+    /// A run of bytes.
+    fn bytes(&mut self, value: Option<&[u8]>);
+}
+
+/// Whether an address is in the upper, kernel half. Bit 63 tells with 4-level and with 5-level paging.
+#[must_use]
+pub fn is_kernel_address(addr: u64) -> bool {
+    addr >> 63 == 1
+}
+
+/// State of the interpreter; one per CPU, reused from probe to probe.
+#[derive(Debug)]
+pub struct Interpreter {
+    slide: Slide,
+    lines: [Line; LINE_COUNT],
+    line_count: usize,
+    slots: [Option<u64>; SLOTS_MAX],
+    text: Box<[u8; STRING_BYTES_MAX as usize]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    addr: u64,
+    readable: bool,
+    bytes: [u8; LINE_BYTES],
+}
+
+impl Interpreter {
+    /// Makes an interpreter for a kernel that runs at that slide.
+    #[must_use]
+    pub fn new(slide: Slide) -> Self {
+        Self {
+            slide,
+            lines: [Line { addr: 0, readable: false, bytes: [0; LINE_BYTES] }; LINE_COUNT],
+            line_count: 0,
+            slots: [None; SLOTS_MAX],
+            text: Box::new([0; STRING_BYTES_MAX as usize]),
+        }
+    }
+
+    /// Evaluates bindings and condition. Returns whether the record is wanted; [`Interpreter::fetch`] must follow then.
+    pub fn begin(&mut self, program: &Program, probe: RuntimeAddr, guest: &mut impl GuestView) -> bool {
+        self.line_count = 0;
+        for (index, ops) in program.bindings.iter().enumerate() {
+            let value = self.evaluate(ops, probe, guest).map(|stack| stack[0]);
+            self.slots[index] = value;
+        }
+        match &program.condition {
+            Some(ops) => self.evaluate(ops, probe, guest).is_some_and(|stack| stack[0] != 0),
+            None => true,
+        }
+    }
+
+    /// Evaluates the fields and hands them to `sink`.
+    pub fn fetch(
+        &mut self,
+        program: &Program,
+        probe: RuntimeAddr,
+        guest: &mut impl GuestView,
+        sink: &mut impl FieldSink,
+    ) {
+        for field in &program.fields {
+            let stack = self.evaluate(&field.ops, probe, guest);
+            match field.output {
+                Output::Number => sink.number(stack.map(|stack| stack[0])),
+                Output::String { max, .. } => {
+                    let length = stack.and_then(|stack| self.read_string(stack[0], max.into(), guest));
+                    sink.bytes(length.map(|length| &self.text[..length]));
+                }
+                Output::Bytes { max, .. } => {
+                    let length = stack.and_then(|[addr, length, ..]| {
+                        let length = usize::try_from(length).unwrap_or(usize::MAX).min(max.into());
+                        self.read_text(addr, length, guest)
+                    });
+                    sink.bytes(length.map(|length| &self.text[..length]));
+                }
+            }
+        }
+    }
+
+    /// Evaluates a program of one number.
+    pub fn number(&mut self, program: &Program, probe: RuntimeAddr, guest: &mut impl GuestView) -> Option<u64> {
+        if !self.begin(program, probe, guest) {
+            return None;
+        }
+        self.evaluate(&program.fields.first()?.ops, probe, guest).map(|stack| stack[0])
+    }
+
+    /// Runs one evaluation; `None` when a load fails or a slot is missing. Validation bounds stack and jumps.
+    #[inline]
+    fn evaluate(
+        &mut self,
+        ops: &[Op],
+        probe: RuntimeAddr,
+        guest: &mut impl GuestView,
+    ) -> Option<[u64; STACK_MAX]> {
+        let mut stack = [0_u64; STACK_MAX];
+        let mut depth = 0;
+        let mut step = 0;
+        while let Some(op) = ops.get(step) {
+            step += 1;
+            let pushed = match *op {
+                Op::Const(value) => value,
+                Op::LinkAddr(addr) => self.slide.to_runtime(LinkAddr(addr)).0,
+                Op::Register(register) => guest.register(register)?,
+                Op::CpuBase => cpu_base(guest)?,
+                Op::ProbeAddress => probe.0,
+                Op::Slot(slot) => self.slots[usize::from(slot)]?,
+                Op::Jump(by) => {
+                    step += usize::from(by);
+                    continue;
+                }
+                Op::JumpIfZero(by) => {
+                    depth -= 1;
+                    if stack[depth] == 0 {
+                        step += usize::from(by);
+                    }
+                    continue;
+                }
+                Op::Load(_) | Op::SignExtend(_) | Op::ZeroExtend(_) | Op::Not | Op::Neg | Op::IsZero => {
+                    depth -= 1;
+                    let top = stack[depth];
+                    match *op {
+                        Op::Load(bytes) => self.load(top, bytes.into(), guest)?,
+                        Op::SignExtend(bits) => sign_extend(top, bits),
+                        Op::ZeroExtend(bits) => top & (u64::MAX >> (64 - u32::from(bits))),
+                        Op::Not => !top,
+                        Op::Neg => top.wrapping_neg(),
+                        _ => u64::from(top == 0),
+                    }
+                }
+                _ => {
+                    depth -= 2;
+                    binary(*op, stack[depth], stack[depth + 1])
+                }
+            };
+            stack[depth] = pushed;
+            depth += 1;
+        }
+        Some(stack)
+    }
+
+    fn load(&mut self, addr: u64, bytes: usize, guest: &mut impl GuestView) -> Option<u64> {
+        let mut value = [0_u8; 8];
+        self.read(addr, &mut value[..bytes], guest).then(|| u64::from_le_bytes(value))
+    }
+
+    /// Reads the string at `addr` into `self.text`; its length, without the NUL.
+    ///
+    /// A string that runs into an unreadable page is as missing as one that begins there.
+    fn read_string(&mut self, addr: u64, max: usize, guest: &mut impl GuestView) -> Option<usize> {
+        let mut length = 0;
+        while length < max {
+            let at = addr.wrapping_add(length as u64);
+            let piece = piece_bytes(at).min(max - length);
+            let mut bytes = [0_u8; LINE_BYTES];
+            if !self.read(at, &mut bytes[..piece], guest) {
+                return None;
+            }
+            let end = bytes[..piece].iter().position(|byte| *byte == 0);
+            let taken = end.unwrap_or(piece);
+            self.text[length..length + taken].copy_from_slice(&bytes[..taken]);
+            length += taken;
+            if end.is_some() {
+                break;
+            }
+        }
+        Some(length)
+    }
+
+    fn read_text(&mut self, addr: u64, length: usize, guest: &mut impl GuestView) -> Option<usize> {
+        let mut done = 0;
+        while done < length {
+            let at = addr.wrapping_add(done as u64);
+            let piece = piece_bytes(at).min(length - done);
+            let mut bytes = [0_u8; LINE_BYTES];
+            if !self.read(at, &mut bytes[..piece], guest) {
+                return None;
+            }
+            self.text[done..done + piece].copy_from_slice(&bytes[..piece]);
+            done += piece;
+        }
+        Some(length)
+    }
+
+    /// Reads through the lines of this probe.
+    fn read(&mut self, addr: u64, out: &mut [u8], guest: &mut impl GuestView) -> bool {
+        let first = piece_bytes(addr).min(out.len());
+        let (head, tail) = out.split_at_mut(first);
+        if !self.read_in_line(addr, head, guest) {
+            return false;
+        }
+        tail.is_empty() || self.read_in_line(addr.wrapping_add(first as u64), tail, guest)
+    }
+
+    fn read_in_line(&mut self, addr: u64, out: &mut [u8], guest: &mut impl GuestView) -> bool {
+        let line_addr = addr & !(LINE_BYTES as u64 - 1);
+        let known = self.lines[..self.line_count].iter().position(|line| line.addr == line_addr);
+        let index = known.unwrap_or_else(|| {
+            // The last line is the one that is given up when a program touches more than LINE_COUNT.
+            let index = self.line_count.min(LINE_COUNT - 1);
+            self.line_count = index + 1;
+            let line = &mut self.lines[index];
+            line.addr = line_addr;
+            line.readable = guest.read(line_addr, &mut line.bytes);
+            index
+        });
+        let line = &self.lines[index];
+        if line.readable {
+            let start = usize::try_from(addr - line_addr).expect("an offset within a line");
+            out.copy_from_slice(&line.bytes[start..start + out.len()]);
+        }
+        line.readable
+    }
+}
+
+/// Bytes from `addr` to the end of its line.
+fn piece_bytes(addr: u64) -> usize {
+    LINE_BYTES - usize::try_from(addr % LINE_BYTES as u64).expect("less than a line")
+}
+
+fn cpu_base(guest: &mut impl GuestView) -> Option<u64> {
+    // Between an entry from user mode and its swapgs the two are exchanged.
+    let gs_base = guest.register(Register::GsBase)?;
+    if is_kernel_address(gs_base) { Some(gs_base) } else { guest.register(Register::KernelGsBase) }
+}
+
+fn sign_extend(value: u64, bits: u8) -> u64 {
+    let unused = 64 - u32::from(bits);
+    ((value << unused).cast_signed() >> unused).cast_unsigned()
+}
+
+fn binary(op: Op, a: u64, b: u64) -> u64 {
+    match op {
+        Op::Add => a.wrapping_add(b),
+        Op::Sub => a.wrapping_sub(b),
+        Op::Mul => a.wrapping_mul(b),
+        Op::Div => a.checked_div(b).unwrap_or(0),
+        Op::Rem => a.checked_rem(b).unwrap_or(0),
+        Op::And => a & b,
+        Op::Or => a | b,
+        Op::Xor => a ^ b,
+        Op::Shl => if b > 63 { 0 } else { a << b },
+        Op::Shr => if b > 63 { 0 } else { a >> b },
+        Op::Sar => (a.cast_signed() >> b.min(63)).cast_unsigned(),
+        Op::Equal => u64::from(a == b),
+        Op::Less => u64::from(a < b),
+        Op::LessSigned => u64::from(a.cast_signed() < b.cast_signed()),
+        // Validation knows the arity of every other step; none of them comes here.
+        _ => 0,
+    }
+}

@@ -1,0 +1,16 @@
+//! What to watch in a guest and what to fetch there.
+//!
+//! Input: a plan made on the host. Output: field values, by one interpreter over the [`GuestView`] trait.
+//! Knows no kernel: addresses, offsets and conditions are data. Knows no emulator: that implements [`GuestView`].
+
+mod addr;
+mod plan;
+mod program;
+mod guest_view;
+mod interpreter;
+
+pub use addr::{LinkAddr, RuntimeAddr, Slide};
+pub use guest_view::{GuestView, Register};
+pub use interpreter::{FieldSink, Interpreter, is_kernel_address};
+pub use plan::{EndReason, FaultEntry, Hook, ImageSegment, Plan, PlanError, Site, SymbolName};
+pub use program::{AddressSpace, Field, Op, Output, Program, ProgramError, SLOTS_MAX, STACK_MAX, STRING_BYTES_MAX};

@@ -1,0 +1,128 @@
+//! What a trace says about itself before its first event, and after its last.
+//!
+//! Holds only facts of the guest and of the recording's set-up: nothing of the host's clock, paths or processes,
+//! so that the same command gives the same bytes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::schema::Schema;
+use crate::stats::Stats;
+
+/// First block of a trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// What recorded the trace, such as `guesttrace 0.1.0`.
+    pub producer: String,
+    /// The guest's kernel.
+    pub kernel: KernelInfo,
+    /// The machine it ran on.
+    pub machine: MachineInfo,
+    /// How stamps came about.
+    pub clock: ClockInfo,
+    /// Events and enumerations.
+    pub schema: Schema,
+    /// SHA-256 digests in hexadecimal, by name: `plan`, `kernel`, `initrd`, `disk`.
+    pub digests: Vec<(String, String)>,
+}
+
+/// The kernel that was traced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelInfo {
+    /// `uname -r`.
+    pub release: String,
+    /// The `Linux version ...` line.
+    pub banner: String,
+    /// GNU build id in hexadecimal.
+    pub build_id: String,
+    /// Kernel command line.
+    pub command_line: String,
+}
+
+/// The emulated machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineInfo {
+    /// QEMU's version, such as `10.0.2`.
+    pub qemu_version: String,
+    /// Arguments that describe the machine; file names are replaced by their role.
+    pub qemu_arguments: Vec<String>,
+    /// Number of CPUs.
+    pub cpu_count: u32,
+    /// Guest memory.
+    pub memory_mib: u64,
+    /// Whether the same command gives the same trace.
+    pub reproducible: bool,
+    /// Why not, one sentence each; empty when it is reproducible.
+    pub reproducible_obstacles: Vec<String>,
+}
+
+/// Where the stamps come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockInfo {
+    /// How stamps were obtained.
+    pub mode: ClockMode,
+    /// Ticks of the guest's TSC in a second.
+    pub tsc_hz: u64,
+    /// How the CPU of an event was known.
+    pub cpu_identity: CpuIdentity,
+}
+
+/// How stamps are obtained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockMode {
+    /// Counted guest instructions, corrected at the guest's own RDTSCs.
+    Deterministic,
+    /// The host's TSC less a calibrated constant.
+    Wall,
+}
+
+/// How the recorder knew on which CPU an event happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CpuIdentity {
+    /// One CPU, or QEMU's own index, right with parallel CPUs.
+    Emulator,
+    /// Read from the guest, because QEMU's index is wrong when several CPUs share a thread.
+    Guest,
+}
+
+/// Last block of a complete trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trailer {
+    /// Why the recording ended: `power_off`, `restart`, `halt`, `panic`, `emulator_exit`.
+    pub end_reason: String,
+    /// What was lost or is doubtful, and other counts.
+    pub stats: Stats,
+    /// How exact the stamps are.
+    pub exactness: Exactness,
+    /// Difference of run-time from link addresses of the kernel image.
+    pub kernel_slide: Option<u64>,
+    /// Every hook of the plan and how often it fired.
+    pub hooks: Vec<HookCount>,
+    /// Addresses that occur in the trace, as linked, and the symbols that hold them.
+    pub symbols: Vec<(u64, String)>,
+}
+
+/// Predicted against actual TSC at the guest's own RDTSCs; ticks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exactness {
+    /// RDTSCs compared.
+    pub compared: u64,
+    /// Of these, predicted to the tick.
+    pub exact: u64,
+    /// 99th percentile of the absolute error.
+    pub error_p99: u64,
+    /// Largest absolute error.
+    pub error_max: u64,
+}
+
+/// A hook and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookCount {
+    /// Event it records.
+    pub event: String,
+    /// The hook as written in the event table.
+    pub hook: String,
+    /// Times it fired.
+    pub fired: u64,
+}
