@@ -44,6 +44,8 @@ pub struct RecordBuffer {
     record_count: u32,
     first_stamp: u64,
     last_stamp: u64,
+    repeated_count: u32,
+    last_start: usize,
     /// Records dropped on this CPU just before this buffer's first.
     pub lost_before: u64,
 }
@@ -59,6 +61,8 @@ impl RecordBuffer {
             record_count: 0,
             first_stamp: 0,
             last_stamp: 0,
+            repeated_count: 0,
+            last_start: 0,
             lost_before: 0,
         }
     }
@@ -67,6 +71,7 @@ impl RecordBuffer {
     pub fn clear(&mut self) {
         self.used_bytes = 0;
         self.record_count = 0;
+        self.repeated_count = 0;
         self.lost_before = 0;
     }
 
@@ -106,6 +111,34 @@ impl RecordBuffer {
         self.bytes[start..start + 4].copy_from_slice(&delta.to_le_bytes());
         self.bytes[start + 4..start + 6].copy_from_slice(&event.0.to_le_bytes());
         Ok(RecordEncoder { end: start + RECORD_HEADER_BYTES, missing: 0, field_index: 0, stamp, buffer: self })
+    }
+
+    /// Number of leading records that repeat a sticky event of an earlier buffer.
+    #[must_use]
+    pub fn repeated_count(&self) -> u32 {
+        self.repeated_count
+    }
+
+    /// Appends a copy of an earlier record; only before the buffer's first own record.
+    ///
+    /// # Errors
+    /// As [`RecordBuffer::begin`].
+    pub fn repeat(&mut self, stamp: u64, record: &Record<'_>) -> Result<(), BufferFull> {
+        debug_assert_eq!(self.record_count, self.repeated_count, "repetitions come first");
+        let mut encoder = self.begin(stamp, record.event)?;
+        encoder.missing = record.missing;
+        encoder.buffer.bytes[encoder.end..encoder.end + record.payload.len()].copy_from_slice(record.payload);
+        encoder.end += record.payload.len();
+        encoder.finish();
+        self.repeated_count += 1;
+        Ok(())
+    }
+
+    /// The newest record.
+    #[must_use]
+    pub fn last_record(&self) -> Option<Record<'_>> {
+        let bytes = self.bytes.get(self.last_start..self.used_bytes)?;
+        Records { bytes, first_stamp: self.first_stamp }.next()
     }
 
     /// The records, oldest first.
@@ -166,6 +199,7 @@ impl RecordEncoder<'_> {
         let length = u16::try_from(self.end - start).expect("FIELDS_MAX bounds a record");
         self.buffer.bytes[start + 6..start + 8].copy_from_slice(&length.to_le_bytes());
         self.buffer.bytes[start + 8..start + 12].copy_from_slice(&self.missing.to_le_bytes());
+        self.buffer.last_start = start;
         self.buffer.used_bytes = self.end;
         self.buffer.record_count += 1;
         self.buffer.last_stamp = self.stamp;
