@@ -95,11 +95,13 @@ pub struct Trailer {
     pub stats: Stats,
     /// How exact the stamps are.
     pub exactness: Exactness,
-    /// Difference of run-time from link addresses of the kernel image.
+    /// Difference of run-time from link addresses of the kernel image; hexadecimal text in the file.
+    #[serde(default, with = "hex::option")]
     pub kernel_slide: Option<u64>,
     /// Every hook of the plan and how often it fired.
     pub hooks: Vec<HookCount>,
-    /// Addresses that occur in the trace, as linked, and the symbols that hold them.
+    /// Addresses that occur in the trace, as linked, and the symbols that hold them; hexadecimal text in the file.
+    #[serde(with = "hex::table")]
     pub symbols: Vec<(u64, String)>,
 }
 
@@ -125,4 +127,61 @@ pub struct HookCount {
     pub hook: String,
     /// Times it fired.
     pub fired: u64,
+}
+
+/// Addresses as `"0xffffffff81000000"`: many readers of JSON round numbers beyond 2^53.
+mod hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error, ser::SerializeSeq};
+
+    fn parse<E: Error>(text: &str) -> Result<u64, E> {
+        text.strip_prefix("0x")
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+            .ok_or_else(|| E::custom(format_args!("{text:?} is not a hexadecimal number")))
+    }
+
+    pub(super) mod option {
+        use super::{Deserialize, Deserializer, Serializer, parse};
+
+        pub(in super::super) fn serialize<S: Serializer>(
+            value: &Option<u64>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match value {
+                Some(value) => serializer.collect_str(&format_args!("{value:#x}")),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<u64>, D::Error> {
+            Option::<String>::deserialize(deserializer)?
+                .map(|text| parse(&text))
+                .transpose()
+        }
+    }
+
+    pub(super) mod table {
+        use super::{Deserialize, Deserializer, SerializeSeq, Serializer, parse};
+
+        pub(in super::super) fn serialize<S: Serializer>(
+            rows: &[(u64, String)],
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            let mut sequence = serializer.serialize_seq(Some(rows.len()))?;
+            for (address, name) in rows {
+                sequence.serialize_element(&(format!("{address:#x}"), name))?;
+            }
+            sequence.end()
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Vec<(u64, String)>, D::Error> {
+            Vec::<(String, String)>::deserialize(deserializer)?
+                .into_iter()
+                .map(|(address, name)| Ok((parse(&address)?, name)))
+                .collect()
+        }
+    }
 }

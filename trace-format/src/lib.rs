@@ -3,16 +3,42 @@
 //! Input: plain records and a schema. Output: a self-describing file, `FORMAT.md` is its contract.
 //! Knows neither QEMU nor Linux.
 
-mod schema;
-mod record;
+mod block;
+mod chunk;
+mod chunk_info;
+mod column;
+mod columns;
+mod decode;
+mod diagnostic;
 mod header;
+mod index;
+mod mapping;
+mod reader;
+mod record;
+mod recovery;
+mod schema;
 mod stats;
+mod varint;
+mod writer;
 
+pub use block::{BlockKind, FORMAT_VERSION};
+pub use chunk::{Chunk, RecordRef, Value};
+pub use chunk_info::ChunkInfo;
+pub use column::ColumnError;
+pub use columns::COLUMN_BYTES_MAX;
+pub use decode::DECODED_BYTES_MAX;
+pub use diagnostic::{Diagnostic, Fault};
 pub use header::{
-    ClockInfo, ClockMode, CpuIdentity, Exactness, Header, HookCount, KernelInfo, MachineInfo, Trailer,
+    ClockInfo, ClockMode, CpuIdentity, Exactness, Header, HookCount, KernelInfo, MachineInfo,
+    Trailer,
 };
+pub use reader::{ReadError, TraceFile};
 pub use record::{
-    BufferFull, FIELD_BYTES_MAX, RECORD_BYTES_MAX, RECORD_HEADER_BYTES, Record, RecordBuffer, RecordEncoder, Records,
+    BUFFER_BYTES_MAX, BufferFull, FIELD_BYTES_MAX, RECORD_BYTES_MAX, RECORD_HEADER_BYTES, Record,
+    RecordBuffer, RecordEncoder, Records,
 };
-pub use schema::{EnumSchema, EventId, EventSchema, FIELDS_MAX, FieldKind, FieldSchema, Schema};
+pub use schema::{
+    EnumSchema, EventId, EventSchema, FIELDS_MAX, FieldKind, FieldSchema, Schema, SchemaError,
+};
 pub use stats::{Counter, Severity, Stats};
+pub use writer::{ChunkMeta, JSON_BYTES_MAX, TraceWriter, WriteError, WriterOptions};

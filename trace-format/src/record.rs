@@ -13,6 +13,7 @@
 //! A missing number is stored as 0, missing bytes as length 0.
 //! Invariant: a buffer holds whole records only; one that does not fit leaves no trace of itself.
 //! Stamps are in the recorder's own unit; the writer is given the function that turns them into guest TSC.
+//! Budget of the hot path: no allocation, no system call; one bounds check for each field.
 
 use crate::schema::{EventId, FIELDS_MAX};
 
@@ -22,6 +23,8 @@ pub const RECORD_HEADER_BYTES: usize = 12;
 pub const RECORD_BYTES_MAX: usize = u16::MAX as usize;
 /// Longest run of bytes in one field.
 pub const FIELD_BYTES_MAX: usize = 2000;
+/// Largest buffer: what bounds the memory that a reader of a chunk needs.
+pub const BUFFER_BYTES_MAX: usize = 16 << 20;
 
 const _: () = assert!(FIELDS_MAX <= u32::BITS as usize);
 // So an encoder never runs out of room half-way through a record.
@@ -48,13 +51,17 @@ pub struct RecordBuffer {
     last_start: usize,
     /// Records dropped on this CPU just before this buffer's first.
     pub lost_before: u64,
+    /// Number of records at the start that only repeat the CPU's latest sticky events.
+    pub sticky_count: u32,
 }
 
 impl RecordBuffer {
-    /// Makes an empty buffer of `capacity_bytes`, at least two of the longest records.
+    /// Makes an empty buffer of `capacity_bytes`.
+    ///
+    /// At least two of the longest records, at most [`BUFFER_BYTES_MAX`].
     #[must_use]
     pub fn new(capacity_bytes: usize) -> Self {
-        let capacity_bytes = capacity_bytes.max(2 * RECORD_BYTES_MAX);
+        let capacity_bytes = capacity_bytes.clamp(2 * RECORD_BYTES_MAX, BUFFER_BYTES_MAX);
         Self {
             bytes: vec![0; capacity_bytes].into_boxed_slice(),
             used_bytes: 0,
@@ -64,6 +71,7 @@ impl RecordBuffer {
             repeated_count: 0,
             last_start: 0,
             lost_before: 0,
+            sticky_count: 0,
         }
     }
 
@@ -73,6 +81,7 @@ impl RecordBuffer {
         self.record_count = 0;
         self.repeated_count = 0;
         self.lost_before = 0;
+        self.sticky_count = 0;
     }
 
     /// Number of whole records.
@@ -105,12 +114,20 @@ impl RecordBuffer {
         if self.record_count == 0 {
             self.first_stamp = stamp;
         }
-        let delta = stamp.checked_sub(self.first_stamp).ok_or(BufferFull::Stamp)?;
+        let delta = stamp
+            .checked_sub(self.first_stamp)
+            .ok_or(BufferFull::Stamp)?;
         let delta = u32::try_from(delta).or(Err(BufferFull::Stamp))?;
         let start = self.used_bytes;
         self.bytes[start..start + 4].copy_from_slice(&delta.to_le_bytes());
         self.bytes[start + 4..start + 6].copy_from_slice(&event.0.to_le_bytes());
-        Ok(RecordEncoder { end: start + RECORD_HEADER_BYTES, missing: 0, field_index: 0, stamp, buffer: self })
+        Ok(RecordEncoder {
+            end: start + RECORD_HEADER_BYTES,
+            missing: 0,
+            field_index: 0,
+            stamp,
+            buffer: self,
+        })
     }
 
     /// Number of leading records that repeat a sticky event of an earlier buffer.
@@ -124,10 +141,14 @@ impl RecordBuffer {
     /// # Errors
     /// As [`RecordBuffer::begin`].
     pub fn repeat(&mut self, stamp: u64, record: &Record<'_>) -> Result<(), BufferFull> {
-        debug_assert_eq!(self.record_count, self.repeated_count, "repetitions come first");
+        debug_assert_eq!(
+            self.record_count, self.repeated_count,
+            "repetitions come first"
+        );
         let mut encoder = self.begin(stamp, record.event)?;
         encoder.missing = record.missing;
-        encoder.buffer.bytes[encoder.end..encoder.end + record.payload.len()].copy_from_slice(record.payload);
+        encoder.buffer.bytes[encoder.end..encoder.end + record.payload.len()]
+            .copy_from_slice(record.payload);
         encoder.end += record.payload.len();
         encoder.finish();
         self.repeated_count += 1;
@@ -138,13 +159,20 @@ impl RecordBuffer {
     #[must_use]
     pub fn last_record(&self) -> Option<Record<'_>> {
         let bytes = self.bytes.get(self.last_start..self.used_bytes)?;
-        Records { bytes, first_stamp: self.first_stamp }.next()
+        Records {
+            bytes,
+            first_stamp: self.first_stamp,
+        }
+        .next()
     }
 
     /// The records, oldest first.
     #[must_use]
     pub fn records(&self) -> Records<'_> {
-        Records { bytes: &self.bytes[..self.used_bytes], first_stamp: self.first_stamp }
+        Records {
+            bytes: &self.bytes[..self.used_bytes],
+            first_stamp: self.first_stamp,
+        }
     }
 }
 
@@ -155,13 +183,16 @@ pub struct RecordEncoder<'a> {
     end: usize,
     stamp: u64,
     missing: u32,
-    field_index: u32,
+    field_index: usize,
 }
 
 impl RecordEncoder<'_> {
-    /// Appends a number.
+    /// Appends a number; a field beyond [`FIELDS_MAX`] is dropped.
     #[inline]
     pub fn push_number(&mut self, value: u64) {
+        if self.field_index >= FIELDS_MAX {
+            return;
+        }
         self.field_index += 1;
         self.buffer.bytes[self.end..self.end + 8].copy_from_slice(&value.to_le_bytes());
         self.end += 8;
@@ -174,9 +205,12 @@ impl RecordEncoder<'_> {
         self.push_number(0);
     }
 
-    /// Appends a run of bytes; what is beyond [`FIELD_BYTES_MAX`] is cut.
+    /// Appends a run of bytes; what is beyond [`FIELD_BYTES_MAX`] is cut, a field beyond [`FIELDS_MAX`] dropped.
     #[inline]
     pub fn push_bytes(&mut self, bytes: &[u8]) {
+        if self.field_index >= FIELDS_MAX {
+            return;
+        }
         let bytes = &bytes[..bytes.len().min(FIELD_BYTES_MAX)];
         let length = u16::try_from(bytes.len()).expect("FIELD_BYTES_MAX fits 16 bits");
         self.field_index += 1;
@@ -206,7 +240,9 @@ impl RecordEncoder<'_> {
     }
 
     fn mark_missing(&mut self) {
-        self.missing |= 1 << (self.field_index % u32::BITS);
+        if self.field_index < FIELDS_MAX {
+            self.missing |= 1 << self.field_index;
+        }
     }
 }
 
@@ -241,6 +277,11 @@ impl<'a> Iterator for Records<'a> {
         let missing = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
         let payload = self.bytes.get(RECORD_HEADER_BYTES..length)?;
         self.bytes = &self.bytes[length..];
-        Some(Record { stamp: self.first_stamp + u64::from(delta), event, missing, payload })
+        Some(Record {
+            stamp: self.first_stamp + u64::from(delta),
+            event,
+            missing,
+            payload,
+        })
     }
 }

@@ -4,6 +4,7 @@
 //! Knows nothing of how a field was fetched nor of what it means to a kernel.
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// Most fields one event can have: the record's mask of missing fields has one bit each.
 pub const FIELDS_MAX: usize = 32;
@@ -94,16 +95,123 @@ impl EnumSchema {
     /// Name of `value`.
     #[must_use]
     pub fn name_of(&self, value: u64) -> Option<&str> {
-        let index = self.values.binary_search_by_key(&value, |(value, _)| *value).ok()?;
+        let index = self
+            .values
+            .binary_search_by_key(&value, |(value, _)| *value)
+            .ok()?;
         Some(self.values[index].1.as_str())
     }
 }
 
+/// Why a schema cannot describe a trace.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SchemaError {
+    /// Ids must ascend, each used once.
+    #[error("event {name:?}: id {id} does not follow the id before it")]
+    EventOrder {
+        /// Name of the event.
+        name: String,
+        /// Its id.
+        id: u16,
+    },
+    /// A record has room for [`FIELDS_MAX`] fields.
+    #[error("event {event:?} has {count} fields, at most {FIELDS_MAX} are possible")]
+    TooManyFields {
+        /// Name of the event.
+        event: String,
+        /// Its number of fields.
+        count: usize,
+    },
+    /// A field's name must be unique within its event.
+    #[error("event {event:?} has two fields {field:?}")]
+    DuplicateField {
+        /// Name of the event.
+        event: String,
+        /// Name of the field.
+        field: String,
+    },
+    /// A field refers to an enumeration that the schema lacks.
+    #[error("field {field:?} of event {event:?} refers to the unknown enumeration {enumeration:?}")]
+    UnknownEnum {
+        /// Name of the event.
+        event: String,
+        /// Name of the field.
+        field: String,
+        /// The name it refers to.
+        enumeration: String,
+    },
+    /// Values of an enumeration must ascend, each used once.
+    #[error("enumeration {name:?}: value {value} does not follow the value before it")]
+    EnumOrder {
+        /// Name of the enumeration.
+        name: String,
+        /// The value out of order.
+        value: u64,
+    },
+}
+
 impl Schema {
+    /// Checks what writer and reader rely on.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), SchemaError> {
+        for pair in self.events.windows(2) {
+            if pair[0].id >= pair[1].id {
+                let event = &pair[1];
+                return Err(SchemaError::EventOrder {
+                    name: event.name.clone(),
+                    id: event.id.0,
+                });
+            }
+        }
+        for item in &self.enums {
+            if let Some(pair) = item.values.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
+                return Err(SchemaError::EnumOrder {
+                    name: item.name.clone(),
+                    value: pair[1].0,
+                });
+            }
+        }
+        self.events
+            .iter()
+            .try_for_each(|event| self.check_fields(event))
+    }
+
+    fn check_fields(&self, event: &EventSchema) -> Result<(), SchemaError> {
+        if event.fields.len() > FIELDS_MAX {
+            let count = event.fields.len();
+            return Err(SchemaError::TooManyFields {
+                event: event.name.clone(),
+                count,
+            });
+        }
+        for (index, field) in event.fields.iter().enumerate() {
+            if event.field_index(&field.name) != Some(index) {
+                let (event, field) = (event.name.clone(), field.name.clone());
+                return Err(SchemaError::DuplicateField { event, field });
+            }
+            if let FieldKind::Enum(name) = &field.kind
+                && self.enumeration(name).is_none()
+            {
+                return Err(SchemaError::UnknownEnum {
+                    event: event.name.clone(),
+                    field: field.name.clone(),
+                    enumeration: name.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// The event with that id.
     #[must_use]
     pub fn event(&self, id: EventId) -> Option<&EventSchema> {
-        let index = self.events.binary_search_by_key(&id, |event| event.id).ok()?;
+        let index = self
+            .events
+            .binary_search_by_key(&id, |event| event.id)
+            .ok()?;
         Some(&self.events[index])
     }
 

@@ -78,7 +78,10 @@ impl Stats {
     /// Value of a counter.
     #[must_use]
     pub fn get(&self, counter: Counter) -> u64 {
-        self.counts.iter().find(|(name, _)| name == counter.name()).map_or(0, |(_, value)| *value)
+        self.counts
+            .iter()
+            .find(|(name, _)| name == counter.name())
+            .map_or(0, |(_, value)| *value)
     }
 
     /// Sets a counter; zero removes it.

@@ -1,0 +1,182 @@
+//! What is wrong with a trace file that can be read all the same.
+
+use thiserror::Error;
+
+use crate::block::BlockKind;
+use crate::column::ColumnError;
+use crate::schema::SchemaError;
+use crate::stats::Severity;
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Diagnostic {
+    /// The recorder is still writing, or was killed.
+    #[error(
+        "the file has no end: the recording was cut or still goes on; its last whole block ends at {end:#x}"
+    )]
+    Unfinished {
+        /// End of the last whole block.
+        end: u64,
+    },
+    /// The last block is not whole.
+    #[error("the block at {offset:#x} is cut: {present} of its {expected} bytes are there")]
+    Torn {
+        /// Place of the block.
+        offset: u64,
+        /// Bytes of it in the file.
+        present: u64,
+        /// Bytes that it must have.
+        expected: u64,
+    },
+    /// There is no block where one must be.
+    #[error("{bytes} bytes at {offset:#x} are not a block; they were skipped")]
+    NotABlock {
+        /// First of the bytes.
+        offset: u64,
+        /// How many.
+        bytes: u64,
+    },
+    /// A block is damaged; it was skipped.
+    #[error(
+        "block {kind} at {offset:#x} is damaged: its checksum is {found:#010x}, not {expected:#010x}"
+    )]
+    Checksum {
+        /// Place of the block.
+        offset: u64,
+        /// What it held.
+        kind: BlockKind,
+        /// Checksum in its header.
+        expected: u32,
+        /// Checksum of its bytes.
+        found: u32,
+    },
+    /// A block has the right checksum but no sense; it was skipped.
+    #[error("block {kind} at {offset:#x} cannot be read: {fault}")]
+    Invalid {
+        /// Place of the block.
+        offset: u64,
+        /// What it holds.
+        kind: BlockKind,
+        /// Why.
+        fault: Fault,
+    },
+    /// A newer recorder wrote a block that this version does not know; it was skipped.
+    #[error("block {kind} at {offset:#x} is of a kind that this version does not know")]
+    UnknownBlock {
+        /// Place of the block.
+        offset: u64,
+        /// Its kind.
+        kind: BlockKind,
+    },
+    /// The header is damaged; its copy was read.
+    #[error("the header is damaged; its copy at {offset:#x} was used")]
+    HeaderCopyUsed {
+        /// Place of the copy.
+        offset: u64,
+    },
+    /// Chunks of a CPU are missing.
+    #[error("CPU {cpu}: {missing} chunks are missing before the one at {offset:#x}")]
+    MissingChunks {
+        /// The CPU.
+        cpu: u32,
+        /// Number of chunks.
+        missing: u64,
+        /// Place of the chunk after the gap.
+        offset: u64,
+    },
+    /// There are more findings than anyone reads.
+    #[error("{count} more findings")]
+    More {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// What makes no sense in a block with the right checksum.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It is not what another block said is there.
+    #[error("another kind of block was expected")]
+    Kind,
+    /// Its payload is too short, or its numbers contradict each other.
+    #[error("its numbers contradict each other")]
+    Numbers,
+    /// It is not what the index says.
+    #[error("it is not the chunk that the index describes")]
+    Index,
+    /// A chunk comes again.
+    #[error("a chunk with its sequence number came before")]
+    Sequence,
+    /// It is larger than a reader may accept.
+    #[error("it has {bytes} bytes, at most {max} are possible")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// zstd refuses it, or it has another size than it says.
+    #[error("its compressed data is broken")]
+    Compression,
+    /// Its columns are not right.
+    #[error(transparent)]
+    Columns(#[from] ColumnError),
+    /// It is not the JSON that was expected.
+    #[error("{0}")]
+    Json(String),
+    /// Its schema breaks a rule.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+}
+
+/// Most findings that are kept: a hostile file can have one in every twenty bytes.
+const KEPT_MAX: usize = 1000;
+
+/// Findings in the order in which they were made.
+#[derive(Debug, Default)]
+pub(crate) struct Diagnostics {
+    list: Vec<Diagnostic>,
+    more: u64,
+}
+
+impl Diagnostics {
+    pub(crate) fn push(&mut self, item: Diagnostic) {
+        if self.list.len() < KEPT_MAX {
+            self.list.push(item);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    pub(crate) fn into_list(mut self) -> Vec<Diagnostic> {
+        if self.more > 0 {
+            self.list.push(Diagnostic::More { count: self.more });
+        }
+        self.list
+    }
+}
+
+impl Diagnostic {
+    /// How bad it is.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::UnknownBlock { .. } => Severity::Info,
+            Self::HeaderCopyUsed { .. } => Severity::Notice,
+            Self::Checksum { kind, .. } | Self::Invalid { kind, .. }
+                if [BlockKind::INDEX, BlockKind::HEADER_COPY, BlockKind::END].contains(kind) =>
+            {
+                Severity::Notice
+            }
+            Self::Unfinished { .. }
+            | Self::Torn { .. }
+            | Self::NotABlock { .. }
+            | Self::Checksum { .. }
+            | Self::Invalid { .. }
+            | Self::MissingChunks { .. }
+            | Self::More { .. } => Severity::DataLoss,
+        }
+    }
+}

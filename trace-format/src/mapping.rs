@@ -1,0 +1,42 @@
+//! Bytes of a trace file: mapped into memory, or owned. The one place of this crate with unsafe code.
+//!
+//! Rule 1: a trace file only grows. The recorder appends to it and renames it; nothing of this project shortens or
+//! overwrites what was written. A foreign program that cuts a file while it is mapped ends this process with SIGBUS,
+//! as it does with every program that maps files. Checksums find bytes that change before they are used; all
+//! decoding works on copies.
+#![allow(
+    unsafe_code,
+    reason = "mapping a file is unsafe because another process can change it"
+)]
+
+use std::fs::File;
+use std::io;
+use std::ops::Deref;
+
+use memmap2::Mmap;
+
+/// The whole content of a file.
+#[derive(Debug)]
+pub(crate) enum Mapping {
+    Mapped(Mmap),
+    Owned(Vec<u8>),
+}
+
+impl Mapping {
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
+        // SAFETY: rule 1; bytes are only ever read, and never trusted.
+        let map = unsafe { Mmap::map(file)? };
+        Ok(Self::Mapped(map))
+    }
+}
+
+impl Deref for Mapping {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}

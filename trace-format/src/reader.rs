@@ -1,0 +1,344 @@
+//! Reads a trace, whole or not, finished or still being written.
+//!
+//! Nothing in a file is trusted: every place and length is checked, and memory is bounded by the limits of the format
+//! ([`crate::COLUMN_BYTES_MAX`], [`crate::DECODED_BYTES_MAX`], [`crate::JSON_BYTES_MAX`]), not by what the file says.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use crate::block::{BlockKind, FILE_MAGIC, FORMAT_VERSION, HEADER_BYTES, PREAMBLE_BYTES, u32_at};
+use crate::chunk::Chunk;
+use crate::chunk_info::{CHUNK_HEAD_BYTES, ChunkHead, ChunkInfo};
+use crate::columns::COLUMN_BYTES_MAX;
+use crate::decode;
+use crate::diagnostic::{Diagnostic, Diagnostics, Fault};
+use crate::header::{Header, Trailer};
+use crate::index::{self, END_BYTES, End};
+use crate::mapping::Mapping;
+use crate::recovery::{Block, Scan};
+use crate::writer::JSON_BYTES_MAX;
+
+/// Why a trace, or a part of it, cannot be read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The file cannot be read at all.
+    #[error("cannot read {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+    /// The first bytes are not those of a trace.
+    #[error("this is not a guesttrace file: it does not start with its magic")]
+    NotATrace,
+    /// The version behind the magic is damaged.
+    #[error("the first {PREAMBLE_BYTES} bytes of the file are damaged")]
+    Preamble,
+    /// The file is of a later version.
+    #[error("the file is of format version {major}.{minor}, this program reads {}.x", FORMAT_VERSION.0)]
+    Version {
+        /// Its major version.
+        major: u16,
+        /// Its minor version.
+        minor: u16,
+    },
+    /// A block that is needed is damaged.
+    #[error(transparent)]
+    Damaged(#[from] Diagnostic),
+    /// There is no such chunk.
+    #[error("there is no chunk {index}, the file has {count}")]
+    NoSuchChunk {
+        /// The position asked for.
+        index: usize,
+        /// Number of chunks.
+        count: usize,
+    },
+}
+
+/// A trace file, mapped into memory.
+#[derive(Debug)]
+pub struct TraceFile {
+    bytes: Mapping,
+    header: Header,
+    trailer: Option<Trailer>,
+    chunks: Vec<ChunkInfo>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl TraceFile {
+    /// Maps a file and finds its chunks: by the index, or without one by a scan of the file.
+    ///
+    /// # Errors
+    /// When there is no file, it is not a trace, or neither its header nor the copy of that can be read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError> {
+        let path = path.as_ref();
+        let map = || Mapping::of(&File::open(path)?);
+        let bytes = map().map_err(|source| ReadError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::from_mapping(bytes)
+    }
+
+    /// Reads a trace from memory.
+    ///
+    /// # Errors
+    /// As [`TraceFile::open`].
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, ReadError> {
+        Self::from_mapping(Mapping::Owned(bytes))
+    }
+
+    fn from_mapping(bytes: Mapping) -> Result<Self, ReadError> {
+        check_preamble(&bytes)?;
+        let mut layout = Layout::of(&bytes);
+        let header = read_header(&bytes, &mut layout)?;
+        let trailer = layout.trailer_offset.and_then(|offset| {
+            let block = Block::of_kind(&bytes, offset, BlockKind::TRAILER);
+            let trailer = block.and_then(|block| parse_json(&block, block.payload));
+            trailer.map_err(|fault| layout.diagnostics.push(fault)).ok()
+        });
+        check_sequences(&layout.chunks, &mut layout.diagnostics);
+        let diagnostics = layout.diagnostics.into_list();
+        Ok(Self {
+            header,
+            trailer,
+            chunks: layout.chunks,
+            diagnostics,
+            bytes,
+        })
+    }
+
+    /// What the trace says about itself.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What the recorder said in the end; `None` when the recording was cut.
+    #[must_use]
+    pub fn trailer(&self) -> Option<&Trailer> {
+        self.trailer.as_ref()
+    }
+
+    /// The chunks in the order of the file; those of one CPU are in order of time.
+    #[must_use]
+    pub fn chunks(&self) -> &[ChunkInfo] {
+        &self.chunks
+    }
+
+    /// What was found to be wrong when the file was opened.
+    ///
+    /// A file with an index is not read through: [`TraceFile::read_chunk`] finds a damaged chunk, and
+    /// [`TraceFile::verify`] finds everything.
+    #[must_use]
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// Bytes of the file.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// Decodes a chunk.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] when the chunk is lost: the others are not touched by that.
+    pub fn read_chunk(&self, index: usize) -> Result<Chunk, ReadError> {
+        let count = self.chunks.len();
+        let info = *self
+            .chunks
+            .get(index)
+            .ok_or(ReadError::NoSuchChunk { index, count })?;
+        let block = Block::of_kind(&self.bytes, info.offset, BlockKind::CHUNK)?;
+        let invalid = |fault| ReadError::Damaged(block.invalid(fault));
+        let head = ChunkHead::decode(block.payload).ok_or_else(|| invalid(Fault::Numbers))?;
+        let length = (HEADER_BYTES + block.payload.len()) as u64;
+        if head.info(info.offset, length) != info {
+            return Err(invalid(Fault::Index));
+        }
+        let compressed = &block.payload[CHUNK_HEAD_BYTES..];
+        let data = decompress(compressed, head.column_bytes, COLUMN_BYTES_MAX).map_err(invalid)?;
+        decode::decode(info, data, &self.header.schema).map_err(|fault| invalid(fault.into()))
+    }
+
+    /// Reads the whole file and says everything that is wrong with it; empty for a whole, unharmed file.
+    #[must_use]
+    pub fn verify(&self) -> Vec<Diagnostic> {
+        let scan = Scan::of(&self.bytes);
+        let mut diagnostics = scan.diagnostics;
+        let mut add = |found: Diagnostic| diagnostics.push(found);
+        self.diagnostics.iter().cloned().for_each(&mut add);
+        for index in 0..self.chunks.len() {
+            if let Err(ReadError::Damaged(fault)) = self.read_chunk(index) {
+                add(fault);
+            }
+        }
+        let mut list = diagnostics.into_list();
+        let mut seen = Vec::new();
+        list.retain(|item| {
+            let new = !seen.contains(item);
+            if new {
+                seen.push(item.clone());
+            }
+            new
+        });
+        list
+    }
+}
+
+/// Where the parts of a file are.
+struct Layout {
+    chunks: Vec<ChunkInfo>,
+    trailer_offset: Option<u64>,
+    header_copy_offset: Option<u64>,
+    diagnostics: Diagnostics,
+}
+
+impl Layout {
+    fn of(bytes: &[u8]) -> Self {
+        Self::from_end(bytes).unwrap_or_else(|| Self::from_scan(bytes))
+    }
+
+    /// By the end block and the index; `None` when either is missing or damaged.
+    fn from_end(bytes: &[u8]) -> Option<Self> {
+        let end_offset = bytes.len().checked_sub(HEADER_BYTES + END_BYTES)? as u64;
+        let block = Block::of_kind(bytes, end_offset, BlockKind::END).ok()?;
+        let end = End::decode(block.payload)?;
+        let block = Block::of_kind(bytes, end.index_offset, BlockKind::INDEX).ok()?;
+        let chunks = index::decode(block.payload, end.index_offset)?;
+        Some(Self {
+            chunks,
+            trailer_offset: Some(end.trailer_offset),
+            header_copy_offset: Some(end.header_copy_offset),
+            diagnostics: Diagnostics::default(),
+        })
+    }
+
+    fn from_scan(bytes: &[u8]) -> Self {
+        let Scan {
+            chunks,
+            trailer_offset,
+            header_copy_offset,
+            diagnostics,
+            ..
+        } = Scan::of(bytes);
+        Self {
+            chunks,
+            trailer_offset,
+            header_copy_offset,
+            diagnostics,
+        }
+    }
+}
+
+fn check_preamble(bytes: &[u8]) -> Result<(), ReadError> {
+    if !bytes.starts_with(&FILE_MAGIC) {
+        return Err(ReadError::NotATrace);
+    }
+    let preamble = bytes
+        .first_chunk::<PREAMBLE_BYTES>()
+        .ok_or(ReadError::Preamble)?;
+    if u32_at(preamble, 12) != Some(crc32fast::hash(&preamble[..12])) {
+        return Err(ReadError::Preamble);
+    }
+    let major = u16::from_le_bytes([preamble[8], preamble[9]]);
+    let minor = u16::from_le_bytes([preamble[10], preamble[11]]);
+    if major == FORMAT_VERSION.0 {
+        Ok(())
+    } else {
+        Err(ReadError::Version { major, minor })
+    }
+}
+
+/// Reads the header, or its copy when the header is damaged.
+fn read_header(bytes: &[u8], layout: &mut Layout) -> Result<Header, ReadError> {
+    let block = Block::of_kind(bytes, PREAMBLE_BYTES as u64, BlockKind::HEADER);
+    let damage = match block {
+        Ok(block) => return Ok(parse_header(&block, block.payload)?),
+        Err(damage) => damage,
+    };
+    // A torn header or a foreign block there is no damage that a copy can heal; where there is no copy, say the cause.
+    let Some(offset) = layout.header_copy_offset else {
+        return Err(damage.into());
+    };
+    let Ok(block) = Block::of_kind(bytes, offset, BlockKind::HEADER_COPY) else {
+        return Err(damage.into());
+    };
+    let length = u32_at(block.payload, 0).ok_or_else(|| block.invalid(Fault::Numbers))?;
+    let json = decompress(&block.payload[4..], length, JSON_BYTES_MAX)
+        .map_err(|fault| block.invalid(fault))?;
+    let header = parse_header(&block, &json)?;
+    layout
+        .diagnostics
+        .push(Diagnostic::HeaderCopyUsed { offset });
+    Ok(header)
+}
+
+fn parse_header(block: &Block<'_>, json: &[u8]) -> Result<Header, Diagnostic> {
+    let header: Header = parse_json(block, json)?;
+    header
+        .schema
+        .check()
+        .map_err(|fault| block.invalid(fault.into()))?;
+    Ok(header)
+}
+
+fn parse_json<T: DeserializeOwned>(block: &Block<'_>, json: &[u8]) -> Result<T, Diagnostic> {
+    if json.len() > JSON_BYTES_MAX {
+        let (bytes, max) = (json.len() as u64, JSON_BYTES_MAX as u64);
+        return Err(block.invalid(Fault::TooLarge { bytes, max }));
+    }
+    serde_json::from_slice(json).map_err(|fault| block.invalid(Fault::Json(fault.to_string())))
+}
+
+/// Decompresses exactly `bytes` bytes.
+fn decompress(compressed: &[u8], bytes: u32, max: usize) -> Result<Vec<u8>, Fault> {
+    let bytes = bytes as usize;
+    if bytes > max {
+        return Err(Fault::TooLarge {
+            bytes: bytes as u64,
+            max: max as u64,
+        });
+    }
+    let data = zstd::bulk::decompress(compressed, bytes).or(Err(Fault::Compression))?;
+    if data.len() == bytes {
+        Ok(data)
+    } else {
+        Err(Fault::Compression)
+    }
+}
+
+/// Reports chunks that are missing between others of their CPU.
+fn check_sequences(chunks: &[ChunkInfo], diagnostics: &mut Diagnostics) {
+    let mut next: BTreeMap<u32, u64> = BTreeMap::new();
+    for chunk in chunks {
+        let expected = next.entry(chunk.cpu).or_default();
+        let (cpu, offset) = (chunk.cpu, chunk.offset);
+        match chunk.sequence.checked_sub(*expected) {
+            Some(0) => {}
+            Some(missing) => diagnostics.push(Diagnostic::MissingChunks {
+                cpu,
+                missing,
+                offset,
+            }),
+            None => {
+                let kind = BlockKind::CHUNK;
+                diagnostics.push(Diagnostic::Invalid {
+                    offset,
+                    kind,
+                    fault: Fault::Sequence,
+                });
+            }
+        }
+        *expected = chunk.sequence.saturating_add(1);
+    }
+}
