@@ -51,8 +51,6 @@ pub struct RecordBuffer {
     last_start: usize,
     /// Records dropped on this CPU just before this buffer's first.
     pub lost_before: u64,
-    /// Number of records at the start that only repeat the CPU's latest sticky events.
-    pub sticky_count: u32,
 }
 
 impl RecordBuffer {
@@ -71,7 +69,6 @@ impl RecordBuffer {
             repeated_count: 0,
             last_start: 0,
             lost_before: 0,
-            sticky_count: 0,
         }
     }
 
@@ -81,7 +78,6 @@ impl RecordBuffer {
         self.record_count = 0;
         self.repeated_count = 0;
         self.lost_before = 0;
-        self.sticky_count = 0;
     }
 
     /// Number of whole records.

@@ -162,7 +162,7 @@ impl<W: Write + Seek> TraceWriter<W> {
             first_tsc: summary.first_tsc,
             last_tsc: summary.last_tsc,
             lost_before: chunk.lost_before,
-            sticky_count: records.sticky_count.min(summary.record_count),
+            sticky_count: records.repeated_count(),
             column_bytes: size("chunk", &self.plain, crate::COLUMN_BYTES_MAX)?,
         };
         self.block.clear();
