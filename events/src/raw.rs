@@ -1,0 +1,72 @@
+//! The event table as TOML has it; only shapes, no rules.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawFile {
+    pub(crate) category: String,
+    #[serde(default)]
+    pub(crate) core: bool,
+    #[serde(default, rename = "enum")]
+    pub(crate) enums: Vec<RawEnum>,
+    #[serde(default, rename = "event")]
+    pub(crate) events: Vec<RawEvent>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawEnum {
+    pub(crate) name: String,
+    pub(crate) source: Option<String>,
+    #[serde(default)]
+    pub(crate) values: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawEvent {
+    pub(crate) id: Option<u16>,
+    pub(crate) name: String,
+    pub(crate) ltt: Option<String>,
+    #[serde(default)]
+    pub(crate) doc: String,
+    pub(crate) core: Option<bool>,
+    #[serde(default)]
+    pub(crate) sticky: bool,
+    pub(crate) end: Option<String>,
+    #[serde(default)]
+    pub(crate) hooks: Vec<String>,
+    #[serde(default, rename = "site")]
+    pub(crate) sites: Vec<RawSite>,
+    #[serde(default)]
+    pub(crate) bind: Vec<String>,
+    pub(crate) when: Option<String>,
+    #[serde(default)]
+    pub(crate) fields: Vec<RawField>,
+    #[serde(default)]
+    pub(crate) retired: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawSite {
+    pub(crate) hooks: Vec<String>,
+    #[serde(default)]
+    pub(crate) set: BTreeMap<String, String>,
+    pub(crate) when: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawField {
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) type_name: String,
+    pub(crate) unit: Option<String>,
+    #[serde(default)]
+    pub(crate) doc: String,
+    pub(crate) fetch: Option<String>,
+}

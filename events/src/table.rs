@@ -1,0 +1,365 @@
+//! Reads event tables and checks them.
+
+use std::collections::BTreeMap;
+
+use crate::error::{EventError, RowProblem};
+use crate::raw::{RawEnum, RawEvent, RawField, RawFile, RawSite};
+use crate::row::{BindRow, EnumRow, EnumValues, EventRow, FieldRow, FieldType, SiteRow};
+
+/// Ids from here on go to rows without one of their own: a user's, which live no longer than their trace.
+pub const USER_ID_FIRST: u16 = 0x8000;
+
+/// As many as a record has bits for missing fields.
+const FIELDS_MAX: usize = 32;
+
+macro_rules! builtin_files {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../linux/", $name)))),*]
+    };
+}
+
+/// The rows, in the order in which a newcomer should read them.
+const BUILTIN: [(&str, &str); 10] = builtin_files![
+    "context.toml",
+    "syscall.toml",
+    "trap.toml",
+    "irq.toml",
+    "softirq.toml",
+    "sched.toml",
+    "process.toml",
+    "timer.toml",
+    "power.toml",
+    "printk.toml",
+];
+
+/// Events and the enumerations that they refer to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventTable {
+    events: Vec<EventRow>,
+    enums: Vec<EnumRow>,
+}
+
+impl EventTable {
+    /// The table that guesttrace has built in.
+    #[must_use]
+    pub fn builtin() -> Self {
+        let mut table = Self::default();
+        for (file, text) in BUILTIN {
+            // A test reads every file, so that this can only fail in a build that its tests refuse.
+            if let Err(error) = table.add(file, text) {
+                unreachable!("the built-in event table is wrong: {error}");
+            }
+        }
+        table
+    }
+
+    /// A table of one file.
+    ///
+    /// # Errors
+    /// The first rule that is broken, with file and row.
+    pub fn from_toml(file: &str, text: &str) -> Result<Self, EventError> {
+        let mut table = Self::default();
+        table.add(file, text)?;
+        Ok(table)
+    }
+
+    /// Adds the rows of a file, which may refer to the enumerations that are there.
+    ///
+    /// # Errors
+    /// The first rule that is broken, with file and row; the table is then unchanged.
+    pub fn add(&mut self, file: &str, text: &str) -> Result<(), EventError> {
+        let raw: RawFile = toml::from_str(text).map_err(|source| EventError::Syntax {
+            file: file.to_owned(),
+            source: Box::new(source),
+        })?;
+        let row_error = |row: String| {
+            move |problem| EventError::Row {
+                file: file.to_owned(),
+                row,
+                problem,
+            }
+        };
+        let mut next = self.clone();
+        check_name(&raw.category).map_err(row_error("category".to_owned()))?;
+        for item in raw.enums {
+            let row = format!("enum {:?}", item.name);
+            next.add_enum(item).map_err(row_error(row))?;
+        }
+        for event in raw.events {
+            let row = format!("event {:?}", event.name);
+            next.add_event(event, &raw.category, raw.core)
+                .map_err(row_error(row))?;
+        }
+        *self = next;
+        Ok(())
+    }
+
+    /// The events, in the order of the files.
+    #[must_use]
+    pub fn events(&self) -> &[EventRow] {
+        &self.events
+    }
+
+    /// The event with that name.
+    #[must_use]
+    pub fn event(&self, name: &str) -> Option<&EventRow> {
+        self.events.iter().find(|event| event.name == name)
+    }
+
+    /// The enumerations.
+    #[must_use]
+    pub fn enums(&self) -> &[EnumRow] {
+        &self.enums
+    }
+
+    fn add_enum(&mut self, raw: RawEnum) -> Result<(), RowProblem> {
+        check_name(&raw.name)?;
+        if self.enums.iter().any(|item| item.name == raw.name) {
+            return Err(RowProblem::DuplicateEnum);
+        }
+        let values = match (raw.source.as_deref(), raw.values.is_empty()) {
+            (None, false) => EnumValues::Fixed(enum_values(raw.values)?),
+            (Some("syscalls:x64"), true) => EnumValues::SyscallsX64,
+            (Some("syscalls:ia32"), true) => EnumValues::SyscallsIa32,
+            (Some(text), true) => {
+                return Err(RowProblem::BadEnumSource {
+                    text: text.to_owned(),
+                });
+            }
+            _ => return Err(RowProblem::BadEnumShape),
+        };
+        self.enums.push(EnumRow {
+            name: raw.name,
+            values,
+        });
+        Ok(())
+    }
+
+    fn add_event(&mut self, raw: RawEvent, category: &str, core: bool) -> Result<(), RowProblem> {
+        check_name(&raw.name)?;
+        if let Some(other) = self.event(&raw.name) {
+            return Err(RowProblem::DuplicateEvent {
+                category: other.category.clone(),
+            });
+        }
+        if raw.doc.trim().is_empty() {
+            return Err(RowProblem::NoDoc {
+                of: "the event".to_owned(),
+            });
+        }
+        let end = raw
+            .end
+            .map(|text| text.parse().map_err(|()| RowProblem::BadEnd { text }))
+            .transpose()?;
+        let event = EventRow {
+            id: self.id(raw.id)?,
+            category: category.to_owned(),
+            core: raw.core.unwrap_or(core),
+            sticky: raw.sticky,
+            end,
+            sites: sites(raw.hooks, raw.sites)?,
+            bind: raw
+                .bind
+                .into_iter()
+                .map(binding)
+                .collect::<Result<_, _>>()?,
+            when: raw.when,
+            fields: raw
+                .fields
+                .into_iter()
+                .map(|field| self.field(field))
+                .collect::<Result<_, _>>()?,
+            name: raw.name,
+            ltt: raw.ltt,
+            doc: raw.doc,
+            retired: raw.retired,
+        };
+        check_names(&event)?;
+        if !event.retired {
+            check_sites(&event)?;
+        }
+        self.events.push(event);
+        Ok(())
+    }
+
+    fn id(&self, wanted: Option<u16>) -> Result<u16, RowProblem> {
+        match wanted {
+            Some(id) if id >= USER_ID_FIRST => Err(RowProblem::ReservedId {
+                id,
+                first: USER_ID_FIRST,
+            }),
+            Some(id) => match self.events.iter().find(|event| event.id == id) {
+                Some(other) => Err(RowProblem::DuplicateId {
+                    id,
+                    other: other.name.clone(),
+                }),
+                None => Ok(id),
+            },
+            None => {
+                let last = self
+                    .events
+                    .iter()
+                    .map(|event| event.id)
+                    .filter(|id| *id >= USER_ID_FIRST)
+                    .max();
+                last.map_or(Some(USER_ID_FIRST), |id| id.checked_add(1))
+                    .ok_or(RowProblem::OutOfIds)
+            }
+        }
+    }
+
+    fn field(&self, raw: RawField) -> Result<FieldRow, RowProblem> {
+        check_name(&raw.name)?;
+        if raw.doc.trim().is_empty() {
+            return Err(RowProblem::NoDoc {
+                of: format!("field {:?}", raw.name),
+            });
+        }
+        let Ok(field_type) = raw.type_name.parse() else {
+            return Err(RowProblem::BadType {
+                field: raw.name,
+                type_name: raw.type_name,
+            });
+        };
+        if let FieldType::Enum(name) = &field_type
+            && !self.enums.iter().any(|item| item.name == *name)
+        {
+            return Err(RowProblem::UnknownEnum {
+                field: raw.name,
+                name: name.clone(),
+            });
+        }
+        Ok(FieldRow {
+            name: raw.name,
+            field_type,
+            unit: raw.unit,
+            doc: raw.doc,
+            fetch: raw.fetch,
+        })
+    }
+}
+
+fn check_name(name: &str) -> Result<(), RowProblem> {
+    let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
+    if starts
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    {
+        return Ok(());
+    }
+    Err(RowProblem::BadName {
+        name: name.to_owned(),
+    })
+}
+
+fn enum_values(raw: BTreeMap<String, String>) -> Result<BTreeMap<u64, String>, RowProblem> {
+    raw.into_iter()
+        .map(|(key, name)| {
+            match key
+                .strip_prefix("0x")
+                .map_or_else(|| key.parse(), |hex| u64::from_str_radix(hex, 16))
+            {
+                Ok(value) => Ok((value, name)),
+                Err(_) => Err(RowProblem::BadEnumValue { key }),
+            }
+        })
+        .collect()
+}
+
+/// `hooks` of the event itself is its first site.
+fn sites(hooks: Vec<String>, sites: Vec<RawSite>) -> Result<Vec<SiteRow>, RowProblem> {
+    let own = (!hooks.is_empty()).then(|| RawSite {
+        hooks,
+        set: BTreeMap::new(),
+        when: None,
+    });
+    own.into_iter()
+        .chain(sites)
+        .map(|raw| {
+            let hooks = raw
+                .hooks
+                .iter()
+                .map(|text| text.parse())
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(SiteRow {
+                hooks,
+                set: raw.set,
+                when: raw.when,
+            })
+        })
+        .collect()
+}
+
+fn binding(text: String) -> Result<BindRow, RowProblem> {
+    let (name, fetch) = match text.split_once('=') {
+        Some((name, fetch)) => (name.trim(), Some(fetch.trim())),
+        None => (text.trim(), None),
+    };
+    if check_name(name).is_err() || fetch.is_some_and(str::is_empty) {
+        return Err(RowProblem::BadBinding { text });
+    }
+    Ok(BindRow {
+        name: name.to_owned(),
+        fetch: fetch.map(str::to_owned),
+    })
+}
+
+/// Names that expressions and sites refer to, with the expression of the row itself.
+fn names(event: &EventRow) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let fields = event
+        .fields
+        .iter()
+        .map(|field| (field.name.as_str(), field.fetch.as_deref()));
+    event
+        .bind
+        .iter()
+        .map(|bind| (bind.name.as_str(), bind.fetch.as_deref()))
+        .chain(fields)
+}
+
+fn check_names(event: &EventRow) -> Result<(), RowProblem> {
+    if event.fields.len() > FIELDS_MAX {
+        return Err(RowProblem::TooManyFields {
+            count: event.fields.len(),
+            max: FIELDS_MAX,
+        });
+    }
+    let mut seen = Vec::new();
+    for (name, _) in names(event) {
+        if seen.contains(&name) {
+            return Err(RowProblem::DuplicateField {
+                name: name.to_owned(),
+            });
+        }
+        seen.push(name);
+    }
+    Ok(())
+}
+
+fn check_sites(event: &EventRow) -> Result<(), RowProblem> {
+    if event.sites.is_empty() || event.sites.iter().any(|site| site.hooks.is_empty()) {
+        return Err(RowProblem::NoHooks);
+    }
+    for (index, site) in event.sites.iter().enumerate() {
+        if let Some(name) = site
+            .set
+            .keys()
+            .find(|name| !names(event).any(|(known, _)| known == name.as_str()))
+        {
+            return Err(RowProblem::SetsUnknown {
+                name: name.clone(),
+                site: index,
+            });
+        }
+        let unset =
+            names(event).find(|(name, fetch)| fetch.is_none() && !site.set.contains_key(*name));
+        if let Some((name, _)) = unset {
+            return Err(RowProblem::NoExpression {
+                name: name.to_owned(),
+                site: index,
+            });
+        }
+    }
+    Ok(())
+}
