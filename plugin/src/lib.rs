@@ -1,1 +1,18 @@
-//! Under construction.
+//! QEMU plugin: executes a probe plan and records events.
+//!
+//! Input: a plan and a guest that runs. Output: a trace file. Knows QEMU and x86; knows nothing of Linux.
+//! What runs at translation: look addresses up, choose callbacks. What runs at execution: copy.
+
+#![cfg_attr(test, allow(dead_code, reason = "only `ffi` calls some of it"))]
+
+mod block;
+mod clock;
+mod cpu;
+mod recorder;
+mod slide;
+mod status;
+mod wall_clock;
+mod writer;
+// The unit tests run without a QEMU to link against.
+#[cfg(not(test))]
+mod ffi;

@@ -48,7 +48,11 @@ impl Interpreter {
     pub fn new(slide: Slide) -> Self {
         Self {
             slide,
-            lines: [Line { addr: 0, readable: false, bytes: [0; LINE_BYTES] }; LINE_COUNT],
+            lines: [Line {
+                addr: 0,
+                readable: false,
+                bytes: [0; LINE_BYTES],
+            }; LINE_COUNT],
             line_count: 0,
             slots: [None; SLOTS_MAX],
             text: Box::new([0; STRING_BYTES_MAX as usize]),
@@ -56,14 +60,21 @@ impl Interpreter {
     }
 
     /// Evaluates bindings and condition. Returns whether the record is wanted; [`Interpreter::fetch`] must follow then.
-    pub fn begin(&mut self, program: &Program, probe: RuntimeAddr, guest: &mut impl GuestView) -> bool {
+    pub fn begin(
+        &mut self,
+        program: &Program,
+        probe: RuntimeAddr,
+        guest: &mut impl GuestView,
+    ) -> bool {
         self.line_count = 0;
         for (index, ops) in program.bindings.iter().enumerate() {
             let value = self.evaluate(ops, probe, guest).map(|stack| stack[0]);
             self.slots[index] = value;
         }
         match &program.condition {
-            Some(ops) => self.evaluate(ops, probe, guest).is_some_and(|stack| stack[0] != 0),
+            Some(ops) => self
+                .evaluate(ops, probe, guest)
+                .is_some_and(|stack| stack[0] != 0),
             None => true,
         }
     }
@@ -81,12 +92,15 @@ impl Interpreter {
             match field.output {
                 Output::Number => sink.number(stack.map(|stack| stack[0])),
                 Output::String { max, .. } => {
-                    let length = stack.and_then(|stack| self.read_string(stack[0], max.into(), guest));
+                    let length =
+                        stack.and_then(|stack| self.read_string(stack[0], max.into(), guest));
                     sink.bytes(length.map(|length| &self.text[..length]));
                 }
                 Output::Bytes { max, .. } => {
                     let length = stack.and_then(|[addr, length, ..]| {
-                        let length = usize::try_from(length).unwrap_or(usize::MAX).min(max.into());
+                        let length = usize::try_from(length)
+                            .unwrap_or(usize::MAX)
+                            .min(max.into());
                         self.read_text(addr, length, guest)
                     });
                     sink.bytes(length.map(|length| &self.text[..length]));
@@ -96,11 +110,17 @@ impl Interpreter {
     }
 
     /// Evaluates a program of one number.
-    pub fn number(&mut self, program: &Program, probe: RuntimeAddr, guest: &mut impl GuestView) -> Option<u64> {
+    pub fn number(
+        &mut self,
+        program: &Program,
+        probe: RuntimeAddr,
+        guest: &mut impl GuestView,
+    ) -> Option<u64> {
         if !self.begin(program, probe, guest) {
             return None;
         }
-        self.evaluate(&program.fields.first()?.ops, probe, guest).map(|stack| stack[0])
+        self.evaluate(&program.fields.first()?.ops, probe, guest)
+            .map(|stack| stack[0])
     }
 
     /// Runs one evaluation; `None` when a load fails or a slot is missing. Validation bounds stack and jumps.
@@ -134,7 +154,12 @@ impl Interpreter {
                     }
                     continue;
                 }
-                Op::Load(_) | Op::SignExtend(_) | Op::ZeroExtend(_) | Op::Not | Op::Neg | Op::IsZero => {
+                Op::Load(_)
+                | Op::SignExtend(_)
+                | Op::ZeroExtend(_)
+                | Op::Not
+                | Op::Neg
+                | Op::IsZero => {
                     depth -= 1;
                     let top = stack[depth];
                     match *op {
@@ -159,7 +184,8 @@ impl Interpreter {
 
     fn load(&mut self, addr: u64, bytes: usize, guest: &mut impl GuestView) -> Option<u64> {
         let mut value = [0_u8; 8];
-        self.read(addr, &mut value[..bytes], guest).then(|| u64::from_le_bytes(value))
+        self.read(addr, &mut value[..bytes], guest)
+            .then(|| u64::from_le_bytes(value))
     }
 
     /// Reads the string at `addr` into `self.text`; its length, without the NUL.
@@ -212,7 +238,9 @@ impl Interpreter {
 
     fn read_in_line(&mut self, addr: u64, out: &mut [u8], guest: &mut impl GuestView) -> bool {
         let line_addr = addr & !(LINE_BYTES as u64 - 1);
-        let known = self.lines[..self.line_count].iter().position(|line| line.addr == line_addr);
+        let known = self.lines[..self.line_count]
+            .iter()
+            .position(|line| line.addr == line_addr);
         let index = known.unwrap_or_else(|| {
             // The last line is the one that is given up when a program touches more than LINE_COUNT.
             let index = self.line_count.min(LINE_COUNT - 1);
@@ -239,7 +267,11 @@ fn piece_bytes(addr: u64) -> usize {
 fn cpu_base(guest: &mut impl GuestView) -> Option<u64> {
     // Between an entry from user mode and its swapgs the two are exchanged.
     let gs_base = guest.register(Register::GsBase)?;
-    if is_kernel_address(gs_base) { Some(gs_base) } else { guest.register(Register::KernelGsBase) }
+    if is_kernel_address(gs_base) {
+        Some(gs_base)
+    } else {
+        guest.register(Register::KernelGsBase)
+    }
 }
 
 fn sign_extend(value: u64, bits: u8) -> u64 {
@@ -257,8 +289,20 @@ fn binary(op: Op, a: u64, b: u64) -> u64 {
         Op::And => a & b,
         Op::Or => a | b,
         Op::Xor => a ^ b,
-        Op::Shl => if b > 63 { 0 } else { a << b },
-        Op::Shr => if b > 63 { 0 } else { a >> b },
+        Op::Shl => {
+            if b > 63 {
+                0
+            } else {
+                a << b
+            }
+        }
+        Op::Shr => {
+            if b > 63 {
+                0
+            } else {
+                a >> b
+            }
+        }
         Op::Sar => (a.cast_signed() >> b.min(63)).cast_unsigned(),
         Op::Equal => u64::from(a == b),
         Op::Less => u64::from(a < b),

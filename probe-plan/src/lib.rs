@@ -4,15 +4,17 @@
 //! Knows no kernel: addresses, offsets and conditions are data. Knows no emulator: that implements [`GuestView`].
 
 mod addr;
-mod plan;
-mod program;
 mod guest_view;
 mod interpreter;
+mod plan;
+mod program;
 mod recording;
 
 pub use addr::{LinkAddr, RuntimeAddr, Slide};
 pub use guest_view::{GuestView, Register};
 pub use interpreter::{FieldSink, Interpreter, is_kernel_address};
 pub use plan::{EndReason, FaultEntry, Hook, ImageSegment, Plan, PlanError, Site, SymbolName};
+pub use program::{
+    AddressSpace, Field, Op, Output, Program, ProgramError, SLOTS_MAX, STACK_MAX, STRING_BYTES_MAX,
+};
 pub use recording::{Recording, Status};
-pub use program::{AddressSpace, Field, Op, Output, Program, ProgramError, SLOTS_MAX, STACK_MAX, STRING_BYTES_MAX};

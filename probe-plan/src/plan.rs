@@ -159,7 +159,9 @@ impl Plan {
     /// # Errors
     /// When the bytes are not a plan, or the plan breaks a rule that the plugin relies on.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PlanError> {
-        let body = bytes.strip_prefix(MAGIC.as_slice()).ok_or(PlanError::NotAPlan)?;
+        let body = bytes
+            .strip_prefix(MAGIC.as_slice())
+            .ok_or(PlanError::NotAPlan)?;
         let plan: Self = postcard::from_bytes(body).map_err(PlanError::Damaged)?;
         plan.validate()?;
         Ok(plan)
@@ -171,17 +173,27 @@ impl Plan {
     /// The first fault found.
     pub fn validate(&self) -> Result<(), PlanError> {
         for (index, program) in self.programs.iter().chain(&self.cpu_number).enumerate() {
-            program.validate().map_err(|source| PlanError::BadProgram { index, source })?;
+            program
+                .validate()
+                .map_err(|source| PlanError::BadProgram { index, source })?;
         }
         for site in &self.sites {
-            let fits = self.programs.get(site.program as usize).is_some_and(|program| {
-                self.schema.event(site.event).is_some_and(|event| {
-                    event.fields.len() == program.fields.len()
-                        && event.fields.iter().zip(&program.fields).all(|(schema, field)| {
-                            schema.kind.is_bytes() != matches!(field.output, crate::program::Output::Number)
-                        })
-                })
-            });
+            let fits = self
+                .programs
+                .get(site.program as usize)
+                .is_some_and(|program| {
+                    self.schema.event(site.event).is_some_and(|event| {
+                        event.fields.len() == program.fields.len()
+                            && event
+                                .fields
+                                .iter()
+                                .zip(&program.fields)
+                                .all(|(schema, field)| {
+                                    schema.kind.is_bytes()
+                                        != matches!(field.output, crate::program::Output::Number)
+                                })
+                    })
+                });
             if !fits || site.hook as usize >= self.hooks.len() {
                 return Err(PlanError::BadSite { addr: site.addr });
             }

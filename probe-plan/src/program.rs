@@ -184,7 +184,9 @@ impl Program {
             return Err(ProgramError::TooMany { max: SLOTS_MAX });
         }
         if self.fields.len() > trace_format::FIELDS_MAX {
-            return Err(ProgramError::TooMany { max: trace_format::FIELDS_MAX });
+            return Err(ProgramError::TooMany {
+                max: trace_format::FIELDS_MAX,
+            });
         }
         for (index, ops) in self.bindings.iter().enumerate() {
             check(ops, index, 1)?;
@@ -199,7 +201,9 @@ impl Program {
                 Output::Bytes { max, .. } => (2, max),
             };
             if max > STRING_BYTES_MAX {
-                return Err(ProgramError::BadOperand { step: field.ops.len() });
+                return Err(ProgramError::BadOperand {
+                    step: field.ops.len(),
+                });
             }
             check(&field.ops, self.bindings.len(), results)?;
         }
@@ -212,9 +216,13 @@ fn check(ops: &[Op], slots_set: usize, results: usize) -> Result<(), ProgramErro
     let mut depth_at = vec![None; ops.len() + 1];
     depth_at[0] = Some(0_usize);
     for (step, op) in ops.iter().enumerate() {
-        let Some(depth) = depth_at[step] else { continue };
+        let Some(depth) = depth_at[step] else {
+            continue;
+        };
         let (pops, pushes) = op.effect();
-        let left = depth.checked_sub(pops).ok_or(ProgramError::StackUnderflow { step })?;
+        let left = depth
+            .checked_sub(pops)
+            .ok_or(ProgramError::StackUnderflow { step })?;
         let depth = left + pushes;
         if depth > STACK_MAX {
             return Err(ProgramError::StackOverflow { step });
@@ -231,9 +239,14 @@ fn check(ops: &[Op], slots_set: usize, results: usize) -> Result<(), ProgramErro
             return Err(ProgramError::BadOperand { step });
         }
         let mut reach = |target: usize| -> Result<(), ProgramError> {
-            let seen = depth_at.get_mut(target).ok_or(ProgramError::BadOperand { step })?;
+            let seen = depth_at
+                .get_mut(target)
+                .ok_or(ProgramError::BadOperand { step })?;
             match *seen {
-                Some(found) if found != depth => Err(ProgramError::BadResult { expected: depth, found }),
+                Some(found) if found != depth => Err(ProgramError::BadResult {
+                    expected: depth,
+                    found,
+                }),
                 _ => {
                     *seen = Some(depth);
                     Ok(())
@@ -251,7 +264,10 @@ fn check(ops: &[Op], slots_set: usize, results: usize) -> Result<(), ProgramErro
     }
     match depth_at[ops.len()] {
         Some(found) if found == results => Ok(()),
-        found => Err(ProgramError::BadResult { expected: results, found: found.unwrap_or(0) }),
+        found => Err(ProgramError::BadResult {
+            expected: results,
+            found: found.unwrap_or(0),
+        }),
     }
 }
 

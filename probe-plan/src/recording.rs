@@ -12,8 +12,8 @@ pub struct Recording {
     pub plan: PathBuf,
     /// The trace, once it is complete. Until then the name has `.partial` after it.
     pub out: PathBuf,
-    /// File descriptor, inherited, that takes a [`Status`] a line.
-    pub status_fd: Option<i32>,
+    /// Unix socket that takes a [`Status`] a line.
+    pub status_socket: Option<PathBuf>,
     /// First block of the trace.
     pub header: Header,
     /// QEMU's `-icount shift=`, which makes one instruction `1 << shift` ticks; in deterministic mode.

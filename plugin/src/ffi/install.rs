@@ -1,0 +1,166 @@
+//! Loading: reads the recording's description, checks everything, then registers the callbacks.
+//!
+//! The wrapper turns an `Err` into a panic message, so errors are printed here, in words for the user, and end QEMU.
+
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Mutex;
+
+use probe_plan::{Plan, Recording, Status};
+use qemu_plugin::{Args, HasCallbacks, Info, PluginId, Register, register, sys};
+
+use super::counter::{CPUS_MAX, SharedCounters};
+use super::execute::{CpuMap, host_tsc_hz};
+use super::translate::{Translation, on_translate};
+use super::{SESSION, Session, guard, guest};
+use crate::recorder::Recorder;
+use crate::status::StatusLine;
+use crate::writer::OutputError;
+
+/// What the wrapper installs.
+#[derive(Debug)]
+struct Plugin;
+
+register!(Plugin);
+
+impl HasCallbacks for Plugin {}
+
+impl Register for Plugin {
+    // Instead of the wrapper's handlers, which take a global lock and expect success.
+    #[allow(
+        clippy::print_stderr,
+        clippy::exit,
+        reason = "there is no other way to tell a user why QEMU does not start"
+    )]
+    fn register_default(
+        &mut self,
+        id: PluginId,
+        args: &Args,
+        info: &Info,
+    ) -> qemu_plugin::Result<()> {
+        if let Err(error) = install(id, args, info) {
+            eprintln!("guesttrace plugin: error: {error}");
+            std::process::exit(1);
+        }
+        Ok(())
+    }
+}
+
+/// Why the plugin cannot start.
+#[derive(Debug, thiserror::Error)]
+enum InstallError {
+    #[error(
+        "the argument recording=FILE is missing\nhint: use `guesttrace record`, which starts QEMU with it"
+    )]
+    NoRecording,
+    #[error("unknown argument {0:?}\nhint: the only argument is recording=FILE")]
+    UnknownArgument(String),
+    #[error("the plugin traces x86_64 system emulation, not {0}\nhint: use qemu-system-x86_64")]
+    WrongTarget(String),
+    #[error("cannot read {0}: {1}")]
+    Read(String, std::io::Error),
+    #[error("{0} is no description of a recording: {1}")]
+    BadRecording(String, serde_json::Error),
+    #[error("{0}: {1}")]
+    BadPlan(String, probe_plan::PlanError),
+    #[error(
+        "{cpus} CPUs are too many for deterministic mode, which allows {CPUS_MAX}\nhint: use --smp {CPUS_MAX} or --clock wall"
+    )]
+    TooManyCpus { cpus: usize },
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+fn install(id: PluginId, args: &Args, info: &Info) -> Result<(), InstallError> {
+    let Some(system) = info
+        .system
+        .as_ref()
+        .filter(|_| info.target_name == "x86_64")
+    else {
+        return Err(InstallError::WrongTarget(info.target_name.clone()));
+    };
+    let mut recording = read_recording(args)?;
+    if !recording.is_deterministic() {
+        recording.header.clock.tsc_hz = host_tsc_hz();
+    }
+    let cpu_count = usize::try_from(system.max_vcpus).unwrap_or(1).max(1);
+    if recording.is_deterministic() && cpu_count > CPUS_MAX {
+        return Err(InstallError::TooManyCpus { cpus: cpu_count });
+    }
+    let status = StatusLine::new(
+        recording
+            .status_socket
+            .as_deref()
+            .map(connect)
+            .transpose()?,
+    );
+    let plan = read_plan(&recording.plan).inspect_err(|error| {
+        status.send(&Status::Failed {
+            message: error.to_string(),
+        });
+    })?;
+    let recorder = Recorder::start(plan, recording, status, cpu_count)?;
+    let fault_offsets = recorder
+        .plan
+        .fault_entries
+        .iter()
+        .map(|entry| (entry.addr, entry.return_address_offset))
+        .collect();
+    let deterministic = recorder.recording.is_deterministic();
+    let session = Session {
+        recorder,
+        translation: Mutex::new(Translation::new()),
+        counters: SharedCounters::new(),
+        cpus: CpuMap::new(cpu_count, deterministic),
+        fault_offsets,
+    };
+    if SESSION.set(session).is_ok() {
+        register_callbacks(id);
+    }
+    Ok(())
+}
+
+fn connect(path: &Path) -> Result<UnixStream, InstallError> {
+    UnixStream::connect(path).map_err(|error| InstallError::Read(path.display().to_string(), error))
+}
+
+fn read_plan(path: &Path) -> Result<Plan, InstallError> {
+    let bytes = read(path)?;
+    Plan::from_bytes(&bytes)
+        .map_err(|error| InstallError::BadPlan(path.display().to_string(), error))
+}
+
+fn read_recording(args: &Args) -> Result<Recording, InstallError> {
+    let mut path = None;
+    for argument in &args.raw {
+        match argument.strip_prefix("recording=") {
+            Some(value) => path = Some(value),
+            None => return Err(InstallError::UnknownArgument(argument.clone())),
+        }
+    }
+    let path = path.ok_or(InstallError::NoRecording)?;
+    let bytes = read(Path::new(path))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| InstallError::BadRecording(path.to_owned(), error))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, InstallError> {
+    std::fs::read(path).map_err(|error| InstallError::Read(path.display().to_string(), error))
+}
+
+fn register_callbacks(id: PluginId) {
+    // SAFETY: rule 7; the callbacks have the signatures that QEMU expects.
+    unsafe { sys::qemu_plugin_register_vcpu_init_cb(id, Some(on_cpu_start)) };
+    // SAFETY: as above.
+    unsafe { sys::qemu_plugin_register_vcpu_tb_trans_cb(id, Some(on_translate)) };
+    // SAFETY: as above.
+    unsafe { sys::qemu_plugin_register_atexit_cb(id, Some(on_exit), std::ptr::null_mut()) };
+}
+
+extern "C" fn on_cpu_start(_id: PluginId, _cpu_index: u32) {
+    guard(|_| guest::learn_registers());
+}
+
+extern "C" fn on_exit(_id: PluginId, _user_data: *mut std::ffi::c_void) {
+    guard(|session| session.recorder.finish("emulator_exit"));
+}

@@ -1,0 +1,313 @@
+//! The one thread that owns the file: turns full buffers into chunks, and the end of the recording into a trailer.
+//!
+//! The trace has its final name only when it is complete. A write error ends the recording; the guest goes on.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use probe_plan::{LinkAddr, Plan, Recording, Slide, Status};
+use trace_format::{
+    ChunkMeta, Counter, EventId, FieldKind, RecordBuffer, Schema, TraceWriter, Trailer, WriteError,
+    WriterOptions,
+};
+
+use crate::clock::{Segment, tick};
+use crate::recorder::Progress;
+use crate::status::StatusLine;
+
+/// How often the status line is renewed. Concerns the host alone.
+const STATUS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How stamps become ticks.
+#[derive(Debug)]
+pub(crate) enum StampScale {
+    /// Counted instructions.
+    Counted { segments: Vec<Segment>, shift: u8 },
+    /// The host's TSC and what it is ahead.
+    Wall { offset: u64 },
+}
+
+/// What the recorder hands over.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Chunk {
+        cpu: usize,
+        buffer: RecordBuffer,
+        scale: StampScale,
+    },
+    Finish {
+        trailer: Box<Trailer>,
+        slide: Option<Slide>,
+    },
+}
+
+/// Why a trace cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OutputError {
+    #[error("cannot create {}: {source}\nhint: choose a directory that exists and can be written", path.display())]
+    Create { path: PathBuf, source: io::Error },
+    #[error("cannot write {}: {source}\nhint: is the disk full?", path.display())]
+    Write { path: PathBuf, source: WriteError },
+    #[error("cannot rename {} to {}: {source}", from.display(), to.display())]
+    Rename {
+        from: PathBuf,
+        to: PathBuf,
+        source: io::Error,
+    },
+}
+
+/// Owner of the file.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    out: TraceWriter<BufWriter<File>>,
+    partial: PathBuf,
+    path: PathBuf,
+    plan: Arc<Plan>,
+    hex_fields: Vec<(EventId, Vec<FieldSlot>)>,
+    symbols: BTreeSet<usize>,
+    homes: Vec<Sender<RecordBuffer>>,
+    status: Arc<StatusLine>,
+    progress: Arc<Progress>,
+    slide: Option<Slide>,
+}
+
+/// How to step over one field of a plain record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FieldSlot {
+    Number,
+    Address,
+    Bytes,
+}
+
+/// Name of a trace that is not complete.
+pub(crate) fn partial_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    PathBuf::from(name)
+}
+
+impl Writer {
+    /// Creates the file and writes its header.
+    pub(crate) fn create(
+        recording: &Recording,
+        plan: Arc<Plan>,
+        homes: Vec<Sender<RecordBuffer>>,
+        status: Arc<StatusLine>,
+        progress: Arc<Progress>,
+    ) -> Result<Self, OutputError> {
+        let path = recording.out.clone();
+        let partial = partial_path(&path);
+        let file = File::create(&partial).map_err(|source| OutputError::Create {
+            path: partial.clone(),
+            source,
+        })?;
+        let options = WriterOptions {
+            compression_level: recording.compression_level,
+        };
+        let out = TraceWriter::new(BufWriter::new(file), &recording.header, options).map_err(
+            |source| OutputError::Write {
+                path: partial.clone(),
+                source,
+            },
+        )?;
+        let hex_fields = hex_fields(&recording.header.schema);
+        let symbols = BTreeSet::new();
+        Ok(Self {
+            out,
+            partial,
+            path,
+            plan,
+            hex_fields,
+            symbols,
+            homes,
+            status,
+            progress,
+            slide: None,
+        })
+    }
+
+    /// Serves messages until the recording ends. `done` learns how.
+    pub(crate) fn run(
+        mut self,
+        messages: &Receiver<Message>,
+        done: &Sender<Result<(), OutputError>>,
+    ) {
+        loop {
+            let result = match messages.recv_timeout(STATUS_INTERVAL) {
+                Ok(Message::Chunk { cpu, buffer, scale }) => self.write_chunk(cpu, buffer, &scale),
+                Ok(Message::Finish { trailer, slide }) => {
+                    self.slide = slide;
+                    let _ = done.send(self.finish(*trailer));
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout) => Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if let Err(error) = result {
+                self.status.send(&Status::Failed {
+                    message: error.to_string(),
+                });
+                self.progress.fail();
+                // The buffers' way home closes with `self`, so that no CPU waits for one.
+                return;
+            }
+            self.status
+                .send(&self.progress.status(self.out.bytes_written()));
+        }
+    }
+
+    fn write_chunk(
+        &mut self,
+        cpu: usize,
+        mut buffer: RecordBuffer,
+        scale: &StampScale,
+    ) -> Result<(), OutputError> {
+        if buffer.record_count() != 0 {
+            self.note_symbols(&buffer);
+            let meta = ChunkMeta {
+                cpu: u32::try_from(cpu).unwrap_or(u32::MAX),
+                lost_before: buffer.lost_before,
+            };
+            // A correction of the clock may step back by a few ticks; stamps of one CPU must not.
+            let mut last = 0;
+            let mut tsc_of = |stamp: u64| {
+                let tsc = match scale {
+                    StampScale::Counted { segments, shift } => tick(segments, *shift, stamp),
+                    StampScale::Wall { offset } => stamp.saturating_sub(*offset),
+                };
+                last = tsc.max(last);
+                last
+            };
+            self.out
+                .write_chunk(&meta, &buffer, &mut tsc_of)
+                .map_err(|source| OutputError::Write {
+                    path: self.partial.clone(),
+                    source,
+                })?;
+        }
+        buffer.clear();
+        if let Some(home) = self.homes.get(cpu) {
+            let _ = home.send(buffer);
+        }
+        Ok(())
+    }
+
+    fn finish(self, mut trailer: Trailer) -> Result<(), OutputError> {
+        let slide = self.slide.unwrap_or(Slide(0));
+        trailer.kernel_slide = self.slide.map(|slide| slide.0);
+        trailer.symbols = self
+            .symbols
+            .iter()
+            .map(|index| {
+                (
+                    self.plan.symbols[*index].addr.0,
+                    self.plan.symbols[*index].name.clone(),
+                )
+            })
+            .collect();
+        let _ = slide;
+        let records = trailer.stats.get(Counter::RecordsWritten);
+        let reason = trailer.end_reason.clone();
+        let bytes = self.out.bytes_written();
+        let write_error = |source| OutputError::Write {
+            path: self.partial.clone(),
+            source,
+        };
+        let out = self.out.finish(&trailer).map_err(write_error)?;
+        out.into_inner()
+            .map_err(io::IntoInnerError::into_error)
+            .and_then(|file| file.sync_all())
+            .map_err(|source| OutputError::Create {
+                path: self.partial.clone(),
+                source,
+            })?;
+        fs::rename(&self.partial, &self.path).map_err(|source| OutputError::Rename {
+            from: self.partial.clone(),
+            to: self.path.clone(),
+            source,
+        })?;
+        self.status.send(&Status::Ended {
+            reason,
+            records,
+            bytes,
+        });
+        Ok(())
+    }
+
+    /// Remembers the symbols of the kernel addresses that occur, so that the trace can name them.
+    fn note_symbols(&mut self, buffer: &RecordBuffer) {
+        let Some(slide) = self.progress.slide() else {
+            return;
+        };
+        for record in buffer.records() {
+            let Ok(index) = self
+                .hex_fields
+                .binary_search_by_key(&record.event, |(event, _)| *event)
+            else {
+                continue;
+            };
+            let mut payload = record.payload;
+            for slot in &self.hex_fields[index].1 {
+                let length = match (*slot, payload) {
+                    (FieldSlot::Bytes, [low, high, ..]) => {
+                        2 + usize::from(u16::from_le_bytes([*low, *high]))
+                    }
+                    _ => 8,
+                };
+                let Some((field, rest)) = payload.split_at_checked(length) else {
+                    break;
+                };
+                payload = rest;
+                if let (FieldSlot::Address, Ok(bytes)) = (*slot, <[u8; 8]>::try_from(field)) {
+                    let addr = slide.to_link(probe_plan::RuntimeAddr(u64::from_le_bytes(bytes)));
+                    self.symbols.extend(symbol_index(&self.plan, addr));
+                }
+            }
+        }
+    }
+}
+
+/// The symbol that holds `addr`.
+fn symbol_index(plan: &Plan, addr: LinkAddr) -> Option<usize> {
+    let end = plan
+        .image
+        .last()
+        .map(|segment| segment.addr.0 + segment.bytes.len() as u64)?;
+    if addr.0 >= end {
+        return None;
+    }
+    plan.symbols
+        .partition_point(|symbol| symbol.addr <= addr)
+        .checked_sub(1)
+}
+
+/// Events with at least one address, and how to walk their records.
+fn hex_fields(schema: &Schema) -> Vec<(EventId, Vec<FieldSlot>)> {
+    let slot = |kind: &FieldKind| match kind {
+        FieldKind::Hex => FieldSlot::Address,
+        FieldKind::Text | FieldKind::Bytes => FieldSlot::Bytes,
+        _ => FieldSlot::Number,
+    };
+    let mut events: Vec<_> = schema
+        .events
+        .iter()
+        .map(|event| {
+            (
+                event.id,
+                event
+                    .fields
+                    .iter()
+                    .map(|field| slot(&field.kind))
+                    .collect::<Vec<_>>(),
+            )
+        })
+        .filter(|(_, slots)| slots.contains(&FieldSlot::Address))
+        .collect();
+    events.sort_by_key(|(event, _)| *event);
+    events
+}
