@@ -19,6 +19,12 @@ pub enum Diagnostic {
         /// End of the last whole block.
         end: u64,
     },
+    /// The file was cut behind its trailer.
+    #[error("the file is cut after its trailer, at {end:#x}: nothing is missing but the index")]
+    IndexMissing {
+        /// End of the last whole block.
+        end: u64,
+    },
     /// The last block is not whole.
     #[error("the block at {offset:#x} is cut: {present} of its {expected} bytes are there")]
     Torn {
@@ -150,6 +156,13 @@ impl Diagnostics {
         }
     }
 
+    /// Adds a finding unless it is already there.
+    pub(crate) fn push_new(&mut self, item: Diagnostic) {
+        if !self.list.contains(&item) {
+            self.push(item);
+        }
+    }
+
     pub(crate) fn into_list(mut self) -> Vec<Diagnostic> {
         if self.more > 0 {
             self.list.push(Diagnostic::More { count: self.more });
@@ -164,7 +177,7 @@ impl Diagnostic {
     pub fn severity(&self) -> Severity {
         match self {
             Self::UnknownBlock { .. } => Severity::Info,
-            Self::HeaderCopyUsed { .. } => Severity::Notice,
+            Self::HeaderCopyUsed { .. } | Self::IndexMissing { .. } => Severity::Notice,
             Self::Checksum { kind, .. } | Self::Invalid { kind, .. }
                 if [BlockKind::INDEX, BlockKind::HEADER_COPY, BlockKind::END].contains(kind) =>
             {

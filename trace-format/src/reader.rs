@@ -174,24 +174,45 @@ impl TraceFile {
     #[must_use]
     pub fn verify(&self) -> Vec<Diagnostic> {
         let scan = Scan::of(&self.bytes);
-        let mut diagnostics = scan.diagnostics;
-        let mut add = |found: Diagnostic| diagnostics.push(found);
-        self.diagnostics.iter().cloned().for_each(&mut add);
+        let mut found = scan.diagnostics.into_list();
+        if found.is_empty() {
+            found.extend(self.verify_end(&scan.chunks, scan.header_copy_offset));
+        }
+        found.extend(self.diagnostics.iter().cloned());
         for index in 0..self.chunks.len() {
             if let Err(ReadError::Damaged(fault)) = self.read_chunk(index) {
-                add(fault);
+                found.push(fault);
             }
         }
-        let mut list = diagnostics.into_list();
-        let mut seen = Vec::new();
-        list.retain(|item| {
-            let new = !seen.contains(item);
-            if new {
-                seen.push(item.clone());
+        let mut diagnostics = Diagnostics::default();
+        found
+            .into_iter()
+            .for_each(|item| diagnostics.push_new(item));
+        diagnostics.into_list()
+    }
+
+    /// Compares what a whole file says twice.
+    fn verify_end(&self, chunks: &[ChunkInfo], copy: Option<u64>) -> Option<Diagnostic> {
+        let (offset, kind) = (self.bytes.len() as u64, BlockKind::INDEX);
+        if self.chunks != chunks {
+            return Some(Diagnostic::Invalid {
+                offset,
+                kind,
+                fault: Fault::Index,
+            });
+        }
+        match read_header_copy(&self.bytes, copy?) {
+            Ok(header) if header == self.header => None,
+            Ok(_) => {
+                let (offset, kind) = (copy?, BlockKind::HEADER_COPY);
+                Some(Diagnostic::Invalid {
+                    offset,
+                    kind,
+                    fault: Fault::Numbers,
+                })
             }
-            new
-        });
-        list
+            Err(fault) => Some(fault),
+        }
     }
 }
 
@@ -266,21 +287,25 @@ fn read_header(bytes: &[u8], layout: &mut Layout) -> Result<Header, ReadError> {
         Ok(block) => return Ok(parse_header(&block, block.payload)?),
         Err(damage) => damage,
     };
-    // A torn header or a foreign block there is no damage that a copy can heal; where there is no copy, say the cause.
-    let Some(offset) = layout.header_copy_offset else {
+    // Where there is no good copy either, the cause is what matters.
+    let copy = layout
+        .header_copy_offset
+        .map(|offset| (offset, read_header_copy(bytes, offset)));
+    let Some((offset, Ok(header))) = copy else {
         return Err(damage.into());
     };
-    let Ok(block) = Block::of_kind(bytes, offset, BlockKind::HEADER_COPY) else {
-        return Err(damage.into());
-    };
-    let length = u32_at(block.payload, 0).ok_or_else(|| block.invalid(Fault::Numbers))?;
-    let json = decompress(&block.payload[4..], length, JSON_BYTES_MAX)
-        .map_err(|fault| block.invalid(fault))?;
-    let header = parse_header(&block, &json)?;
+    layout.diagnostics.push(damage);
     layout
         .diagnostics
         .push(Diagnostic::HeaderCopyUsed { offset });
     Ok(header)
+}
+
+fn read_header_copy(bytes: &[u8], offset: u64) -> Result<Header, Diagnostic> {
+    let block = Block::of_kind(bytes, offset, BlockKind::HEADER_COPY)?;
+    let length = u32_at(block.payload, 0).ok_or_else(|| block.invalid(Fault::Numbers))?;
+    let json = decompress(&block.payload[4..], length, JSON_BYTES_MAX);
+    parse_header(&block, &json.map_err(|fault| block.invalid(fault))?)
 }
 
 fn parse_header(block: &Block<'_>, json: &[u8]) -> Result<Header, Diagnostic> {

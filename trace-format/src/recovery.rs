@@ -6,6 +6,7 @@
 use crate::block::{BlockHeader, BlockKind, HEADER_BYTES, MAGIC, PREAMBLE_BYTES};
 use crate::chunk_info::{ChunkHead, ChunkInfo};
 use crate::diagnostic::{Diagnostic, Diagnostics, Fault};
+use crate::index::{self, End};
 
 /// An unharmed block.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +86,7 @@ pub(crate) struct Scan {
     pub(crate) trailer_offset: Option<u64>,
     pub(crate) header_copy_offset: Option<u64>,
     pub(crate) diagnostics: Diagnostics,
+    index_offset: Option<u64>,
     end_seen: bool,
     /// End of the last whole block.
     end: u64,
@@ -101,9 +103,12 @@ impl Scan {
         while at < bytes.len() {
             at = scan.step(bytes, at);
         }
-        if !scan.end_seen && scan.trailer_offset.is_none() {
-            scan.diagnostics
-                .push(Diagnostic::Unfinished { end: scan.end });
+        let end = scan.end;
+        if !scan.end_seen {
+            scan.diagnostics.push(match scan.trailer_offset {
+                Some(_) => Diagnostic::IndexMissing { end },
+                None => Diagnostic::Unfinished { end },
+            });
         }
         scan
     }
@@ -149,13 +154,32 @@ impl Scan {
             },
             BlockKind::TRAILER => self.trailer_offset = Some(block.offset),
             BlockKind::HEADER_COPY => self.header_copy_offset = Some(block.offset),
-            BlockKind::END => self.end_seen = true,
-            BlockKind::HEADER | BlockKind::INDEX => {}
+            BlockKind::INDEX => {
+                self.index_offset = Some(block.offset);
+                if index::decode(block.payload, block.offset).is_none() {
+                    self.diagnostics.push(block.invalid(Fault::Numbers));
+                }
+            }
+            BlockKind::END => {
+                self.end_seen = true;
+                if End::decode(block.payload).is_none_or(|end| self.contradicts(end)) {
+                    self.diagnostics.push(block.invalid(Fault::Numbers));
+                }
+            }
+            BlockKind::HEADER => {}
             kind => self.diagnostics.push(Diagnostic::UnknownBlock {
                 offset: block.offset,
                 kind,
             }),
         }
+    }
+
+    /// Whether an unharmed block is elsewhere than the end block says.
+    fn contradicts(&self, end: End) -> bool {
+        let elsewhere = |found: Option<u64>, told| found.is_some_and(|found| found != told);
+        elsewhere(self.trailer_offset, end.trailer_offset)
+            || elsewhere(self.header_copy_offset, end.header_copy_offset)
+            || elsewhere(self.index_offset, end.index_offset)
     }
 }
 
