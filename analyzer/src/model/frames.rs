@@ -1,0 +1,137 @@
+//! Entries and exits: system calls, traps, interrupts and softirqs as a stack of the thread that they run on.
+//!
+//! The stack belongs to the thread, not to the CPU: a thread may be switched away from inside a system call, inside a
+//! page fault, and on the way out of an interrupt (`irqentry_exit` schedules), and resumes there.
+
+use super::doubt::Doubt;
+use super::ids::{CpuId, GuestNanos, Span};
+use super::machine::Model;
+use super::observer::{FrameInterval, Observer};
+use super::state::{Frame, Ground};
+use super::thread::{OpenFrame, ThreadIndex};
+
+impl<O: Observer> Model<O> {
+    /// Enters a frame; `user` says whether user code was interrupted, if that is known.
+    pub(super) fn enter(&mut self, at: GuestNanos, cpu: CpuId, frame: Frame, user: Option<bool>) {
+        if user == Some(true) {
+            return self.enter_from_user(at, cpu, frame);
+        }
+        if let Some(thread) = self.running(cpu) {
+            self.push(at, thread, frame);
+        }
+    }
+
+    /// Enters a frame from user code: whatever the thread was nested in must be over.
+    pub(super) fn enter_from_user(&mut self, at: GuestNanos, cpu: CpuId, frame: Frame) {
+        let Some(thread) = self.running(cpu) else {
+            return;
+        };
+        self.drop_frames(thread, 0);
+        self.threads[thread].ground = Ground::User;
+        self.threads[thread].execed = false;
+        self.push(at, thread, frame);
+    }
+
+    /// Leaves the innermost frame that is the one looked for.
+    pub(super) fn leave(
+        &mut self,
+        at: GuestNanos,
+        cpu: CpuId,
+        ret: Option<i64>,
+        is_it: impl Fn(&Frame) -> bool,
+    ) {
+        let Some(thread) = self.running(cpu) else {
+            return;
+        };
+        let frames = &self.threads[thread].frames;
+        if let Some(depth) = frames.iter().rposition(|open| is_it(&open.frame)) {
+            self.pop(at, thread, depth, ret);
+        } else if self.threads[thread].ground != Ground::Unknown {
+            // What began before the thread became known may end unannounced.
+            self.doubts.count(Doubt::ExitWithoutEntry);
+        }
+    }
+
+    /// Returns from a system call to user code.
+    ///
+    /// A child of clone inherits its parent's call, and a kernel thread that becomes a program returns from none.
+    pub(super) fn leave_syscall(
+        &mut self,
+        at: GuestNanos,
+        cpu: CpuId,
+        nr: Option<u64>,
+        ret: Option<i64>,
+    ) {
+        let Some(thread) = self.running(cpu) else {
+            return;
+        };
+        let frames = &self.threads[thread].frames;
+        let call = frames
+            .iter()
+            .rposition(|open| matches!(open.frame, Frame::Syscall { .. }));
+        let launched = frames
+            .first()
+            .is_some_and(|open| open.frame == Frame::Launch);
+        if let Some(depth) = call {
+            if let (Frame::Syscall { nr: entered, .. }, Some(left)) = (frames[depth].frame, nr) {
+                self.check_number(thread, entered, left);
+            }
+            self.pop(at, thread, depth, ret);
+        } else if !launched && self.threads[thread].ground != Ground::Unknown {
+            self.doubts.count(Doubt::ExitWithoutEntry);
+        }
+        self.drop_frames(thread, 0);
+        self.threads[thread].ground = Ground::User;
+    }
+
+    fn check_number(&mut self, thread: ThreadIndex, entered: u64, left: u64) {
+        // The kernel sets the number to -1 when a signal handler returns or a tracer skips the call.
+        let skipped = left & 0xffff_ffff == 0xffff_ffff;
+        if entered != left && !skipped && !self.threads[thread].execed {
+            self.doubts.count(Doubt::SyscallNumberDiffers);
+        }
+    }
+
+    /// The thread that runs on `cpu`; counts when that is not known.
+    fn running(&mut self, cpu: CpuId) -> Option<ThreadIndex> {
+        let current = self.cpus[cpu.0 as usize].current;
+        if current.is_none() {
+            self.doubts.count(Doubt::EventWithoutThread);
+        }
+        current
+    }
+
+    fn push(&mut self, at: GuestNanos, thread: ThreadIndex, frame: Frame) {
+        let entered = at;
+        self.threads[thread]
+            .frames
+            .push(OpenFrame { frame, entered });
+        self.observer.frame_entered(thread, frame, at);
+    }
+
+    fn pop(&mut self, at: GuestNanos, thread: ThreadIndex, depth: usize, ret: Option<i64>) {
+        self.drop_frames(thread, depth + 1);
+        if let Some(OpenFrame { frame, entered }) = self.threads[thread].frames.pop() {
+            let span = Span {
+                start: entered,
+                end: at,
+            };
+            self.observer.frame_left(&FrameInterval {
+                thread,
+                frame,
+                span,
+                ret,
+            });
+        }
+    }
+
+    /// Drops what is nested deeper than `depth`: it is over, although its end was not seen.
+    fn drop_frames(&mut self, thread: ThreadIndex, depth: usize) {
+        for open in self.threads[thread].frames.drain(depth..) {
+            // Nothing announces that a kernel thread has become a program.
+            if open.frame != Frame::Launch {
+                self.doubts.count(Doubt::EntryWithoutExit);
+            }
+        }
+    }
+}

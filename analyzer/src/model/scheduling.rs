@@ -1,0 +1,253 @@
+//! Scheduling changes, wake-ups, and the lives of threads.
+
+use super::doubt::Doubt;
+use super::event::{
+    KernelEvent, ProcessExec, ProcessExit, ProcessFork, SchedSwitch, TaskRename, ThreadContext,
+};
+use super::ids::{CpuId, GuestNanos, Tid};
+use super::machine::Model;
+use super::observer::Observer;
+use super::state::{Frame, Ground, Scheduling, Wait};
+use super::thread::{OpenFrame, ThreadIndex, Waker};
+
+impl<O: Observer> Model<O> {
+    /// Moves `prev` off and `next` onto the CPU.
+    pub(super) fn switch(&mut self, at: GuestNanos, cpu: CpuId, event: &SchedSwitch<'_>) {
+        let prev = self.living(at, event.prev_pid, cpu);
+        let next = self.living(at, event.next_pid, cpu);
+        let current = self.cpus[cpu.0 as usize].current;
+        if current != Some(prev) {
+            if current.is_some() {
+                self.doubts.count(Doubt::SwitchFromUnexpectedThread);
+            }
+            self.evict(at, cpu);
+            self.take_from_other_cpu(at, cpu, prev);
+        }
+        self.name(prev, event.prev_comm);
+        self.switch_out(at, prev, event.prev_state);
+        self.name(next, event.next_comm);
+        self.switch_in(at, cpu, next);
+    }
+
+    fn switch_out(&mut self, at: GuestNanos, index: ThreadIndex, prev_state: Option<u64>) {
+        let thread = &mut self.threads[index];
+        let left = match prev_state {
+            Some(state) => Scheduling::from_kernel(state),
+            None if thread.exiting => Scheduling::Dead,
+            None => Scheduling::Unknown,
+        };
+        let early_wake = thread.early_wake.take();
+        thread.scheduling = match (left, early_wake) {
+            // The waker may have run on another CPU before this: a wake-up that was seen already wins.
+            (Scheduling::Blocked(_), Some(waker)) => {
+                thread.waker = Some(waker);
+                Scheduling::Runnable
+            }
+            _ => left,
+        };
+        if left == Scheduling::Dead {
+            thread.frames.clear();
+            thread.died = Some(at);
+        }
+        self.refresh_thread(at, index);
+    }
+
+    fn switch_in(&mut self, at: GuestNanos, cpu: CpuId, next: ThreadIndex) {
+        self.take_from_other_cpu(at, cpu, next);
+        let blocked = matches!(self.threads[next].scheduling, Scheduling::Blocked(_));
+        if blocked && self.threads[next].idle_of.is_none() {
+            self.doubts.count(Doubt::SwitchToBlockedThread);
+        }
+        self.threads[next].scheduling = Scheduling::Running(cpu);
+        self.refresh_thread(at, next);
+        self.cpus[cpu.0 as usize].current = Some(next);
+        self.refresh_cpu(at, cpu);
+    }
+
+    /// The thread with that number; a new one if the one that had it has ended.
+    fn living(&mut self, at: GuestNanos, tid: Tid, cpu: CpuId) -> ThreadIndex {
+        let index = self.threads.known(tid, cpu);
+        if self.threads[index].scheduling != Scheduling::Dead {
+            return index;
+        }
+        self.doubts.count(Doubt::SwitchToDeadThread);
+        self.threads.begin(tid, at)
+    }
+
+    /// A thread is woken from `cpu`.
+    pub(super) fn wake(&mut self, at: GuestNanos, cpu: CpuId, tid: Tid, comm: Option<&[u8]>) {
+        self.wakes_seen = true;
+        let current = self.cpus[cpu.0 as usize].current;
+        let waker = Waker {
+            thread: current,
+            frame: current.and_then(|thread| Some(self.threads[thread].frames.last()?.frame)),
+            at,
+        };
+        let index = self.threads.known(tid, cpu);
+        self.name(index, comm);
+        // A thread of which nothing is known may be running where nothing is known either.
+        let may_run = self.cpus.iter().any(|slot| slot.current.is_none());
+        let thread = &mut self.threads[index];
+        match thread.scheduling {
+            Scheduling::Running(_) => thread.early_wake = Some(waker),
+            Scheduling::Unknown if may_run => {}
+            Scheduling::Blocked(_) | Scheduling::Unknown => {
+                thread.scheduling = Scheduling::Runnable;
+                thread.waker = Some(waker);
+                self.refresh_thread(at, index);
+            }
+            Scheduling::Runnable | Scheduling::Dead => {}
+        }
+    }
+
+    /// A wake-up is complete: a thread that still runs has been told not to sleep, so a later sleep is another one.
+    pub(super) fn wake_done(&mut self, tid: Tid) {
+        if let Some(index) = self.threads.with_tid(tid) {
+            self.threads[index].early_wake = None;
+        }
+    }
+
+    /// A thread makes another.
+    pub(super) fn fork(&mut self, at: GuestNanos, cpu: CpuId, event: &ProcessFork<'_>) {
+        let parent = self.threads.known(event.parent_pid, cpu);
+        if let Some(old) = self.threads.with_tid(event.child_pid)
+            && self.threads[old].scheduling != Scheduling::Dead
+        {
+            self.doubts.count(Doubt::TidReused);
+            self.end(at, old);
+        }
+        let child = self.threads.begin(event.child_pid, at);
+        let (ground, frames) = self.inherited(at, parent);
+        let comm = event
+            .child_comm
+            .unwrap_or(&self.threads[parent].comm)
+            .to_vec();
+        let thread = &mut self.threads[child];
+        thread.parent = Some(parent);
+        thread.pid = event.child_tgid;
+        thread.comm = comm;
+        thread.scheduling = Scheduling::Blocked(Wait::New);
+        (thread.ground, thread.frames) = (ground, frames);
+        self.refresh_thread(at, child);
+    }
+
+    /// What a new thread starts in: the call that made it, or the kernel.
+    fn inherited(&self, at: GuestNanos, parent: ThreadIndex) -> (Ground, Vec<OpenFrame>) {
+        let parent = &self.threads[parent];
+        let call = parent.frames.iter().map(|open| open.frame);
+        let call = call
+            .filter(|frame| matches!(frame, Frame::Syscall { .. }))
+            .last();
+        match (parent.ground, call) {
+            (Ground::Kernel | Ground::Idle, _) => (Ground::Kernel, Vec::new()),
+            (Ground::User, Some(frame)) => {
+                let entered = at;
+                (Ground::User, vec![OpenFrame { frame, entered }])
+            }
+            (Ground::User | Ground::Unknown, _) => (Ground::Unknown, Vec::new()),
+        }
+    }
+
+    /// A thread runs another program; one that did not lead its process takes the leader's number.
+    pub(super) fn exec(&mut self, at: GuestNanos, cpu: CpuId, event: &ProcessExec<'_>) {
+        let old_tid = event.old_pid.unwrap_or(event.pid);
+        let Some(index) = self.current_named(cpu, old_tid) else {
+            return;
+        };
+        if old_tid != event.pid {
+            if let Some(leader) = self.threads.with_tid(event.pid) {
+                self.end(at, leader);
+            }
+            self.threads.renumber(index, event.pid);
+        }
+        let thread = &mut self.threads[index];
+        thread.program = event.filename.map(<[u8]>::to_vec).or(thread.program.take());
+        thread.execed = true;
+        if thread.ground == Ground::Kernel {
+            thread.ground = Ground::User;
+            let (frame, entered) = (Frame::Launch, at);
+            thread.frames.insert(0, OpenFrame { frame, entered });
+        }
+    }
+
+    /// A thread is about to end: it will be switched away from once more.
+    pub(super) fn exit(&mut self, _at: GuestNanos, cpu: CpuId, event: &ProcessExit<'_>) {
+        if let Some(index) = self.current_named(cpu, event.pid) {
+            self.threads[index].exiting = true;
+            self.name(index, event.comm);
+        }
+    }
+
+    /// A thread changes its name.
+    pub(super) fn rename(&mut self, cpu: CpuId, event: &TaskRename<'_>) {
+        let index = self.threads.known(event.pid, cpu);
+        self.name(index, Some(event.newcomm));
+    }
+
+    /// The recorder says which thread runs from here on.
+    pub(super) fn context(&mut self, at: GuestNanos, cpu: CpuId, event: &ThreadContext<'_>) {
+        let index = self.threads.known(event.tid, cpu);
+        self.name(index, event.comm);
+        if event.pid.is_some() {
+            self.threads[index].pid = event.pid;
+        }
+        let slot = &mut self.cpus[cpu.0 as usize];
+        match slot.current {
+            None => self.adopt(at, cpu, index),
+            Some(current) if current == index => {}
+            // It may come before the scheduling change that it belongs to.
+            Some(_) => slot.claimed = Some(index),
+        }
+    }
+
+    /// Believes a context record that no scheduling change followed.
+    pub(super) fn settle_claim(&mut self, at: GuestNanos, cpu: CpuId, event: &KernelEvent<'_>) {
+        let Some(claimed) = self.cpus[cpu.0 as usize].claimed.take() else {
+            return;
+        };
+        let explained = match event {
+            KernelEvent::SchedSwitch(switch) => self.threads.known(switch.next_pid, cpu) == claimed,
+            KernelEvent::ProcessExec(exec) => exec.pid == self.threads[claimed].tid,
+            _ => false,
+        };
+        if !explained && self.cpus[cpu.0 as usize].current != Some(claimed) {
+            self.doubts.count(Doubt::ContextDisagrees);
+            self.adopt(at, cpu, claimed);
+        }
+    }
+
+    /// The thread on `cpu`, which must have that number; or else the thread that has it.
+    fn current_named(&mut self, cpu: CpuId, tid: Tid) -> Option<ThreadIndex> {
+        let current = self.cpus[cpu.0 as usize].current;
+        if current.is_some_and(|index| self.threads[index].tid == tid) {
+            return current;
+        }
+        self.doubts.count(Doubt::EventOfOtherThread);
+        self.threads.with_tid(tid)
+    }
+
+    /// Ends a thread whose end was not seen.
+    fn end(&mut self, at: GuestNanos, index: ThreadIndex) {
+        if let Scheduling::Running(cpu) = self.threads[index].scheduling {
+            self.evict(at, cpu);
+        }
+        let thread = &mut self.threads[index];
+        if thread.died.is_none() {
+            thread.scheduling = Scheduling::Dead;
+            thread.frames.clear();
+            thread.died = Some(at);
+            self.refresh_thread(at, index);
+        }
+    }
+
+    fn name(&mut self, index: ThreadIndex, comm: Option<&[u8]>) {
+        let thread = &mut self.threads[index];
+        if let Some(comm) = comm
+            && thread.idle_of.is_none()
+            && thread.comm != comm
+        {
+            thread.comm.clear();
+            thread.comm.extend_from_slice(comm);
+        }
+    }
+}

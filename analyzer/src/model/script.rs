@@ -1,0 +1,566 @@
+//! Tests of the model: a script of events, and what each thread and CPU then did.
+//!
+//! A script is `TIME[@CPU] EVENT ARGUMENTS; ...`; the last time ends the trace.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+#[derive(Default)]
+struct Log {
+    threads: BTreeMap<(u32, usize), Vec<String>>,
+    cpus: BTreeMap<CpuId, Vec<String>>,
+    frames: Vec<String>,
+}
+
+impl Observer for Log {
+    fn thread_interval(&mut self, interval: &ThreadInterval<'_>) {
+        if interval.thread.idle_of.is_none() {
+            let key = (interval.thread.tid.0, interval.index.index());
+            self.threads
+                .entry(key)
+                .or_default()
+                .push(step(interval.activity, interval.span));
+        }
+    }
+
+    fn cpu_interval(&mut self, cpu: CpuId, activity: Activity, span: Span) {
+        self.cpus.entry(cpu).or_default().push(step(activity, span));
+    }
+
+    fn frame_left(&mut self, frame: &FrameInterval) {
+        let length = frame.span.length().0;
+        self.frames.push(match frame.frame {
+            Frame::Syscall { nr, .. } => {
+                format!("syscall {nr} took {length} = {:?}", frame.ret.unwrap_or(0))
+            }
+            other => format!("{other:?} took {length}"),
+        });
+    }
+}
+
+fn step(activity: Activity, span: Span) -> String {
+    format!("{} {}", activity.name(), span.length().0)
+}
+
+fn run(script: &str) -> (Model<Log>, u64) {
+    let mut model = Model::new(Log::default());
+    let mut end = 0;
+    for line in script
+        .split(';')
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+    {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (time, cpu) = words[0].split_once('@').unwrap_or((words[0], "0"));
+        end = time.parse().unwrap();
+        let (at, cpu) = (GuestNanos(end), CpuId(cpu.parse().unwrap()));
+        match words[1] {
+            "end" => {}
+            "boot" => model.start_idle(at, cpu),
+            "lost" => model.lose(at, cpu),
+            name => model.apply(at, cpu, &event(name, &words[2..])),
+        }
+    }
+    model.finish(GuestNanos(end));
+    (model, end)
+}
+
+fn number(word: &str) -> u64 {
+    word.parse().unwrap()
+}
+
+fn tid(word: &str) -> Tid {
+    Tid(word.parse().unwrap())
+}
+
+fn state(word: &str) -> u64 {
+    match word {
+        "R" => 0,
+        "S" => 1,
+        "D" => 2,
+        "T" => 4,
+        "X" => 0x80,
+        other => panic!("no state {other}"),
+    }
+}
+
+fn event<'a>(name: &str, words: &[&'a str]) -> KernelEvent<'a> {
+    let user = |index: usize| words.get(index).map(|word| *word == "user");
+    let wake = || (tid(words[0]), None, None, None);
+    match name {
+        "switch" => KernelEvent::SchedSwitch(SchedSwitch {
+            prev_comm: None,
+            prev_pid: tid(words[0]),
+            prev_prio: None,
+            prev_state: Some(state(words[1])),
+            next_comm: None,
+            next_pid: tid(words[2]),
+            next_prio: None,
+        }),
+        "call" => KernelEvent::SyscallEntry(SyscallEntry {
+            nr: number(words[0]),
+            name: None,
+            ip: None,
+            arg0: None,
+            arg1: None,
+            arg2: None,
+            arg3: None,
+            arg4: None,
+            arg5: None,
+        }),
+        "ret" => {
+            let ret = words.get(1).map(|word| word.parse().unwrap());
+            KernelEvent::SyscallExit(SyscallExit {
+                nr: Some(number(words[0])),
+                ret,
+            })
+        }
+        "trap" => KernelEvent::TrapEntry(TrapEntry {
+            vector: number(words[0]),
+            ip: None,
+            error_code: None,
+            address: None,
+            user: user(1),
+        }),
+        "trap_end" => KernelEvent::TrapExit(TrapExit {
+            vector: Some(number(words[0])),
+        }),
+        "irq" => KernelEvent::IrqEntry(IrqEntry {
+            vector: number(words[0]),
+            irq: None,
+            user: user(1),
+        }),
+        "irq_end" => KernelEvent::IrqExit(IrqExit {
+            vector: Some(number(words[0])),
+        }),
+        "softirq" => KernelEvent::SoftirqEntry(SoftirqEntry {
+            vec: number(words[0]),
+        }),
+        "softirq_end" => KernelEvent::SoftirqExit(SoftirqExit {
+            vec: Some(number(words[0])),
+        }),
+        "waking" => {
+            let (pid, comm, prio, target_cpu) = wake();
+            KernelEvent::SchedWaking(SchedWaking {
+                comm,
+                pid,
+                prio,
+                target_cpu,
+            })
+        }
+        "wakeup" => {
+            let (pid, comm, prio, target_cpu) = wake();
+            KernelEvent::SchedWakeup(SchedWakeup {
+                comm,
+                pid,
+                prio,
+                target_cpu,
+            })
+        }
+        "new" => {
+            let (pid, comm, prio, target_cpu) = wake();
+            KernelEvent::SchedWakeupNew(SchedWakeupNew {
+                comm,
+                pid,
+                prio,
+                target_cpu,
+            })
+        }
+        "fork" => KernelEvent::ProcessFork(ProcessFork {
+            parent_pid: tid(words[0]),
+            child_comm: None,
+            child_pid: tid(words[1]),
+            child_tgid: Some(Pid(tid(words[1]).0)),
+        }),
+        "exec" => KernelEvent::ProcessExec(ProcessExec {
+            filename: None,
+            pid: tid(words[0]),
+            old_pid: words.get(1).map(|word| tid(word)),
+        }),
+        "exit" => KernelEvent::ProcessExit(ProcessExit {
+            comm: None,
+            pid: tid(words[0]),
+        }),
+        "context" => KernelEvent::ThreadContext(ThreadContext {
+            tid: tid(words[0]),
+            pid: Some(Pid(tid(words[0]).0)),
+            comm: words.get(1).map(|word| word.as_bytes()),
+        }),
+        "sleep" => KernelEvent::CpuIdle(CpuIdle { state: 1 }),
+        other => panic!("no event {other}"),
+    }
+}
+
+/// Runs a script; the states of every thread and CPU must add up to its time, whatever it says.
+fn check(script: &str, expected: Expect) {
+    let (model, end) = run(script);
+    let mut out = String::new();
+    let log = &model.observer;
+    for ((tid, _), steps) in &log.threads {
+        writeln!(out, "{tid}: {}", steps.join(", ")).unwrap();
+    }
+    for (cpu, steps) in &log.cpus {
+        writeln!(out, "cpu {cpu}: {}", steps.join(", ")).unwrap();
+        assert_eq!(
+            total(steps),
+            end,
+            "the states of CPU {cpu} must partition the trace"
+        );
+    }
+    log.frames
+        .iter()
+        .for_each(|frame| writeln!(out, "{frame}").unwrap());
+    for (doubt, count) in model.doubts().iter() {
+        writeln!(out, "! {} {count}", doubt.name()).unwrap();
+    }
+    for (index, thread) in model.threads().iter() {
+        let mine = log
+            .threads
+            .iter()
+            .filter(|((_, at), _)| *at == index.index());
+        let steps: Vec<String> = mine.flat_map(|(_, steps)| steps.clone()).collect();
+        let life = thread.died.map_or(end, |died| died.0) - thread.born.0;
+        if thread.idle_of.is_none() {
+            assert_eq!(
+                total(&steps),
+                life,
+                "the states of thread {} must partition its life",
+                thread.tid
+            );
+        }
+    }
+    expected.assert_eq(&out);
+}
+
+fn total(steps: &[String]) -> u64 {
+    steps
+        .iter()
+        .map(|step| number(step.split_once(' ').unwrap().1))
+        .sum()
+}
+
+#[test]
+fn preempted_thread_stays_runnable() {
+    check("0 switch 7 R 8; 5 switch 8 S 7; 6 end", expect![[r#"
+        7: runnable 5, running_unknown 1
+        8: running_unknown 5, blocked 1
+        cpu 0: running_unknown 6
+    "#]]);
+}
+
+#[test]
+fn nothing_is_known_before_the_first_evidence() {
+    check(
+        "10 switch 7 S 8; 15 call 1; 20 ret 1; 25 end",
+        expect![[r#"
+            7: unknown 10, blocked 15
+            8: unknown 10, running_unknown 5, syscall 5, user 5
+            cpu 0: unseen 10, running_unknown 5, syscall 5, user 5
+            syscall 1 took 5 = 0
+        "#]],
+    );
+}
+
+#[test]
+fn wait_inside_a_system_call_resumes_there() {
+    check(
+        "0 boot; 1 switch 0 R 7; 2 irq 32 user; 3 irq_end 32; 4 call 0; 6 switch 7 S 0; 9 irq 33; 10 waking 7; \
+         11 irq_end 33; 12 switch 0 R 7; 14 ret 0 100; 15 end",
+        expect![[r#"
+            7: unknown 1, running_unknown 1, irq 1, user 1, syscall 2, blocked 4, runnable 2, syscall 2, user 1
+            cpu 0: idle 1, running_unknown 1, irq 1, user 1, syscall 2, idle 3, irq 2, idle 1, syscall 2, user 1
+            Irq { vector: 32 } took 1
+            Irq { vector: 33 } took 2
+            syscall 0 took 10 = 100
+        "#]],
+    );
+}
+
+#[test]
+fn page_fault_inside_a_system_call_is_a_trap() {
+    check(
+        "0 switch 0 R 7; 1 call 0; 2 trap 14 kernel; 4 trap_end 14; 5 ret 0; 6 trap 14 user; 8 trap_end 14; 9 end",
+        expect![[r#"
+            7: running_unknown 1, syscall 1, trap 2, syscall 1, user 1, trap 2, user 1
+            cpu 0: running_unknown 1, syscall 1, trap 2, syscall 1, user 1, trap 2, user 1
+            Trap { vector: 14 } took 2
+            syscall 0 took 4 = 0
+            Trap { vector: 14 } took 2
+        "#]],
+    );
+}
+
+#[test]
+fn interrupts_nest() {
+    check(
+        "0 switch 0 R 7; 1 irq 32 user; 2 softirq 1; 4 irq 33 kernel; 5 trap 3 kernel; 6 trap_end 3; 7 irq_end 33; \
+         8 softirq_end 1; 9 irq_end 32; 10 end",
+        expect![[r#"
+            7: running_unknown 1, irq 1, softirq 2, irq 3, softirq 1, irq 1, user 1
+            cpu 0: running_unknown 1, irq 1, softirq 2, irq 3, softirq 1, irq 1, user 1
+            Trap { vector: 3 } took 1
+            Irq { vector: 33 } took 3
+            Softirq { vec: 1 } took 6
+            Irq { vector: 32 } took 8
+        "#]],
+    );
+}
+
+#[test]
+fn thread_preempted_on_the_way_out_of_an_interrupt_resumes_there() {
+    check(
+        "0 switch 0 R 7; 1 irq 32 user; 3 switch 7 R 8; 4 irq 32 user; 5 irq_end 32; 6 switch 8 S 7; 7 irq_end 32; 9 end",
+        expect![[r#"
+            7: running_unknown 1, irq 2, runnable 3, irq 1, user 2
+            8: unknown 3, running_unknown 1, irq 1, user 1, blocked 3
+            cpu 0: running_unknown 1, irq 2, running_unknown 1, irq 1, user 1, irq 1, user 2
+            Irq { vector: 32 } took 1
+            Irq { vector: 32 } took 6
+        "#]],
+    );
+}
+
+#[test]
+fn child_of_clone_returns_from_its_parents_call() {
+    check(
+        "0 switch 0 R 7; 1 call 56; 2 fork 7 9; 3 new 9; 4 ret 56 9; 5 switch 7 R 9; 6 ret 56 0; 8 switch 9 S 7; 9 end",
+        expect![[r#"
+            7: running_unknown 1, syscall 3, user 1, runnable 3, user 1
+            9: blocked 1, runnable 2, syscall 1, user 2, blocked 1
+            cpu 0: running_unknown 1, syscall 3, user 1, syscall 1, user 3
+            syscall 56 took 3 = 9
+            syscall 56 took 4 = 0
+        "#]],
+    );
+}
+
+#[test]
+fn exec_and_exit_never_return_to_their_caller() {
+    check(
+        "0 switch 0 R 7; 1 call 59; 2 exec 7; 3 ret 59; 4 call 231; 5 exit 7; 6 switch 7 X 0; 9 end",
+        expect![[r#"
+            7: running_unknown 1, syscall 2, user 1, syscall 2
+            cpu 0: running_unknown 1, syscall 2, user 1, syscall 2, idle 3
+            syscall 59 took 2 = 0
+        "#]],
+    );
+}
+
+#[test]
+fn exec_of_a_second_thread_takes_the_leaders_number() {
+    check(
+        "0 switch 0 R 7; 1 call 56; 2 fork 7 8; 2 new 8; 3 ret 56 8; 4 call 202; 5 switch 7 S 8; 6 ret 56; 7 call 59; \
+         8 exec 7 8; 9 ret 59; 10 switch 7 S 0; 11 end",
+        expect![[r#"
+            7: running_unknown 1, syscall 2, user 1, syscall 1, blocked 3
+            7: syscall 2, user 1, blocked 1
+            8: runnable 3, syscall 1, user 1
+            cpu 0: running_unknown 1, syscall 2, user 1, syscall 2, user 1, syscall 2, user 1, idle 1
+            syscall 56 took 2 = 8
+            syscall 56 took 4 = 0
+            syscall 59 took 2 = 0
+        "#]],
+    );
+}
+
+#[test]
+fn kernel_thread_that_becomes_a_program_returns_from_no_call() {
+    check(
+        "0 boot; 1 fork 0 1; 2 new 1; 3 switch 0 R 1; 4 exec 1; 6 ret 59; 8 call 1; 9 ret 1; 10 end",
+        expect![[r#"
+            1: blocked 1, runnable 1, kernel 3, user 2, syscall 1, user 1
+            cpu 0: idle 3, kernel 3, user 2, syscall 1, user 1
+            syscall 1 took 1 = 0
+        "#]],
+    );
+    check(
+        "0 boot; 1 fork 0 1; 2 new 1; 3 switch 0 R 1; 4 exec 1; 6 trap 14 user; 7 trap_end 14; 10 end",
+        expect![[r#"
+            1: blocked 1, runnable 1, kernel 3, trap 1, user 3
+            cpu 0: idle 3, kernel 3, trap 1, user 3
+            Trap { vector: 14 } took 1
+        "#]],
+    );
+}
+
+#[test]
+fn return_of_a_signal_handler_ends_with_another_number() {
+    check(
+        "0 switch 0 R 7; 1 call 15; 2 ret 4294967295; 3 call 0; 4 ret 1 5; 5 end",
+        expect![[r#"
+            7: running_unknown 1, syscall 1, user 1, syscall 1, user 1
+            cpu 0: running_unknown 1, syscall 1, user 1, syscall 1, user 1
+            syscall 15 took 1 = 0
+            syscall 0 took 1 = 0
+            ! syscall_number_differs 1
+        "#]],
+    );
+}
+
+#[test]
+fn exit_without_entry_is_counted_and_harmless() {
+    check(
+        "0 switch 0 R 7; 1 irq_end 32; 2 call 0; 3 irq_end 32; 4 softirq_end 1; 5 ret 0; 6 ret 0; 7 end",
+        expect![[r#"
+            7: running_unknown 2, syscall 3, user 2
+            cpu 0: running_unknown 2, syscall 3, user 2
+            syscall 0 took 3 = 0
+            ! exit_without_entry 3
+        "#]],
+    );
+}
+
+#[test]
+fn entry_without_exit_is_counted_and_dropped() {
+    check(
+        "0 switch 0 R 7; 1 call 0; 2 trap 14 kernel; 3 ret 0; 4 call 1; 5 call 2; 6 irq 32 user; 7 irq_end 32; 8 end",
+        expect![[r#"
+            7: running_unknown 1, syscall 1, trap 1, user 1, syscall 2, irq 1, user 1
+            cpu 0: running_unknown 1, syscall 1, trap 1, user 1, syscall 2, irq 1, user 1
+            syscall 0 took 2 = 0
+            Irq { vector: 32 } took 1
+            ! entry_without_exit 3
+        "#]],
+    );
+}
+
+#[test]
+fn wakeup_before_the_switch_out_wins() {
+    check(
+        "0 switch 0 R 7; 0@1 switch 0 R 8; 1@1 waking 7; 2 switch 7 S 0; 3@1 wakeup 7; 4 switch 0 R 7; 5 end",
+        expect![[r#"
+            7: running_unknown 2, runnable 2, running_unknown 1
+            8: running_unknown 5
+            cpu 0: running_unknown 2, idle 2, running_unknown 1
+            cpu 1: running_unknown 5
+        "#]],
+    );
+}
+
+#[test]
+fn completed_wakeup_of_a_running_thread_does_not_wake_its_next_sleep() {
+    check(
+        "0 switch 0 R 7; 0@1 switch 0 R 8; 1@1 waking 7; 1@1 wakeup 7; 2 switch 7 S 0; 4@1 waking 7; 5 switch 0 R 7; 6 end",
+        expect![[r#"
+            7: running_unknown 2, blocked 2, runnable 1, running_unknown 1
+            8: running_unknown 6
+            cpu 0: running_unknown 2, idle 3, running_unknown 1
+            cpu 1: running_unknown 6
+        "#]],
+    );
+}
+
+#[test]
+fn switch_from_an_unexpected_thread_makes_the_expected_one_unknown() {
+    check(
+        "0 switch 0 R 7; 2 call 1; 6 switch 8 S 9; 8 switch 9 S 7; 9 end",
+        expect![[r#"
+            7: running_unknown 2, unknown 6, running_unknown 1
+            8: unknown 6, blocked 3
+            9: unknown 6, running_unknown 2, blocked 1
+            cpu 0: running_unknown 2, unknown 4, running_unknown 3
+            ! switch_from_unexpected_thread 1
+        "#]],
+    );
+}
+
+#[test]
+fn thread_on_two_cpus_is_where_it_was_seen_last() {
+    check(
+        "0 switch 0 R 7; 1@1 switch 0 R 8; 3@1 switch 8 S 7; 5 call 1; 6 end",
+        expect![[r#"
+            7: unknown 3, running_unknown 3
+            8: unknown 1, running_unknown 2, blocked 3
+            cpu 0: unknown 6
+            cpu 1: unseen 1, running_unknown 5
+            ! switch_to_running_thread 1
+            ! event_without_thread 1
+        "#]],
+    );
+}
+
+#[test]
+fn after_a_gap_nothing_of_that_cpu_is_known() {
+    check(
+        "0 switch 0 R 7; 0@1 switch 0 R 8; 1 call 1; 2 switch 7 S 9; 4 lost; 4 context 9; 5 call 1; 6@1 call 2; 7 end",
+        expect![[r#"
+            7: running_unknown 1, syscall 1, unknown 5
+            8: running_unknown 6, syscall 1
+            9: unknown 2, unknown 2, running_unknown 1, syscall 2
+            cpu 0: running_unknown 1, syscall 1, unknown 2, running_unknown 1, syscall 2
+            cpu 1: running_unknown 6, syscall 1
+        "#]],
+    );
+}
+
+#[test]
+fn context_before_its_switch_is_no_contradiction() {
+    check(
+        "0 context 7 sh; 3 context 8 ls; 3 switch 7 S 8; 5 context 8 cat; 6 end",
+        expect![[r#"
+            7: running_unknown 3, blocked 3
+            8: unknown 3, running_unknown 3
+            cpu 0: running_unknown 6
+        "#]],
+    );
+    check("0 context 7; 3 context 8; 4 call 1; 6 end", expect![[r#"
+        7: running_unknown 3, unknown 3
+        8: unknown 4, syscall 2
+        cpu 0: running_unknown 3, unknown 1, syscall 2
+        ! context_disagrees 1
+    "#]]);
+}
+
+#[test]
+fn switch_to_a_thread_that_was_not_woken_is_doubtful_only_with_wakeups() {
+    check("0 switch 7 S 8; 2 switch 8 S 7; 3 end", expect![[r#"
+        7: blocked 2, running_unknown 1
+        8: running_unknown 2, blocked 1
+        cpu 0: running_unknown 3
+    "#]]);
+    check(
+        "0 switch 7 S 8; 1 waking 9; 2 switch 8 S 7; 3 end",
+        expect![[r#"
+            7: blocked 2, running_unknown 1
+            8: running_unknown 2, blocked 1
+            9: unknown 1, runnable 2
+            cpu 0: running_unknown 3
+            ! switch_to_blocked_thread 1
+        "#]],
+    );
+}
+
+#[test]
+fn time_never_runs_backwards() {
+    check("5 switch 0 R 7; 3 call 1; 6 ret 1; 7 end", expect![[r#"
+        7: unknown 5, syscall 1, user 1
+        cpu 0: unseen 5, syscall 1, user 1
+        syscall 1 took 1 = 0
+        ! time_backwards 1
+    "#]]);
+}
+
+#[test]
+fn number_of_a_dead_thread_is_given_to_another() {
+    check(
+        "0 switch 0 R 7; 2 exit 7; 3 switch 7 X 8; 4 fork 8 7; 5 new 7; 6 switch 8 S 7; 8 end",
+        expect![[r#"
+            7: running_unknown 3
+            7: blocked 1, runnable 1, running_unknown 2
+            8: unknown 3, running_unknown 3, blocked 2
+            cpu 0: running_unknown 8
+        "#]],
+    );
+}
+
+#[test]
+fn sleeping_cpu_runs_its_idle_thread() {
+    check("2 sleep; 5 switch 0 R 7; 6 end", expect![[r#"
+        7: unknown 5, running_unknown 1
+        cpu 0: unseen 2, idle 3, running_unknown 1
+    "#]]);
+}
