@@ -58,6 +58,11 @@ impl CpuMap {
         }
     }
 
+    /// Whether QEMU's index of a CPU cannot be relied on.
+    pub(super) fn shares_thread(&self) -> bool {
+        self.shares_thread
+    }
+
     /// Index of the CPU that translates; `None` until it is known.
     pub(super) fn translating_cpu(&self, gs_base: Option<u64>) -> Option<usize> {
         if !self.shares_thread {
@@ -120,7 +125,7 @@ impl Session {
     }
 
     /// The block that ran last, or runs.
-    fn last_block(&self) -> Option<&'static Block> {
+    pub(super) fn last_block(&self) -> Option<&'static Block> {
         let address = usize::try_from(self.counters.block.get()).ok()?;
         let block = std::ptr::with_exposed_provenance::<Block>(address);
         // SAFETY: rule 6: the counter holds 0 or the address of a leaked `Block`.

@@ -18,6 +18,9 @@ use crate::block::{Block, ClockInstruction, Ending, clock_instruction};
 use crate::recorder::Probe;
 use crate::slide::{Search, SlideFinder};
 
+/// Longest instruction of x86.
+const INSTRUCTION_BYTES_MAX: usize = 15;
+
 /// What translation remembers from block to block.
 #[derive(Debug)]
 pub(super) struct Translation {
@@ -31,7 +34,8 @@ pub(super) struct Translation {
 struct Instruction {
     handle: *mut sys::qemu_plugin_insn,
     addr: u64,
-    bytes: Vec<u8>,
+    bytes: [u8; INSTRUCTION_BYTES_MAX],
+    size: usize,
     clock: Option<ClockInstruction>,
 }
 
@@ -87,7 +91,7 @@ impl Translation {
         };
         let observed: Vec<_> = instructions
             .iter()
-            .map(|item| (RuntimeAddr(item.addr), item.bytes.clone()))
+            .map(|item| (RuntimeAddr(item.addr), item.bytes[..item.size].to_vec()))
             .collect();
         match finder.observe(image, &observed) {
             Search::Undecided => {}
@@ -135,14 +139,16 @@ fn instructions(tb: *mut sys::qemu_plugin_tb) -> Vec<Instruction> {
             let addr = unsafe { sys::qemu_plugin_insn_vaddr(handle) };
             // SAFETY: rule 1.
             let size = unsafe { sys::qemu_plugin_insn_size(handle) };
-            let mut bytes = vec![0_u8; size];
+            let size = size.min(INSTRUCTION_BYTES_MAX);
+            let mut bytes = [0; INSTRUCTION_BYTES_MAX];
             // SAFETY: rule 1; the destination has `size` bytes.
             unsafe { sys::qemu_plugin_insn_data(handle, bytes.as_mut_ptr().cast(), size) };
-            let clock = clock_instruction(&bytes);
+            let clock = clock_instruction(&bytes[..size]);
             Instruction {
                 handle,
                 addr,
                 bytes,
+                size,
                 clock,
             }
         })
@@ -166,11 +172,15 @@ fn attach_clock(
     } else {
         Ending::Other
     };
-    let block = translation.intern_block(Block::new(&addresses, last.bytes.len() as u64, ending));
+    let block = translation.intern_block(Block::new(&addresses, last.size as u64, ending));
     if reads_clock {
         translation.clock_read_ends.insert(block.end());
     }
-    let gs_base = kernel_gs_base();
+    let gs_base = if session.cpus.shares_thread() {
+        kernel_gs_base()
+    } else {
+        None
+    };
     let cpu_index = session.cpus.translating_cpu(gs_base);
 
     attach_fault_entry(session, tb, first.addr);
@@ -220,7 +230,7 @@ fn attach_clock(
         }
     }
     if let [only] = instructions {
-        attach_io(only);
+        attach_io(session, only);
     }
     if last.clock == Some(ClockInstruction::Halts) {
         let site = Box::leak(Box::new(HaltSite));
@@ -276,8 +286,15 @@ fn attach_inline_count(
 }
 
 /// An access to a device in mid-block makes QEMU leave the block and run that instruction as a block of its own, in
-/// which only memory callbacks survive: that is how such an access is seen.
-fn attach_io(only: &Instruction) {
+/// which only memory callbacks survive: that is how such an access is seen. The block that was left is still the last
+/// one then; any other block of one instruction is none of our business.
+fn attach_io(session: &Session, only: &Instruction) {
+    let left = session
+        .last_block()
+        .and_then(|block| block.instructions_from(only.addr));
+    if left.is_none_or(|left| left == 1) {
+        return;
+    }
     let user_data = std::ptr::without_provenance_mut(usize::try_from(only.addr).unwrap_or(0));
     let no_registers = sys::qemu_plugin_cb_flags::QEMU_PLUGIN_CB_NO_REGS;
     let read_and_write = sys::qemu_plugin_mem_rw::QEMU_PLUGIN_MEM_RW;
@@ -312,7 +329,7 @@ fn attach_wall_clock(
     if last.clock == Some(ClockInstruction::ReadsClock) {
         translation
             .clock_read_ends
-            .insert(last.addr.wrapping_add(last.bytes.len() as u64));
+            .insert(last.addr.wrapping_add(last.size as u64));
         let no_registers = sys::qemu_plugin_cb_flags::QEMU_PLUGIN_CB_NO_REGS;
         // SAFETY: rules 1 and 2.
         unsafe {
