@@ -1,0 +1,197 @@
+#!/usr/bin/env bash
+# Builds the guest: an initramfs with the modules of one kernel, and a root file system with the workloads.
+#
+# usage: images/build.sh [--kernel NAME] [--out DIR]
+#
+#   --kernel NAME   a kernel of images/fetch-kernel.sh, which is fetched if it is not there (default 6.1-amd64)
+#   --out DIR       where initrd.cpio and rootfs.img go (default images/build/guest/NAME)
+#
+# The same sources, kernel and tools give the same bytes: times, owners, order and UUIDs are fixed. Needs no root.
+# Does nothing when what it would build is newer than all that goes into it.
+
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+export LC_ALL=C TZ=UTC
+
+kernel=6.1-amd64 out=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --kernel) needs_value "$1" $#; kernel=$2; shift ;;
+    --out) needs_value "$1" $#; out=$2; shift ;;
+    --help|-h) manual; exit 0 ;;
+    *) unknown_option "$1" ;;
+  esac
+  shift
+done
+images=$project_dir/images
+out=${out:-$build_dir/guest/$kernel}
+kernel_dir=$build_dir/kernels/$kernel
+
+# Every time in both images: the guest's clock starts here too.
+epoch=1767225600 # 2026-01-01
+uuid=67756573-7474-7261-6365-000000000001
+# A power of two, as an SD card must be.
+rootfs_mib=64
+
+# The module sets that /init loads by name. A module that the kernel has built in is left out; "?" marks one that not
+# every kernel has.
+module_sets='
+mmcblk      sdhci_pci mmc_block
+nvme        nvme
+vd          virtio_pci virtio_blk
+sd          ahci? ata_piix? virtio_pci virtio_scsi sd_mod?
+pmem        nfit? nd_pmem?
+fs.ext4     crc32c_generic? ext4
+fs.squashfs squashfs
+e1000       e1000?
+virtio_net  virtio_pci virtio_net
+'
+
+is_fresh() {
+  [ -f "$out/rootfs.img" ] && [ -f "$out/initrd.cpio" ] &&
+    [ -z "$(find "$images"/{build.sh,guest,programs,workloads} "$kernel_dir/release" -newer "$out/initrd.cpio" -print -quit)" ]
+}
+
+# Fills DIR with what both images hold: busybox, the workloads and their programs.
+stage_guest() {
+  local dir=$1 applet
+  mkdir -p "$dir"/{bin,sbin,dev,proc,sys,tmp,root,etc,workloads}
+  cp "$(command -v busybox)" "$dir/bin/busybox"
+  for applet in $(busybox --list); do
+    case $applet in busybox|init|linuxrc) ;; *) ln -s busybox "$dir/bin/$applet" ;; esac
+  done
+  gcc -static -O2 -Wall -Wextra -Wl,--build-id=none -s -o "$dir/bin/exercise" "$images"/programs/*.c
+  gcc -m32 -nostdlib -static -Wl,--build-id=none -s -o "$dir/bin/hello32" "$images/programs/hello32.S"
+  cp "$images/guest/sbin-init" "$dir/sbin/init"
+  cp "$images"/workloads/* "$dir/workloads/"
+  echo 'root:x:0:0:root:/root:/bin/sh' >"$dir/etc/passwd"
+  echo 'root:x:0:' >"$dir/etc/group"
+  chmod -R u=rwX,go=rX "$dir"
+  chmod 755 "$dir"/bin/* "$dir/sbin/init"
+}
+
+# Adds strace and the libraries that it is linked with.
+stage_strace() {
+  local dir=$1 library
+  mkdir -p "$dir/usr/bin"
+  cp "$(command -v strace)" "$dir/usr/bin/strace"
+  for library in $(ldd "$(command -v strace)" | grep -o '/[^ ]*'); do
+    mkdir -p "$dir$(dirname "$library")"
+    cp -L "$library" "$dir$library"
+  done
+}
+
+# Writes the path of every module of the kernel to the map: names have _ where file names may have -.
+declare -A module_path=() is_built_in=() dependencies=()
+index_modules() {
+  local path name
+  while read -r path; do
+    name=${path##*/} name=${name%%.ko*}
+    module_path[${name//-/_}]=$path
+  done < <(find "$kernel_dir/modules/kernel" -name '*.ko*')
+  while read -r path; do
+    name=${path##*/} name=${name%.ko}
+    is_built_in[${name//-/_}]=yes
+  done <"$kernel_dir/modules/modules.builtin"
+}
+
+# Puts one module into DIR, unpacked and without debug information, BTF and signature (loading is faster; the code is
+# the same), and notes what it depends on.
+stage_module() {
+  local name=$1 dir=$2 path=${module_path[$1]} file=$2/$1.ko
+  case $path in
+    *.xz) xz -dc "$path" >"$file" ;;
+    *.zst) zstd -qdc "$path" >"$file" ;;
+    *) cp "$path" "$file" ;;
+  esac
+  dependencies[$name]=$(readelf -p .modinfo "$file" | sed -n 's/^.*\]  *depends=//p' | tr ',-' ' _')
+  strip -g -R .BTF -R .BTF_ids "$file"
+}
+
+# Appends the module and, before it, all that it depends on to the set's list.
+add_module() {
+  local name=$1 list=$2 dir=$3 dependency
+  if [ -n "${is_built_in[$name]:-}" ] || grep -qx "$name" "$list"; then return; fi
+  [ -n "${module_path[$name]:-}" ] || return 1
+  [ -f "$dir/$name.ko" ] || stage_module "$name" "$dir"
+  for dependency in ${dependencies[$name]}; do add_module "$dependency" "$list" "$dir"; done
+  echo "$name" >>"$list"
+}
+
+stage_modules() {
+  local dir=$1 set names name
+  mkdir -p "$dir"
+  index_modules
+  while read -r set names; do
+    [ -n "$set" ] || continue
+    : >"$dir/$set.order"
+    for name in $names; do
+      add_module "${name%\?}" "$dir/$set.order" "$dir" || [ "${name%\?}" != "$name" ] ||
+        say "$kernel has no module $name: no $set"
+    done
+  done <<<"$module_sets"
+}
+
+# make_cpio DIR FILE
+make_cpio() {
+  find "$1" -exec touch -h -d "@$epoch" {} +
+  (cd "$1" && find . -mindepth 1 -print0 | sort -z | cpio --null -o -H newc -R 0:0 --reproducible --quiet) >"$2"
+}
+
+# Prints the commands of debugfs that make the tree DIR. `mke2fs -d` would take the host's order and inode times.
+debugfs_script() {
+  local path parent name
+  cd "$1"
+  find . -mindepth 1 | sort | while read -r path; do
+    parent=${path%/*} parent=${parent#.} name=${path##*/}
+    echo "cd ${parent:-/}"
+    if [ -L "$path" ]; then
+      echo "symlink $name $(readlink "$path")"
+    elif [ -d "$path" ]; then
+      echo "mkdir $name"
+    else
+      echo "write $PWD/$path $name"
+      echo "sif $name mode 0100$(stat -c %a "$path")"
+    fi
+  done
+}
+
+# make_ext4 DIR FILE
+make_ext4() {
+  # e2fsprogs takes the time of everything it writes from this variable.
+  export E2FSPROGS_FAKE_TIME=$epoch
+  truncate -s "${rootfs_mib}M" "$2"
+  # The features are named below, not left to the host's mke2fs.conf.
+  printf '[fs_types]\n%s = {\n blocksize = 4096\n}\n' ext4 small >"$work/mke2fs.conf"
+  MKE2FS_CONFIG=$work/mke2fs.conf mke2fs -q -F -t ext4 -I 256 -N 2048 -J size=4 -m 0 -L guest -U "$uuid" \
+    -O none,has_journal,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,extra_isize,metadata_csum \
+    -E "hash_seed=$uuid,root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0,nodiscard" "$2"
+  (debugfs_script "$1") >"$work/debugfs"
+  debugfs -w -f "$work/debugfs" "$2" >"$work/log" 2>&1
+  if grep -v '^debugfs' "$work/log" | grep -v '^Allocated inode' >"$work/complaints"; then
+    die "debugfs cannot fill the root file system: $(sed -n 1p "$work/complaints")"
+  fi
+  e2fsck -fn "$2" >"$work/log" 2>&1 || die "the root file system is not sound: $(tail -n 1 "$work/log")"
+}
+
+"$images/fetch-kernel.sh" "$kernel"
+if is_fresh; then exit 0; fi
+say "building the guest for $kernel in $out"
+mkdir -p "$out"
+work=$(mktemp -d "$out/.build.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+umask 022
+
+stage_guest "$work/root"
+cp -a "$work/root" "$work/initramfs"
+stage_strace "$work/root"
+make_ext4 "$work/root" "$work/rootfs.img"
+
+cp "$images/guest/init" "$work/initramfs/init"
+chmod 755 "$work/initramfs/init"
+mkdir "$work/initramfs/newroot"
+stage_modules "$work/initramfs/modules"
+make_cpio "$work/initramfs" "$work/initrd.cpio"
+
+mv "$work/rootfs.img" "$work/initrd.cpio" "$out/"

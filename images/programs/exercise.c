@@ -1,0 +1,17 @@
+/* exercise: kernel activity that no program of busybox can be made to cause. Usage: exercise PART [ARGUMENT...] */
+#include "exercise.h"
+
+static const struct {
+  const char *name;
+  int (*run)(int argc, char **argv);
+} parts[] = {
+    {"compat", compat}, {"files", files}, {"ipc", ipc}, {"snapshot", snapshot},
+    {"threads", threads}, {"traps", traps}, {"waits", waits},
+};
+
+int main(int argc, char **argv) {
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    if (argc > 1 && strcmp(argv[1], parts[i].name) == 0) return parts[i].run(argc - 2, argv + 2);
+  fprintf(stderr, "exercise: no such part\n");
+  return 2;
+}

@@ -1,0 +1,26 @@
+/* What the parts of `exercise` share. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Each part is a subcommand: it gets the arguments after its name and returns the exit status. */
+int compat(int argc, char **argv);
+int files(int argc, char **argv);
+int ipc(int argc, char **argv);
+int snapshot(int argc, char **argv);
+int threads(int argc, char **argv);
+int traps(int argc, char **argv);
+int waits(int argc, char **argv);
+
+/* A workload whose calls fail would be a poor witness: the first failure ends the program. */
+static inline long must(long result, const char *what) {
+  if (result < 0) {
+    fprintf(stderr, "exercise: %s: %s\n", what, strerror(errno));
+    exit(1);
+  }
+  return result;
+}
