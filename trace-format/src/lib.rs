@@ -3,23 +3,32 @@
 //! Input: plain records and a schema. Output: a self-describing file, `FORMAT.md` is its contract.
 //! Knows neither QEMU nor Linux.
 
+// In the order in which to read them; rustfmt sorts what has no blank line between.
+mod schema;
+
+mod record;
+
+mod header;
+mod stats;
+
 mod block;
-mod chunk;
-mod chunk_info;
 mod column;
 mod columns;
-mod decode;
-mod diagnostic;
-mod header;
-mod index;
-mod mapping;
-mod reader;
-mod record;
-mod recovery;
-mod schema;
-mod stats;
 mod varint;
+
+mod chunk_info;
+mod index;
+
 mod writer;
+
+mod diagnostic;
+mod mapping;
+mod recovery;
+
+mod chunk;
+mod decode;
+
+mod reader;
 
 pub use block::{BlockKind, FORMAT_VERSION};
 pub use chunk::{Chunk, RecordRef, Value};
