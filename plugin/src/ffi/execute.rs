@@ -35,10 +35,6 @@ pub(super) struct FaultSite {
     pub(super) return_address_offset: u64,
 }
 
-/// A halting instruction.
-#[derive(Debug)]
-pub(super) struct HaltSite;
-
 /// Which CPU runs, where QEMU's index does not tell.
 ///
 /// With several CPUs in one thread a callback gets the index of the CPU that translated its block. Register reads are

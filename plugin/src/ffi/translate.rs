@@ -9,8 +9,8 @@ use probe_plan::{GuestView as _, Register, RuntimeAddr};
 use qemu_plugin::{PluginId, sys};
 
 use super::execute::{
-    CountedBlock, FaultSite, HaltSite, on_clock_read, on_counted_block, on_fault, on_halt, on_io,
-    on_probe, on_wall_clock_ahead, on_wall_clock_read,
+    CountedBlock, FaultSite, on_clock_read, on_counted_block, on_fault, on_halt, on_io, on_probe,
+    on_wall_clock_ahead, on_wall_clock_read,
 };
 use super::guest::Guest;
 use super::{R_REGS, Session, guard};
@@ -185,64 +185,44 @@ fn attach_clock(
 
     attach_fault_entry(session, tb, first.addr);
     if translation.clock_read_ends.contains(&first.addr) {
-        let user_data = leaked(block);
-        match cpu_index {
-            Some(index) if !session.recorder.recording.audit_clock => {
-                let entry = session.counters.wants_clock.entry(index);
-                let condition = sys::qemu_plugin_cond::QEMU_PLUGIN_COND_NE;
-                // SAFETY: rules 1 and 2.
-                unsafe {
-                    sys::qemu_plugin_register_vcpu_tb_exec_cond_cb(
-                        tb,
-                        Some(on_clock_read),
-                        R_REGS,
-                        condition,
-                        entry,
-                        0,
-                        user_data,
-                    );
-                }
-            }
-            // SAFETY: rules 1 and 2.
-            _ => unsafe {
-                sys::qemu_plugin_register_vcpu_tb_exec_cb(
-                    tb,
-                    Some(on_clock_read),
-                    R_REGS,
-                    user_data,
-                )
-            },
-        }
+        attach_clock_read(session, tb, cpu_index, block);
     }
     match cpu_index {
         Some(index) => attach_inline_count(session, tb, index, block),
-        None => {
-            let counted = Box::leak(Box::new(CountedBlock { block, gs_base }));
-            // SAFETY: rules 1 and 2.
-            unsafe {
-                sys::qemu_plugin_register_vcpu_tb_exec_cb(
-                    tb,
-                    Some(on_counted_block),
-                    R_REGS,
-                    leaked(counted),
-                );
-            }
-        }
+        None => call_at_block(tb, on_counted_block, leak(CountedBlock { block, gs_base })),
     }
     if let [only] = instructions {
         attach_io(session, only);
     }
     if last.clock == Some(ClockInstruction::Halts) {
-        let site = Box::leak(Box::new(HaltSite));
-        // SAFETY: rules 1 and 2.
-        unsafe {
-            sys::qemu_plugin_register_vcpu_insn_exec_cb(
-                last.handle,
-                Some(on_halt),
-                R_REGS,
-                leaked(site),
-            )
-        };
+        call_at_instruction(last.handle, on_halt, std::ptr::null_mut());
+    }
+}
+
+/// Looks at what an RDTSC gave: when the clock wants to know, or always when the clock is audited.
+fn attach_clock_read(
+    session: &Session,
+    tb: *mut sys::qemu_plugin_tb,
+    cpu_index: Option<usize>,
+    block: &'static Block,
+) {
+    let index = cpu_index.filter(|_| !session.recorder.recording.audit_clock);
+    let Some(index) = index else {
+        return call_at_block(tb, on_clock_read, leaked(block));
+    };
+    let wanted = session.counters.wants_clock.entry(index);
+    let not_equal = sys::qemu_plugin_cond::QEMU_PLUGIN_COND_NE;
+    // SAFETY: rules 1, 2 and 6.
+    unsafe {
+        sys::qemu_plugin_register_vcpu_tb_exec_cond_cb(
+            tb,
+            Some(on_clock_read),
+            R_REGS,
+            not_equal,
+            wanted,
+            0,
+            leaked(block),
+        );
     }
 }
 
@@ -254,11 +234,14 @@ fn attach_fault_entry(session: &Session, tb: *mut sys::qemu_plugin_tb, start: u6
     let Some((_, offset)) = session.fault_offsets.iter().find(|(addr, _)| *addr == link) else {
         return;
     };
-    let site = Box::leak(Box::new(FaultSite {
-        return_address_offset: (*offset).into(),
-    }));
-    // SAFETY: rules 1 and 2.
-    unsafe { sys::qemu_plugin_register_vcpu_tb_exec_cb(tb, Some(on_fault), R_REGS, leaked(site)) };
+    let return_address_offset = (*offset).into();
+    call_at_block(
+        tb,
+        on_fault,
+        leak(FaultSite {
+            return_address_offset,
+        }),
+    );
 }
 
 fn attach_inline_count(
@@ -319,27 +302,14 @@ fn attach_wall_clock(
     let (Some(first), Some(last)) = (instructions.first(), instructions.last()) else {
         return;
     };
-    let none = std::ptr::null_mut();
     if translation.clock_read_ends.contains(&first.addr) {
-        // SAFETY: rules 1 and 2.
-        unsafe {
-            sys::qemu_plugin_register_vcpu_tb_exec_cb(tb, Some(on_wall_clock_read), R_REGS, none)
-        };
+        call_at_block(tb, on_wall_clock_read, std::ptr::null_mut());
     }
     if last.clock == Some(ClockInstruction::ReadsClock) {
         translation
             .clock_read_ends
             .insert(last.addr.wrapping_add(last.size as u64));
-        let no_registers = sys::qemu_plugin_cb_flags::QEMU_PLUGIN_CB_NO_REGS;
-        // SAFETY: rules 1 and 2.
-        unsafe {
-            sys::qemu_plugin_register_vcpu_insn_exec_cb(
-                last.handle,
-                Some(on_wall_clock_ahead),
-                no_registers,
-                none,
-            );
-        }
+        call_at_instruction(last.handle, on_wall_clock_ahead, std::ptr::null_mut());
     }
 }
 
@@ -351,15 +321,7 @@ fn attach_probes(session: &Session, translation: &mut Translation, instructions:
         };
         let instructions_after = (instructions.len() - index - 1) as u64;
         let probe = translation.intern_probe(addr, instructions_after, sites);
-        // SAFETY: rules 1 and 2.
-        unsafe {
-            sys::qemu_plugin_register_vcpu_insn_exec_cb(
-                instruction.handle,
-                Some(on_probe),
-                R_REGS,
-                leaked(probe),
-            );
-        }
+        call_at_instruction(instruction.handle, on_probe, leaked(probe));
     }
 }
 
@@ -370,6 +332,31 @@ fn kernel_gs_base() -> Option<u64> {
         .into_iter()
         .filter_map(|register| guest.register(register))
         .find(|base| probe_plan::is_kernel_address(*base))
+}
+
+type Callback = unsafe extern "C" fn(u32, *mut c_void);
+
+/// Calls back whenever the block starts.
+fn call_at_block(tb: *mut sys::qemu_plugin_tb, callback: Callback, user_data: *mut c_void) {
+    // SAFETY: rules 1 and 2.
+    unsafe { sys::qemu_plugin_register_vcpu_tb_exec_cb(tb, Some(callback), R_REGS, user_data) }
+}
+
+/// Calls back whenever the instruction is about to execute.
+fn call_at_instruction(
+    instruction: *mut sys::qemu_plugin_insn,
+    callback: Callback,
+    user_data: *mut c_void,
+) {
+    // SAFETY: rules 1 and 2.
+    unsafe {
+        sys::qemu_plugin_register_vcpu_insn_exec_cb(instruction, Some(callback), R_REGS, user_data);
+    }
+}
+
+/// Leaks an object to be user data.
+fn leak<T>(object: T) -> *mut c_void {
+    leaked(Box::leak(Box::new(object)))
 }
 
 /// A leaked object as user data.

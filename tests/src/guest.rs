@@ -1,0 +1,103 @@
+//! Runs guests the way a user does: through the `guesttrace` program.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::kernels::{kernel, project_dir};
+
+/// A recording that ended.
+#[derive(Debug)]
+pub struct Run {
+    /// Exit status of `guesttrace record`.
+    pub status: i32,
+    /// What the guest printed.
+    pub console: String,
+    /// What `record` said on standard error.
+    pub complaints: String,
+    /// The trace.
+    pub trace: PathBuf,
+    // Keeps the files until the run is dropped.
+    _dir: tempfile::TempDir,
+}
+
+/// Whether tests that run guests were asked for; `scripts/test.sh` does.
+#[must_use]
+pub fn guests_wanted() -> bool {
+    std::env::var_os("GUESTTRACE_E2E").is_some()
+}
+
+/// The program under test: the release build, as users have it.
+#[must_use]
+pub fn guesttrace() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| project_dir().join("target"), PathBuf::from);
+    target.join("release/guesttrace")
+}
+
+/// Arguments that boot our image on a kernel; `None` when one of the two is missing.
+///
+/// Kernels of the cloud flavour have no driver for an SD card: their guest lives in the initial ramdisk.
+#[must_use]
+pub fn guest_arguments(kernel_name: &str, workload: &str) -> Option<Vec<String>> {
+    let files = kernel(kernel_name)?;
+    let image = project_dir().join("images/build/guest").join(kernel_name);
+    let initrd = image.join("initrd.cpio");
+    let rootfs = image.join("rootfs.img");
+    if !initrd.exists() || !rootfs.exists() {
+        return None;
+    }
+    let mut arguments = vec![
+        "--kernel".to_owned(),
+        text(&files.vmlinuz),
+        "--initrd".to_owned(),
+        text(&initrd),
+    ];
+    if kernel_name.contains("cloud") {
+        arguments.extend(["--append".to_owned(), "root=initramfs".to_owned()]);
+    } else {
+        arguments.extend(["--rootfs".to_owned(), text(&rootfs)]);
+    }
+    arguments.extend(["--boot", "pvh", "--workload", workload].map(str::to_owned));
+    Some(arguments)
+}
+
+/// Records our image on a kernel.
+///
+/// # Panics
+/// When the kernel or the image is missing or the program cannot be started.
+#[must_use]
+pub fn record(kernel_name: &str, workload: &str, more: &[&str]) -> Run {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let trace = dir.path().join("out.bin");
+    let serial = dir.path().join("console");
+    let arguments = guest_arguments(kernel_name, workload)
+        .expect("scripts/test.sh fetches kernels and builds images");
+    let output = run(Command::new(guesttrace())
+        .arg("record")
+        .arg("--quiet")
+        .arg("--trace")
+        .arg(&trace)
+        .arg("--serial")
+        .arg(&serial)
+        .args(arguments)
+        .args(more));
+    Run {
+        status: output.status.code().unwrap_or(-1),
+        console: std::fs::read(&serial)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default(),
+        complaints: String::from_utf8_lossy(&output.stderr).into_owned(),
+        trace,
+        _dir: dir,
+    }
+}
+
+fn run(command: &mut Command) -> Output {
+    command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; cargo build --release comes first"))
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

@@ -1,0 +1,265 @@
+//! What a trace says, against what the guest's kernel says of itself.
+
+use std::sync::OnceLock;
+
+use guesttrace_tests::{Counters, Event, Run, counters, events, guests_wanted, record, skip};
+
+const KERNEL: &str = "6.1-amd64";
+
+/// One recording of `mix` that several tests look at.
+fn mix() -> &'static (Run, Vec<Event>) {
+    static MIX: OnceLock<(Run, Vec<Event>)> = OnceLock::new();
+    MIX.get_or_init(|| {
+        let run = record(KERNEL, "mix", &[]);
+        assert_eq!(run.status, 0, "{}\n{}", run.complaints, run.console);
+        let all = events(&run.trace, &[]);
+        (run, all)
+    })
+}
+
+/// Events between the two readings of the counters.
+///
+/// The reading thread is not switched away from between a mark and its readings, so that what counts switches, forks and
+/// faults is exact from mark to mark.
+fn between_readings(all: &[Event]) -> &[Event] {
+    let mark = |text: &str| {
+        all.iter()
+            .position(|event| event.name() == "printk" && event.text("text").contains(text))
+            .unwrap_or_else(|| panic!("no mark {text}"))
+    };
+    &all[mark("mark before-counters")..mark("mark after-counters")]
+}
+
+fn count(events: &[Event], name: &str) -> u64 {
+    events.iter().filter(|event| event.name() == name).count() as u64
+}
+
+struct Readings {
+    before: Counters,
+    after: Counters,
+}
+
+impl Readings {
+    fn of(run: &Run) -> Self {
+        Self {
+            before: counters(&run.console, "before"),
+            after: counters(&run.console, "after"),
+        }
+    }
+
+    fn change(&self, file: &str, name: &str) -> u64 {
+        self.after.get(file, name) - self.before.get(file, name)
+    }
+}
+
+fn check_switches_and_forks(run: &Run, all: &[Event]) {
+    let readings = Readings::of(run);
+    let between = between_readings(all);
+    assert_eq!(
+        count(between, "sched_switch"),
+        readings.change("/proc/stat", "ctxt"),
+        "context switches"
+    );
+    assert_eq!(
+        count(between, "sched_process_fork"),
+        readings.change("/proc/stat", "processes"),
+        "forks"
+    );
+}
+
+#[test]
+fn switches_and_forks_are_those_that_the_kernel_counts() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let (run, all) = mix();
+    check_switches_and_forks(run, all);
+}
+
+#[test]
+fn softirqs_are_those_that_the_kernel_counts() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let (run, all) = mix();
+    let readings = Readings::of(run);
+    let between = until_reading(all, 3);
+    for name in readings.after.names("/proc/softirqs") {
+        let traced = between
+            .iter()
+            .filter(|event| {
+                event.name() == "softirq_entry" && event.text("vec").eq_ignore_ascii_case(name)
+            })
+            .count() as u64;
+        assert_eq!(
+            traced,
+            readings.change("/proc/softirqs", name),
+            "softirq {name}"
+        );
+    }
+}
+
+/// Events from the first reading of the counter file with that index to the second one. Both readings happen inside a
+/// `read` system call; interrupts that come inside it are on neither side for certain, so that there must be none.
+fn until_reading(all: &[Event], file_index: usize) -> &[Event] {
+    let reading = |mark: &str| {
+        let start = all
+            .iter()
+            .position(|event| event.name() == "printk" && event.text("text").contains(mark))
+            .unwrap_or_else(|| panic!("no mark {mark}"));
+        let tid = all[start].number("tid");
+        // Each file is read to its end: a call that returns 0 closes it.
+        let mut file = 0;
+        let mut first_read = None;
+        for (index, event) in all.iter().enumerate().skip(start) {
+            if event.number("tid") != tid || event.text("name") != "read" {
+                continue;
+            }
+            match event.name() {
+                "syscall_entry" if file == file_index && first_read.is_none() => {
+                    first_read = Some(index)
+                }
+                "syscall_exit" if file == file_index => {
+                    return (first_read.expect("entered"), index);
+                }
+                "syscall_exit" if event.field("ret") == 0 => file += 1,
+                _ => {}
+            }
+        }
+        panic!("the thread that reads the counters does not read file {file_index}");
+    };
+    let (_, before) = reading("mark before-counters");
+    let (_, after) = reading("mark after-counters");
+    &all[before..after]
+}
+
+#[test]
+fn interrupts_are_those_that_the_kernel_counts() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let (run, all) = mix();
+    let readings = Readings::of(run);
+    let between = until_reading(all, 2);
+    let by_name = |name: &str| {
+        between
+            .iter()
+            .filter(|event| event.name() == "irq_entry" && event.text("name") == name)
+            .count() as u64
+    };
+    assert_eq!(
+        by_name("apic_timer_interrupt"),
+        readings.change("/proc/interrupts", "LOC"),
+        "local timer"
+    );
+    assert_eq!(
+        by_name("reschedule_ipi"),
+        readings.change("/proc/interrupts", "RES"),
+        "rescheduling"
+    );
+    let lines = readings
+        .after
+        .names("/proc/interrupts")
+        .filter_map(|name| name.parse::<i64>().ok());
+    for line in lines {
+        let traced = between
+            .iter()
+            .filter(|event| event.name() == "irq_handler_entry" && event.field("irq") == line)
+            .count();
+        assert_eq!(
+            traced as u64,
+            readings.change("/proc/interrupts", &line.to_string()),
+            "interrupt line {line}"
+        );
+    }
+    let intr = until_reading(all, 0)
+        .iter()
+        .filter(|event| event.name() == "irq_entry")
+        .count() as u64;
+    assert_eq!(
+        intr,
+        readings.change("/proc/stat", "intr"),
+        "all interrupts"
+    );
+}
+
+#[test]
+fn page_faults_are_those_that_the_kernel_counts() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let (run, all) = mix();
+    let readings = Readings::of(run);
+    let traps = between_readings(all)
+        .iter()
+        .filter(|event| event.name() == "trap_entry" && event.field("vector") == 14)
+        .count();
+    let counted = readings.change("/proc/vmstat", "pgfault");
+    assert_eq!(traps as u64, counted, "page faults");
+}
+
+#[test]
+fn the_same_command_gives_the_same_bytes() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let (first, _) = mix();
+    let second = record(KERNEL, "mix", &[]);
+    assert_eq!(first.console, second.console);
+    assert!(
+        std::fs::read(&first.trace).unwrap() == std::fs::read(&second.trace).unwrap(),
+        "the traces differ"
+    );
+}
+
+#[test]
+fn the_guest_does_not_notice() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let (traced, _) = mix();
+    let untraced = record(KERNEL, "mix", &["--no-plugin"]);
+    assert_eq!(untraced.status, 0, "{}", untraced.complaints);
+    assert_eq!(traced.console, untraced.console);
+}
+
+#[test]
+fn events_keep_their_stamps_whatever_else_is_recorded() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let (_, all) = mix();
+    let few = record(KERNEL, "mix", &["--events", "sched_switch"]);
+    let stamps = |events: &[Event]| -> Vec<(u64, String)> {
+        events
+            .iter()
+            .filter(|event| event.name() == "sched_switch")
+            .map(|event| (event.number("tsc"), event.json["fields"].to_string()))
+            .collect()
+    };
+    assert_eq!(stamps(&events(&few.trace, &[])), stamps(all));
+}
+
+#[test]
+fn two_cpus_are_as_true_as_one() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let run = record(KERNEL, "mix", &["--smp", "2"]);
+    assert_eq!(run.status, 0, "{}", run.complaints);
+    check_switches_and_forks(&run, &events(&run.trace, &[]));
+    let untraced = record(KERNEL, "mix", &["--smp", "2", "--no-plugin"]);
+    assert_eq!(run.console, untraced.console);
+}
+
+#[test]
+fn other_kernels_are_traced_without_a_change() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    for kernel in ["6.12-amd64", "6.1-cloud-amd64"] {
+        let run = record(kernel, "mix", &[]);
+        assert_eq!(run.status, 0, "{kernel}: {}", run.complaints);
+        check_switches_and_forks(&run, &events(&run.trace, &[]));
+    }
+}
