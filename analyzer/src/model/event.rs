@@ -100,13 +100,13 @@ kernel_events! {
     /// The handler of an exception ends.
     TrapExit "trap_exit" { vector: Option<u64>, }
     /// The CPU takes an interrupt.
-    IrqEntry "irq_entry" { vector: u64, irq: Option<u64>, user: Option<bool>, }
+    IrqEntry "irq_entry" { vector: u64, irq: Option<i64>, user: Option<bool>, }
     /// The interrupt ends.
     IrqExit "irq_exit" { vector: Option<u64>, }
     /// A driver's handler starts.
-    IrqHandlerEntry<'a> "irq_handler_entry" { irq: u64, name: Option<Text<'a>>, }
+    IrqHandlerEntry<'a> "irq_handler_entry" { irq: i64, name: Option<Text<'a>>, }
     /// A driver's handler ends.
-    IrqHandlerExit "irq_handler_exit" { irq: Option<u64>, ret: Option<i64>, }
+    IrqHandlerExit "irq_handler_exit" { irq: Option<i64>, ret: Option<i64>, }
     /// A softirq is made pending.
     SoftirqRaise "softirq_raise" { vec: u64, }
     /// A softirq starts.
@@ -146,6 +146,8 @@ kernel_events! {
     SignalGenerate "signal_generate" { sig: u64, }
     /// A signal reaches its thread.
     SignalDeliver "signal_deliver" { sig: u64, }
+    /// A kernel thread was made.
+    KthreadCreate "kthread_create" { pid: Tid, }
     /// A thread changes its name.
     TaskRename<'a> "task_rename" { pid: Tid, oldcomm: Option<Text<'a>>, newcomm: Text<'a>, }
     /// The kernel's periodic timer.
@@ -159,7 +161,7 @@ kernel_events! {
     /// A high-resolution timer's function ends.
     HrtimerExpireExit "hrtimer_expire_exit" {}
     /// An idle CPU goes to sleep, or awakes.
-    CpuIdle "cpu_idle" { state: u64, }
+    CpuIdle "cpu_idle" { state: i64, }
     /// The thread that runs on the CPU from here on.
     ThreadContext<'a> "thread_context" { tid: Tid, pid: Option<Pid>, comm: Option<Text<'a>>, }
     /// The machine is switched off.

@@ -69,6 +69,16 @@ impl<O: Observer> Model<O> {
         &self.threads
     }
 
+    /// The CPUs, up to the highest number seen.
+    pub fn cpus(&self) -> impl Iterator<Item = CpuId> + use<O> {
+        (0u32..).map(CpuId).take(self.cpus.len())
+    }
+
+    /// Counts doubts that arose outside.
+    pub fn add_doubts(&mut self, doubt: Doubt, count: u64) {
+        self.doubts.add(doubt, count);
+    }
+
     /// What did not fit so far.
     #[must_use]
     pub fn doubts(&self) -> &Doubts {
@@ -79,12 +89,6 @@ impl<O: Observer> Model<O> {
     #[must_use]
     pub fn wakes_seen(&self) -> bool {
         self.wakes_seen
-    }
-
-    /// Number of CPUs: one more than the highest number seen.
-    #[must_use]
-    pub fn cpu_count(&self) -> usize {
-        self.cpus.len()
     }
 
     /// The thread that runs on a CPU.
@@ -109,7 +113,18 @@ impl<O: Observer> Model<O> {
         self.refresh_current(at, cpu);
     }
 
-    /// Says that `cpu` runs its idle thread: what it does before its first scheduling change.
+    /// Says that `cpu` runs its idle thread if nothing is known of it: what it does before its first scheduling change.
+    pub fn start_assumed(&mut self, at: GuestNanos, cpu: CpuId) {
+        if self
+            .cpus
+            .get(cpu.0 as usize)
+            .is_none_or(|slot| slot.last_event.is_none())
+        {
+            self.start_idle(at, cpu);
+        }
+    }
+
+    /// Says that `cpu` runs its idle thread.
     pub fn start_idle(&mut self, at: GuestNanos, cpu: CpuId) {
         let at = self.advance(at);
         self.see(cpu);
@@ -154,8 +169,7 @@ impl<O: Observer> Model<O> {
                 self.close_thread(at, index, Activity::Unknown);
             }
         }
-        for number in 0..self.cpus.len() {
-            let cpu = CpuId(u32::try_from(number).unwrap_or(u32::MAX));
+        for cpu in self.cpus() {
             self.close_cpu(at, cpu, Activity::Unknown);
         }
     }
@@ -226,6 +240,7 @@ impl<O: Observer> Model<O> {
             E::ProcessFork(fork) => self.fork(at, cpu, fork),
             E::ProcessExec(exec) => self.exec(at, cpu, exec),
             E::ProcessExit(exit) => self.exit(at, cpu, exit),
+            E::KthreadCreate(thread) => self.kernel_thread(cpu, thread.pid),
             E::TaskRename(rename) => self.rename(cpu, rename),
             E::ThreadContext(context) => self.context(at, cpu, context),
             E::CpuIdle(_) => self.idle_evidence(at, cpu),

@@ -178,6 +178,14 @@ impl<O: Observer> Model<O> {
         }
     }
 
+    /// A thread is known to be the kernel's own.
+    pub(super) fn kernel_thread(&mut self, cpu: CpuId, tid: Tid) {
+        let index = self.threads.known(tid, cpu);
+        if self.threads[index].ground == Ground::Unknown {
+            self.threads[index].ground = Ground::Kernel;
+        }
+    }
+
     /// A thread changes its name.
     pub(super) fn rename(&mut self, cpu: CpuId, event: &TaskRename<'_>) {
         let index = self.threads.known(event.pid, cpu);

@@ -1,6 +1,7 @@
 //! The states that threads and CPUs can be in, and how the kernel's own codes map to them.
 //!
-//! Task states are those of `include/linux/sched.h`, steady from 4.14 on; `sched_switch` adds 0x100 for "preempted".
+//! Task states are those that `sched_switch` reports since 4.14 (`include/trace/events/sched.h`); sources that have the
+//! kernel's inner states turn them into these.
 
 use super::ids::CpuId;
 
@@ -35,23 +36,24 @@ pub enum Wait {
 }
 
 impl Scheduling {
-    /// State of a thread that was switched away from with that `prev_state`.
+    /// State of a thread that was switched away from with that `prev_state`, as the kernel reports it.
     #[must_use]
     pub fn from_kernel(prev_state: u64) -> Self {
-        const DEAD: u64 = 0x10 | 0x20 | 0x80;
         match prev_state {
-            // TASK_REPORT_MAX stands for a thread that was preempted while it was about to wait.
-            0 | 0x100 => Self::Runnable,
-            state if state & DEAD != 0 => Self::Dead,
+            0 | PREEMPTED => Self::Runnable,
             state if state & 0x2 != 0 => Self::Blocked(Wait::Uninterruptible),
             state if state & 0x1 != 0 => Self::Blocked(Wait::Interruptible),
+            state if state & (0x10 | 0x20) != 0 => Self::Dead,
             state if state & (0x4 | 0x8) != 0 => Self::Blocked(Wait::Stopped),
-            state if state & (0x40 | 0x8000) != 0 => Self::Blocked(Wait::Parked),
-            // What is left are locks of a real-time kernel.
+            state if state & 0x40 != 0 => Self::Blocked(Wait::Parked),
+            // 0x80: a kernel thread that sleeps without adding to the load.
             _ => Self::Blocked(Wait::Uninterruptible),
         }
     }
 }
+
+/// What `sched_switch` adds for a thread that was preempted: it may have been about to wait.
+const PREEMPTED: u64 = 0x100;
 
 /// What a thread runs when nothing is nested in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,8 +101,8 @@ pub enum Frame {
     },
     /// A driver's handler of an interrupt.
     IrqHandler {
-        /// Number of the interrupt.
-        irq: u64,
+        /// Number of the interrupt's line.
+        irq: i64,
     },
     /// A softirq.
     Softirq {

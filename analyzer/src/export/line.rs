@@ -1,0 +1,213 @@
+//! One line for each record.
+//!
+//! Budget: no allocation per record; what does not change from record to record is prepared.
+
+use trace_format::{EventId, EventSchema, Schema};
+
+use super::escape::{push_csv, push_json, push_text};
+use super::layout::Layouts;
+use super::number::{push_decimal, push_seconds};
+use crate::model::GuestNanos;
+use crate::sources::{Context, Record};
+
+/// How a line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineFormat {
+    /// `[time] (+delta) cpu comm:tid event: { field = value }`
+    Text,
+    /// One object a line.
+    Json,
+    /// Comma-separated values.
+    Csv,
+}
+
+/// Turns records into lines.
+#[derive(Debug)]
+pub struct LineWriter {
+    format: LineFormat,
+    layouts: Layouts,
+    /// The contexts as they were written last, by CPU.
+    contexts: Vec<WrittenContext>,
+    last: Option<GuestNanos>,
+    /// The only event that is written: its fields are then columns of their own.
+    only: Option<EventId>,
+}
+
+#[derive(Clone, Debug)]
+struct WrittenContext {
+    generation: Option<u64>,
+    bytes: Vec<u8>,
+}
+
+impl LineWriter {
+    /// Writes the events of `schema`.
+    #[must_use]
+    pub fn new(schema: &Schema, format: LineFormat) -> Self {
+        Self {
+            format,
+            layouts: Layouts::new(schema, format),
+            contexts: Vec::new(),
+            last: None,
+            only: None,
+        }
+    }
+
+    /// Appends the line that names the columns; of fields there is one column, or one each if `only` one event is
+    /// going to be written. Nothing for formats without such a line.
+    pub fn push_header(&mut self, out: &mut Vec<u8>, only: Option<&EventSchema>) {
+        if self.format != LineFormat::Csv {
+            return;
+        }
+        self.only = only.map(|event| event.id);
+        out.extend_from_slice(b"tsc,time_ns,cpu,pid,tid,comm,event");
+        match only {
+            None => out.extend_from_slice(b",fields"),
+            Some(event) => {
+                for field in &event.fields {
+                    // A field may have the name of a column.
+                    out.extend_from_slice(b",fields.");
+                    push_csv(out, field.name.as_bytes());
+                }
+            }
+        }
+        out.push(b'\n');
+    }
+
+    /// Appends the line of a record.
+    #[inline]
+    pub fn push(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
+        self.prepare_context(record);
+        match self.format {
+            LineFormat::Text => self.push_text_line(out, record),
+            LineFormat::Json => self.push_json_line(out, record),
+            LineFormat::Csv => self.push_csv_line(out, record),
+        }
+    }
+
+    fn push_text_line(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
+        out.push(b'[');
+        push_seconds(out, record.at);
+        match self.last.replace(record.at) {
+            Some(last) => {
+                out.extend_from_slice(b"] (+");
+                push_seconds(out, record.at.since(last));
+                out.extend_from_slice(b") ");
+            }
+            None => out.extend_from_slice(b"] (+?.?????????) "),
+        }
+        out.extend_from_slice(&self.contexts[record.cpu.0 as usize].bytes);
+        let layout = self.layouts.of(record.event);
+        out.extend_from_slice(&layout.name);
+        out.extend_from_slice(b": {");
+        self.push_fields(out, record);
+        out.extend_from_slice(if layout.fields.is_empty() {
+            b"}\n"
+        } else {
+            b" }\n"
+        });
+    }
+
+    fn push_json_line(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
+        out.extend_from_slice(b"{\"tsc\":");
+        push_decimal(out, record.tsc);
+        out.extend_from_slice(b",\"time_ns\":");
+        push_decimal(out, record.at.0);
+        out.extend_from_slice(&self.contexts[record.cpu.0 as usize].bytes);
+        out.extend_from_slice(b",\"event\":\"");
+        push_json(out, &self.layouts.of(record.event).name);
+        out.extend_from_slice(b"\",\"fields\":{");
+        self.push_fields(out, record);
+        out.extend_from_slice(b"}}\n");
+    }
+
+    fn push_csv_line(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
+        push_decimal(out, record.tsc);
+        out.push(b',');
+        push_decimal(out, record.at.0);
+        out.extend_from_slice(&self.contexts[record.cpu.0 as usize].bytes);
+        let layout = self.layouts.of(record.event);
+        push_csv(out, &layout.name);
+        out.push(b',');
+        if self.only == Some(record.event) {
+            self.push_fields(out, record);
+        } else {
+            let mut cell = Vec::new();
+            for (index, field) in layout.fields.iter().enumerate() {
+                field.push_pair(&mut cell, index, record.fields.value(index));
+            }
+            push_csv(out, &cell);
+        }
+        out.push(b'\n');
+    }
+
+    #[inline]
+    fn push_fields(&self, out: &mut Vec<u8>, record: &Record<'_>) {
+        let fields = &self.layouts.of(record.event).fields;
+        if self.format == LineFormat::Text && !fields.is_empty() {
+            out.push(b' ');
+        }
+        for (index, field) in fields.iter().enumerate() {
+            out.extend_from_slice(&field.label);
+            field.push(out, record.fields.value(index), self.format);
+        }
+    }
+
+    /// Writes the context anew if it is another than last time.
+    #[inline]
+    fn prepare_context(&mut self, record: &Record<'_>) {
+        let cpu = record.cpu.0 as usize;
+        if self.contexts.len() <= cpu {
+            let empty = WrittenContext {
+                generation: None,
+                bytes: Vec::new(),
+            };
+            self.contexts.resize(cpu + 1, empty);
+        }
+        let written = &mut self.contexts[cpu];
+        if written.generation == Some(record.context.generation) {
+            return;
+        }
+        written.generation = Some(record.context.generation);
+        written.bytes.clear();
+        push_context(
+            &mut written.bytes,
+            record.cpu.0,
+            record.context,
+            self.format,
+        );
+    }
+}
+
+fn push_context(out: &mut Vec<u8>, cpu: u32, context: &Context, format: LineFormat) {
+    let (pid, tid) = (u64::from(context.pid.0), u64::from(context.tid.0));
+    match format {
+        LineFormat::Text => {
+            push_decimal(out, u64::from(cpu));
+            out.push(b' ');
+            push_text(out, &context.comm);
+            out.push(b':');
+            push_decimal(out, tid);
+            out.push(b' ');
+        }
+        LineFormat::Json => {
+            out.extend_from_slice(b",\"cpu\":");
+            push_decimal(out, u64::from(cpu));
+            out.extend_from_slice(b",\"pid\":");
+            push_decimal(out, pid);
+            out.extend_from_slice(b",\"tid\":");
+            push_decimal(out, tid);
+            out.extend_from_slice(b",\"comm\":\"");
+            push_json(out, &context.comm);
+            out.push(b'"');
+        }
+        LineFormat::Csv => {
+            for number in [u64::from(cpu), pid, tid] {
+                out.push(b',');
+                push_decimal(out, number);
+            }
+            out.push(b',');
+            push_csv(out, &context.comm);
+            out.push(b',');
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Records as lines: text for people, JSON and CSV for programs.
+
+mod escape;
+mod layout;
+mod line;
+mod number;
+
+pub use escape::{push_csv, push_json, push_text};
+pub use line::{LineFormat, LineWriter};

@@ -1,0 +1,171 @@
+//! Adds up what the model sees: times of threads and CPUs, and how often frames were entered.
+
+use super::selection::Selection;
+use crate::model::{
+    Activity, CpuId, Frame, GuestNanos, Observer, Span, ThreadIndex, ThreadInterval,
+};
+
+/// Time by activity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Times {
+    times: [GuestNanos; Activity::ALL.len()],
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            times: [GuestNanos(0); Activity::ALL.len()],
+        }
+    }
+}
+
+impl Times {
+    /// Time that went to an activity.
+    #[must_use]
+    pub fn of(&self, activity: Activity) -> GuestNanos {
+        self.times[activity as usize]
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> GuestNanos {
+        self.times.iter().copied().sum()
+    }
+
+    /// Time with a CPU.
+    #[must_use]
+    pub fn running(&self) -> GuestNanos {
+        let running = Activity::ALL
+            .iter()
+            .filter(|activity| activity.is_running());
+        running.map(|activity| self.of(*activity)).sum()
+    }
+
+    /// Adds another account.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.times.iter_mut().zip(&other.times) {
+            *mine += *theirs;
+        }
+    }
+
+    fn charge(&mut self, activity: Activity, time: GuestNanos) {
+        self.times[activity as usize] += time;
+    }
+}
+
+/// What one thread did.
+#[derive(Clone, Debug, Default)]
+pub struct ThreadAccount {
+    /// Its time.
+    pub times: Times,
+    /// Its whole time since it was made, within and without the selection.
+    whole: GuestNanos,
+    /// System calls it made.
+    pub syscall_count: u64,
+    /// Exceptions it raised.
+    pub trap_count: u64,
+}
+
+/// The accounts of a machine within a selection.
+#[derive(Clone, Debug, Default)]
+pub struct Accounts {
+    selection: Selection,
+    threads: Vec<ThreadAccount>,
+    cpus: Vec<(Times, GuestNanos)>,
+}
+
+impl Accounts {
+    /// Counts what lies within `selection`.
+    #[must_use]
+    pub fn new(selection: Selection) -> Self {
+        Self {
+            selection,
+            ..Self::default()
+        }
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// Account of a thread.
+    #[must_use]
+    pub fn thread(&self, index: ThreadIndex) -> ThreadAccount {
+        self.threads.get(index.index()).cloned().unwrap_or_default()
+    }
+
+    /// Time of a CPU.
+    #[must_use]
+    pub fn cpu(&self, cpu: CpuId) -> Times {
+        self.cpus
+            .get(cpu.0 as usize)
+            .map(|(times, _)| times.clone())
+            .unwrap_or_default()
+    }
+
+    /// All of a thread's time, whatever the selection.
+    #[must_use]
+    pub fn whole_thread(&self, index: ThreadIndex) -> GuestNanos {
+        self.threads
+            .get(index.index())
+            .map_or(GuestNanos(0), |account| account.whole)
+    }
+
+    /// All of a CPU's time, whatever the selection.
+    #[must_use]
+    pub fn whole_cpu(&self, cpu: CpuId) -> GuestNanos {
+        self.cpus
+            .get(cpu.0 as usize)
+            .map_or(GuestNanos(0), |(_, whole)| *whole)
+    }
+
+    fn account(&mut self, index: ThreadIndex) -> &mut ThreadAccount {
+        if self.threads.len() <= index.index() {
+            self.threads
+                .resize_with(index.index() + 1, ThreadAccount::default);
+        }
+        &mut self.threads[index.index()]
+    }
+}
+
+impl Observer for Accounts {
+    fn thread_interval(&mut self, interval: &ThreadInterval<'_>) {
+        let span = interval.span.within(self.selection.span);
+        let elsewhere = interval.cpu.is_some_and(|cpu| !self.selection.has_cpu(cpu));
+        let account = self.account(interval.index);
+        account.whole += interval.span.length();
+        if !elsewhere {
+            account.times.charge(interval.activity, span.length());
+        }
+    }
+
+    fn cpu_interval(&mut self, cpu: CpuId, activity: Activity, span: Span) {
+        let inside = span.within(self.selection.span);
+        let wanted = self.selection.has_cpu(cpu);
+        let slot = cpu.0 as usize;
+        if self.cpus.len() <= slot {
+            self.cpus.resize_with(slot + 1, Default::default);
+        }
+        let (times, whole) = &mut self.cpus[slot];
+        *whole += span.length();
+        if wanted {
+            times.charge(activity, inside.length());
+        }
+    }
+
+    fn frame_entered(&mut self, thread: ThreadIndex, frame: Frame, at: GuestNanos) {
+        if !self.selection.span.contains(at) {
+            return;
+        }
+        match frame {
+            Frame::Syscall { .. } => self.account(thread).syscall_count += 1,
+            Frame::Trap { .. } => self.account(thread).trap_count += 1,
+            Frame::Launch
+            | Frame::Irq { .. }
+            | Frame::IrqHandler { .. }
+            | Frame::Softirq { .. } => {}
+        }
+    }
+}

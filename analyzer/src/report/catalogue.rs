@@ -1,0 +1,48 @@
+//! The reports there are.
+
+use super::pass::{Pass, run};
+use super::selection::Selection;
+use super::table::Report;
+use super::{processes, summary};
+use crate::sources::{Trace, TraceError};
+
+/// A report that can be asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportKind {
+    /// Its name.
+    pub name: &'static str,
+    /// One sentence.
+    pub doc: &'static str,
+    make: fn(&Trace, &Pass) -> Report,
+}
+
+/// Every report.
+pub const REPORTS: &[ReportKind] = &[
+    ReportKind {
+        name: "summary",
+        doc: "What the trace holds: times, numbers of events, what the CPUs did.",
+        make: summary::report,
+    },
+    ReportKind {
+        name: "processes",
+        doc: "Where each thread's life went: user code, system calls, traps, interrupts, waiting.",
+        make: |_, pass| processes::report(pass),
+    },
+];
+
+/// The report with that name.
+#[must_use]
+pub fn report_named(name: &str) -> Option<&'static ReportKind> {
+    REPORTS.iter().find(|report| report.name == name)
+}
+
+impl ReportKind {
+    /// Makes it from a trace.
+    ///
+    /// # Errors
+    /// When the trace cannot be read.
+    pub fn make(&self, trace: &Trace, selection: &Selection) -> Result<Report, TraceError> {
+        let pass = run(trace, selection)?;
+        Ok((self.make)(trace, &pass))
+    }
+}

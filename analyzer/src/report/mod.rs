@@ -1,0 +1,27 @@
+//! Reports: what a trace says, as tables.
+
+mod accounts;
+mod catalogue;
+mod glob;
+mod pass;
+mod processes;
+mod render;
+mod selection;
+mod summary;
+mod table;
+
+pub use accounts::{Accounts, Times};
+pub use catalogue::{REPORTS, ReportKind, report_named};
+pub use glob::Glob;
+pub use pass::{Pass, run};
+pub use render::{ReportFormat, write_findings};
+pub use selection::Selection;
+pub use table::{Cell, Column, Report, Table, column};
+
+/// Bytes of the guest as text that neither breaks a line nor upsets a terminal.
+#[must_use]
+pub fn guest_text(bytes: &[u8]) -> String {
+    let mut out = Vec::new();
+    crate::export::push_text(&mut out, bytes);
+    String::from_utf8_lossy(&out).into_owned()
+}

@@ -1,0 +1,204 @@
+//! One pass over a trace: feeds the model, counts events, gathers what is lost or doubtful.
+
+use trace_format::Severity;
+
+use super::accounts::Accounts;
+use super::selection::Selection;
+use crate::model::{Binding, CpuId, Doubt, GuestNanos, KernelEvent, Model, Reading};
+use crate::sources::{
+    Finding, Item, Loss, Range, Record, RecordStream, Trace, TraceError, sort_findings,
+};
+
+/// What a pass found.
+#[derive(Debug)]
+pub struct Pass {
+    /// The machine at the end, with its accounts.
+    pub model: Model<Accounts>,
+    /// Events in the selection, by id.
+    pub counts: Vec<u64>,
+    /// All of them.
+    pub event_count: u64,
+    /// What is lost or doubtful in the whole trace, worst first.
+    pub findings: Vec<Finding>,
+    /// The selection's start.
+    pub start: GuestNanos,
+    /// Its end, or that of the trace.
+    pub end: GuestNanos,
+}
+
+impl Pass {
+    /// What the pass was about.
+    #[must_use]
+    pub fn selection(&self) -> &Selection {
+        self.model.observer.selection()
+    }
+
+    /// Whether a CPU belongs to the selection.
+    #[must_use]
+    pub fn has_cpu(&self, cpu: CpuId) -> bool {
+        self.selection().has_cpu(cpu)
+    }
+
+    /// Number of events of one kind in the selection; `None` when the trace does not record that kind.
+    #[must_use]
+    pub fn count(&self, trace: &Trace, event: &str) -> Option<u64> {
+        let event = trace.schema().event_named(event)?;
+        Some(
+            self.counts
+                .get(usize::from(event.id.0))
+                .copied()
+                .unwrap_or(0),
+        )
+    }
+}
+
+/// Reads a trace.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn run(trace: &Trace, selection: &Selection) -> Result<Pass, TraceError> {
+    let mut reader = Reader {
+        binding: Binding::new(trace.schema()),
+        model: Model::new(Accounts::new(selection.clone())),
+        counts: vec![
+            0;
+            trace
+                .schema()
+                .events
+                .last()
+                .map_or(0, |event| usize::from(event.id.0) + 1)
+        ],
+        event_count: 0,
+        incomplete: 0,
+    };
+    let mut stream = trace.stream(&Range::default())?;
+    reader.read_to(&mut *stream, selection)?;
+    let end = trace.duration().min(selection.span.end);
+    reader.model.finish(end);
+    let mut findings = trace.findings();
+    reader.add_findings(&mut findings, &*stream, end);
+    sort_findings(&mut findings);
+    Ok(Pass {
+        start: selection.span.start.min(end),
+        end,
+        model: reader.model,
+        counts: reader.counts,
+        event_count: reader.event_count,
+        findings,
+    })
+}
+
+struct Reader {
+    binding: Binding,
+    model: Model<Accounts>,
+    counts: Vec<u64>,
+    event_count: u64,
+    incomplete: u64,
+}
+
+impl Reader {
+    fn read_to(
+        &mut self,
+        stream: &mut dyn RecordStream,
+        selection: &Selection,
+    ) -> Result<(), TraceError> {
+        while let Some(item) = stream.next_item()? {
+            match item {
+                Item::Loss(Loss { cpu, at, .. }) => self.model.lose(at, cpu),
+                Item::Record(record) if record.at >= selection.span.end => break,
+                Item::Record(record) => self.take(&record, selection),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, record: &Record<'_>, selection: &Selection) {
+        match self.binding.read(record.event, &record.fields) {
+            Reading::Event(event) => {
+                if record.context.is_assumed && !says_who_runs(&event) {
+                    self.model.start_assumed(record.at, record.cpu);
+                }
+                self.model.apply(record.at, record.cpu, &event);
+            }
+            Reading::NotModelled => {}
+            Reading::Incomplete => self.incomplete += 1,
+        }
+        if !record.is_repeated && !record.is_context && selection.has_record(record) {
+            self.event_count += 1;
+            if let Some(count) = self.counts.get_mut(usize::from(record.event.0)) {
+                *count += 1;
+            }
+        }
+    }
+
+    fn add_findings(
+        &mut self,
+        findings: &mut Vec<Finding>,
+        stream: &dyn RecordStream,
+        end: GuestNanos,
+    ) {
+        for damage in stream.damage() {
+            findings.push(finding(damage.severity(), "file", None, damage.to_string()));
+        }
+        for event in self.binding.unusable() {
+            let text = format!(
+                "{} lacks the field {} and was not analysed.",
+                event.event, event.missing
+            );
+            findings.push(finding(Severity::Notice, "event_unusable", None, text));
+        }
+        if self.incomplete > 0 {
+            let text =
+                "Events without a field that the analysis needs; it did without them.".to_owned();
+            findings.push(finding(
+                Severity::Notice,
+                "event_incomplete",
+                Some(self.incomplete),
+                text,
+            ));
+        }
+        self.check_partitions(end);
+        for (doubt, count) in self.model.doubts().iter() {
+            findings.push(finding(
+                Severity::Notice,
+                doubt.name(),
+                Some(count),
+                doubt.doc().to_owned(),
+            ));
+        }
+    }
+
+    /// The states of every CPU and thread must add up to its time.
+    fn check_partitions(&mut self, end: GuestNanos) {
+        let accounts = &self.model.observer;
+        let cpus = self
+            .model
+            .cpus()
+            .filter(|cpu| accounts.whole_cpu(*cpu) != end)
+            .count();
+        let threads = self.model.threads().iter().filter(|(index, thread)| {
+            let life = thread.died.unwrap_or(end).since(thread.born);
+            accounts.whole_thread(*index) != life
+        });
+        let broken = cpus + threads.count();
+        self.model.add_doubts(Doubt::PartitionBroken, broken as u64);
+    }
+}
+
+/// Whether an event tells by itself which thread its CPU runs.
+fn says_who_runs(event: &KernelEvent<'_>) -> bool {
+    matches!(
+        event,
+        KernelEvent::ThreadContext(_) | KernelEvent::SchedSwitch(_) | KernelEvent::CpuIdle(_)
+    )
+}
+
+fn finding(severity: Severity, name: &str, count: Option<u64>, text: String) -> Finding {
+    Finding {
+        severity,
+        name: name.to_owned(),
+        count,
+        text,
+        advice: String::new(),
+    }
+}

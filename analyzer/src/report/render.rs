@@ -1,0 +1,201 @@
+//! A report as text, JSON or CSV.
+
+use std::io::{self, Write};
+
+use comfy_table::{CellAlignment, ContentArrangement, Table as Grid};
+use serde_json::{Map, Value};
+
+use super::table::{Cell, Report, Table};
+use crate::export::push_csv;
+use crate::sources::Finding;
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportFormat {
+    /// Tables for people; at most so many columns wide, if given.
+    Text {
+        /// Width of the terminal.
+        width: Option<u16>,
+    },
+    /// One JSON object.
+    Json,
+    /// Tables of comma-separated values, each with its name in the first column, with empty lines between.
+    Csv,
+}
+
+impl Report {
+    /// Writes it.
+    ///
+    /// # Errors
+    /// When the output fails.
+    pub fn write(&self, format: ReportFormat, out: &mut dyn Write) -> io::Result<()> {
+        match format {
+            ReportFormat::Text { width } => self.write_text(width, out),
+            ReportFormat::Json => self.write_json(out),
+            ReportFormat::Csv => self.write_csv(out),
+        }
+    }
+
+    fn write_text(&self, width: Option<u16>, out: &mut dyn Write) -> io::Result<()> {
+        write_findings(&self.findings, out)?;
+        for (index, table) in self.tables.iter().enumerate() {
+            if index > 0 || !self.findings.is_empty() {
+                writeln!(out)?;
+            }
+            writeln!(out, "{}", table.title)?;
+            write_grid(table, width, out)?;
+        }
+        Ok(())
+    }
+
+    fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut object = Map::new();
+        object.insert("report".to_owned(), Value::from(self.name));
+        let findings = self.findings.iter().map(json_finding).collect();
+        object.insert("findings".to_owned(), Value::Array(findings));
+        for table in &self.tables {
+            let row = |cells: &Vec<Cell>| {
+                let names = table.columns.iter().map(|column| column.name.to_owned());
+                Value::Object(names.zip(cells.iter().map(json_cell)).collect())
+            };
+            let rows = table.rows.iter().map(row).collect();
+            object.insert(table.name.to_owned(), Value::Array(rows));
+        }
+        serde_json::to_writer_pretty(&mut *out, &Value::Object(object))?;
+        writeln!(out)
+    }
+
+    fn write_csv(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut bytes = b"table,severity,finding,count,text\n".to_vec();
+        for finding in &self.findings {
+            let count = finding
+                .count
+                .map(|count| count.to_string())
+                .unwrap_or_default();
+            let cells = [
+                finding.severity_name(),
+                &finding.name,
+                &count,
+                &finding.text,
+            ];
+            push_row(&mut bytes, "findings", cells.into_iter());
+        }
+        for table in &self.tables {
+            bytes.push(b'\n');
+            push_row(
+                &mut bytes,
+                "table",
+                table.columns.iter().map(|column| column.name),
+            );
+            for cells in &table.rows {
+                let cells: Vec<String> = cells.iter().map(csv_cell).collect();
+                push_row(&mut bytes, table.name, cells.iter().map(String::as_str));
+            }
+        }
+        out.write_all(&bytes)
+    }
+}
+
+/// Writes findings for people.
+///
+/// # Errors
+/// When the output fails.
+pub fn write_findings(findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
+    for finding in findings {
+        write!(out, "{}: ", finding.severity_name().replace('_', " "))?;
+        if let Some(count) = finding.count {
+            write!(out, "{count} ")?;
+        }
+        writeln!(out, "{}: {}", finding.name, finding.text)?;
+        if !finding.advice.is_empty() {
+            writeln!(out, "hint: {}", finding.advice)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_grid(table: &Table, width: Option<u16>, out: &mut dyn Write) -> io::Result<()> {
+    let mut grid = Grid::new();
+    grid.load_preset(comfy_table::presets::NOTHING);
+    if let Some(width) = width {
+        grid.set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(width);
+    }
+    grid.set_header(table.columns.iter().map(|column| column.title));
+    for cells in &table.rows {
+        grid.add_row(cells.iter().map(text_cell));
+    }
+    let is_text = |index: usize| {
+        let mut cells = table.rows.iter().filter_map(|row| row.get(index));
+        cells.any(|cell| matches!(cell, Cell::Text(_) | Cell::Branch { .. }))
+    };
+    for (index, column) in grid.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if !is_text(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for line in grid.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn text_cell(cell: &Cell) -> String {
+    match cell {
+        Cell::Absent => "-".to_owned(),
+        Cell::Text(text) => text.clone(),
+        Cell::Branch { depth, text } => format!("{:indent$}{text}", "", indent = 2 * depth),
+        Cell::Count(count) => count.to_string(),
+        Cell::Time(time) => format!(
+            "{}.{:06}",
+            time.0 / 1_000_000_000,
+            time.0 / 1000 % 1_000_000
+        ),
+        Cell::Percent(percent) => format!("{percent:.2}"),
+        Cell::Hex(value) => format!("{value:#x}"),
+    }
+}
+
+fn json_cell(cell: &Cell) -> Value {
+    match cell {
+        Cell::Absent => Value::Null,
+        Cell::Text(text) | Cell::Branch { text, .. } => Value::from(text.as_str()),
+        Cell::Count(count) => Value::from(*count),
+        Cell::Time(time) => Value::from(time.0),
+        Cell::Percent(percent) => Value::from((percent * 10_000.0).round() / 10_000.0),
+        Cell::Hex(value) => Value::from(format!("{value:#x}")),
+    }
+}
+
+fn csv_cell(cell: &Cell) -> String {
+    match cell {
+        Cell::Absent => String::new(),
+        Cell::Text(text) | Cell::Branch { text, .. } => text.clone(),
+        Cell::Count(count) => count.to_string(),
+        Cell::Time(time) => time.0.to_string(),
+        Cell::Percent(percent) => format!("{percent:.4}"),
+        Cell::Hex(value) => format!("{value:#x}"),
+    }
+}
+
+fn json_finding(finding: &Finding) -> Value {
+    let mut object = Map::new();
+    object.insert("severity".to_owned(), Value::from(finding.severity_name()));
+    object.insert("name".to_owned(), Value::from(finding.name.as_str()));
+    object.insert(
+        "count".to_owned(),
+        finding.count.map_or(Value::Null, Value::from),
+    );
+    object.insert("text".to_owned(), Value::from(finding.text.as_str()));
+    Value::Object(object)
+}
+
+fn push_row<'a>(bytes: &mut Vec<u8>, first: &str, cells: impl Iterator<Item = &'a str>) {
+    push_csv(bytes, first.as_bytes());
+    for cell in cells {
+        bytes.push(b',');
+        push_csv(bytes, cell.as_bytes());
+    }
+    bytes.push(b'\n');
+}

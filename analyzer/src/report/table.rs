@@ -1,0 +1,93 @@
+//! What every report is made of: findings, then tables of typed cells.
+//!
+//! A report says what a value is; how it looks as text, JSON or CSV is decided in `render`.
+
+use crate::model::GuestNanos;
+use crate::sources::Finding;
+
+/// A report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Name by which it is asked for.
+    pub name: &'static str,
+    /// What was lost or is doubtful, worst first.
+    pub findings: Vec<Finding>,
+    /// Its tables.
+    pub tables: Vec<Table>,
+}
+
+/// A table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// Name, in JSON and CSV.
+    pub name: &'static str,
+    /// Heading, for people.
+    pub title: String,
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// The rows, each with a cell for every column.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// A column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Name, in JSON and CSV; its unit is its last word.
+    pub name: &'static str,
+    /// Heading, for people.
+    pub title: &'static str,
+}
+
+/// A column with its name and heading.
+#[must_use]
+pub const fn column(name: &'static str, title: &'static str) -> Column {
+    Column { name, title }
+}
+
+/// A value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// The trace does not say, or it does not apply.
+    Absent,
+    /// Text.
+    Text(String),
+    /// Text at a depth of a tree, shown indented; in JSON and CSV plain.
+    Branch {
+        /// Depth, 0 for a root.
+        depth: usize,
+        /// The text.
+        text: String,
+    },
+    /// A number of things.
+    Count(u64),
+    /// A length or point of time.
+    Time(GuestNanos),
+    /// A part of a whole, in percent.
+    Percent(f64),
+    /// An address or a bit mask.
+    Hex(u64),
+}
+
+impl Cell {
+    /// Bytes of the guest; what is not UTF-8 or could upset a terminal is escaped.
+    #[must_use]
+    pub fn guest_text(bytes: &[u8]) -> Self {
+        Self::Text(crate::report::guest_text(bytes))
+    }
+
+    /// A count that the trace may not have.
+    #[must_use]
+    pub fn count_or_absent(count: Option<u64>) -> Self {
+        count.map_or(Self::Absent, Self::Count)
+    }
+
+    /// What part `part` is of `whole`.
+    #[must_use]
+    pub fn percent(part: GuestNanos, whole: GuestNanos) -> Self {
+        if whole.0 == 0 {
+            return Self::Absent;
+        }
+        #[allow(clippy::cast_precision_loss, reason = "a percentage shows four digits")]
+        Self::Percent(part.0 as f64 * 100.0 / whole.0 as f64)
+    }
+}

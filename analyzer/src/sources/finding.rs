@@ -1,0 +1,93 @@
+//! What is lost or doubtful in a trace, as rows that every report shows first.
+
+use trace_format::{Severity, TraceFile};
+
+/// One thing that is lost, doubtful or surprising.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Short name, for JSON and CSV.
+    pub name: String,
+    /// How often, if it can be counted.
+    pub count: Option<u64>,
+    /// One sentence.
+    pub text: String,
+    /// What the user can do; possibly empty.
+    pub advice: String,
+}
+
+impl Finding {
+    /// Name of a severity.
+    #[must_use]
+    pub fn severity_name(&self) -> &'static str {
+        match self.severity {
+            Severity::Info => "info",
+            Severity::Notice => "notice",
+            Severity::DataLoss => "data_loss",
+            Severity::Error => "error",
+        }
+    }
+}
+
+/// What a trace file says of itself, worst first.
+#[must_use]
+pub fn findings_of_file(file: &TraceFile) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for diagnostic in file.diagnostics() {
+        findings.push(Finding {
+            severity: diagnostic.severity(),
+            name: "file".to_owned(),
+            count: None,
+            text: diagnostic.to_string(),
+            advice: String::new(),
+        });
+    }
+    let Some(trailer) = file.trailer() else {
+        findings.push(no_trailer());
+        findings.extend(lost_in_chunks(file));
+        sort_findings(&mut findings);
+        return findings;
+    };
+    for (counter, count) in trailer.stats.at_least(Severity::Notice) {
+        findings.push(Finding {
+            severity: counter.severity(),
+            name: counter.name().to_owned(),
+            count: Some(count),
+            text: counter.doc().to_owned(),
+            advice: counter.advice().to_owned(),
+        });
+    }
+    if trailer.stats.get(trace_format::Counter::RecordsLost) == 0 {
+        findings.extend(lost_in_chunks(file));
+    }
+    sort_findings(&mut findings);
+    findings
+}
+
+fn no_trailer() -> Finding {
+    Finding {
+        severity: Severity::DataLoss,
+        name: "recording_cut".to_owned(),
+        count: None,
+        text: "The recording has no end: the trace is whole up to its last chunk, what came after is not there."
+            .to_owned(),
+        advice: String::new(),
+    }
+}
+
+fn lost_in_chunks(file: &TraceFile) -> Option<Finding> {
+    let lost: u64 = file.chunks().iter().map(|chunk| chunk.lost_before).sum();
+    (lost > 0).then(|| Finding {
+        severity: Severity::DataLoss,
+        name: "records_lost".to_owned(),
+        count: Some(lost),
+        text: "Records dropped because both buffers of a CPU were full.".to_owned(),
+        advice: "use --mode lossless or a larger --buffer-size".to_owned(),
+    })
+}
+
+/// Puts the worst first; those that are equally bad stay in order.
+pub fn sort_findings(findings: &mut [Finding]) {
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+}

@@ -1,0 +1,18 @@
+//! Traces, whoever recorded them, as one stream of records in order of time.
+//!
+//! A source yields records of its schema and the thread that each belongs to. It does not interpret them.
+
+mod clock;
+mod context;
+mod finding;
+mod own;
+mod record;
+mod stream;
+mod trace;
+
+pub use clock::Clock;
+pub use context::Context;
+pub use finding::{Finding, findings_of_file, sort_findings};
+pub use record::{Fields, Item, Loss, Record};
+pub use stream::{Range, RecordStream};
+pub use trace::{Trace, TraceError};

@@ -1,0 +1,97 @@
+//! One record of a stream, with what it needs to be understood.
+
+use trace_format::{EventId, RecordRef, Value};
+
+use super::context::Context;
+use crate::model::{CpuId, GuestNanos, Row};
+
+/// What a stream yields.
+#[derive(Clone, Copy, Debug)]
+pub enum Item<'a> {
+    /// An event.
+    Record(Record<'a>),
+    /// Events are missing here.
+    Loss(Loss),
+}
+
+/// An event.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// When, since the start of the trace.
+    pub at: GuestNanos,
+    /// When, as the guest would have read it.
+    pub tsc: u64,
+    /// Where.
+    pub cpu: CpuId,
+    /// What.
+    pub event: EventId,
+    /// Whose: the thread on that CPU before the event.
+    pub context: &'a Context,
+    /// Its fields.
+    pub fields: Fields<'a>,
+    /// It happened earlier, and was recorded again so that what follows can be understood: not an event to count.
+    pub is_repeated: bool,
+    /// It only says which thread runs: not an event of the kernel.
+    pub is_context: bool,
+}
+
+/// Events of a CPU that are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Of which CPU.
+    pub cpu: CpuId,
+    /// Time of the first event after it.
+    pub at: GuestNanos,
+    /// How many, if that is known.
+    pub count: Option<u64>,
+}
+
+/// Fields of a record, by their position in the schema.
+#[derive(Clone, Copy, Debug)]
+pub enum Fields<'a> {
+    /// In a trace of our own.
+    Own(RecordRef<'a>),
+    /// Decoded by a source.
+    Plain(&'a [Value<'a>]),
+}
+
+impl<'a> Fields<'a> {
+    /// The field at `index`.
+    #[must_use]
+    #[inline]
+    pub fn value(&self, index: usize) -> Value<'a> {
+        match self {
+            Self::Own(record) => record.field(index),
+            Self::Plain(values) => values.get(index).copied().unwrap_or(Value::Missing),
+        }
+    }
+}
+
+impl Row for Fields<'_> {
+    #[inline]
+    fn field(&self, index: usize) -> Value<'_> {
+        self.value(index)
+    }
+}
+
+impl guesttrace_filter::Row for Record<'_> {
+    fn event(&self) -> EventId {
+        self.event
+    }
+
+    fn context(&self, context: guesttrace_filter::Context) -> Value<'_> {
+        use guesttrace_filter::Context as C;
+        match context {
+            C::Cpu => Value::Number(u64::from(self.cpu.0)),
+            C::Pid => Value::Number(u64::from(self.context.pid.0)),
+            C::Tid => Value::Number(u64::from(self.context.tid.0)),
+            C::Comm => Value::Bytes(&self.context.comm),
+            C::Time => Value::Number(self.at.0),
+            C::Tsc => Value::Number(self.tsc),
+        }
+    }
+
+    fn field(&self, index: usize) -> Value<'_> {
+        self.fields.value(index)
+    }
+}

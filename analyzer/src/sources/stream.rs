@@ -1,0 +1,37 @@
+//! What every source can do: yield its records in order of time, in constant memory.
+
+use std::ops::RangeInclusive;
+
+use super::record::Item;
+use super::trace::TraceError;
+use crate::model::CpuId;
+
+/// Which part of a trace to read. What lies outside may be skipped unread.
+#[derive(Clone, Debug)]
+pub struct Range {
+    /// Ticks of the TSC.
+    pub tscs: RangeInclusive<u64>,
+    /// Only these CPUs; empty for all.
+    pub cpus: Vec<CpuId>,
+}
+
+impl Default for Range {
+    fn default() -> Self {
+        Self {
+            tscs: 0..=u64::MAX,
+            cpus: Vec::new(),
+        }
+    }
+}
+
+/// Records of a trace in order of (TSC, CPU, order of the recording).
+pub trait RecordStream {
+    /// The next one; `None` at the end.
+    ///
+    /// # Errors
+    /// When the trace cannot be read on. A part that is damaged is no error: it is an [`Item::Loss`].
+    fn next_item(&mut self) -> Result<Option<Item<'_>>, TraceError>;
+
+    /// Damage that was met so far.
+    fn damage(&self) -> &[trace_format::Diagnostic];
+}
