@@ -162,7 +162,8 @@ impl fmt::Display for FilterError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (line, column, width) = self.place();
         writeln!(out, "{}", self.kind)?;
-        writeln!(out, "  {}", line.replace(char::is_control, " "))?;
+        let line = format!("  {}", line.replace(char::is_control, " "));
+        writeln!(out, "{}", line.trim_end())?;
         write!(out, "  {:column$}{}", "", "^".repeat(width))
     }
 }
