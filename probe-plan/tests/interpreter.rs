@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use probe_plan::{
-    AddressSpace, Field, FieldSink, GuestView, Interpreter, Op, Output, Program, ProgramError, Register, RuntimeAddr,
-    Slide,
+    AddressSpace, Field, FieldSink, GuestView, Interpreter, Op, Output, Program, ProgramError,
+    Register, RuntimeAddr, Slide,
 };
 use proptest::prelude::*;
 
@@ -19,7 +19,9 @@ struct FakeGuest {
 impl FakeGuest {
     fn byte(&self, addr: u64) -> Option<u8> {
         self.memory.iter().find_map(|(start, bytes)| {
-            usize::try_from(addr.checked_sub(*start)?).ok().and_then(|offset| bytes.get(offset).copied())
+            usize::try_from(addr.checked_sub(*start)?)
+                .ok()
+                .and_then(|offset| bytes.get(offset).copied())
         })
     }
 }
@@ -31,12 +33,14 @@ impl GuestView for FakeGuest {
 
     fn read(&mut self, addr: u64, out: &mut [u8]) -> bool {
         self.reads += 1;
-        out.iter_mut().enumerate().all(|(index, byte)| match self.byte(addr.wrapping_add(index as u64)) {
-            Some(value) => {
-                *byte = value;
-                true
+        out.iter_mut().enumerate().all(|(index, byte)| {
+            match self.byte(addr.wrapping_add(index as u64)) {
+                Some(value) => {
+                    *byte = value;
+                    true
+                }
+                None => false,
             }
-            None => false,
         })
     }
 }
@@ -46,11 +50,15 @@ struct Values(Vec<String>);
 
 impl FieldSink for Values {
     fn number(&mut self, value: Option<u64>) {
-        self.0.push(value.map_or_else(|| "missing".to_owned(), |value| format!("{value:#x}")));
+        self.0
+            .push(value.map_or_else(|| "missing".to_owned(), |value| format!("{value:#x}")));
     }
 
     fn bytes(&mut self, value: Option<&[u8]>) {
-        self.0.push(value.map_or_else(|| "missing".to_owned(), |value| String::from_utf8_lossy(value).into_owned()));
+        self.0.push(value.map_or_else(
+            || "missing".to_owned(),
+            |value| String::from_utf8_lossy(value).into_owned(),
+        ));
     }
 }
 
@@ -76,12 +84,18 @@ fn guest() -> FakeGuest {
 
 /// Evaluates one number.
 fn check(ops: &[Op], expected: &str) {
-    let program = Program { fields: vec![Field { ops: ops.to_vec(), output: Output::Number }], ..Program::default() };
+    let program = Program {
+        fields: vec![Field {
+            ops: ops.to_vec(),
+            output: Output::Number,
+        }],
+        ..Program::default()
+    };
     check_program(&program, &[expected]);
 }
 
 fn check_program(program: &Program, expected: &[&str]) {
-    program.validate().unwrap();
+    program.validate().expect("a valid program");
     let mut guest = guest();
     let mut interpreter = Interpreter::new(SLIDE);
     let mut values = Values::default();
@@ -101,7 +115,10 @@ fn operations_compute_as_the_processor_would() {
     check(&[Op::Const(0x1ff), Op::ZeroExtend(8)], "0xff");
     check(&[Op::Const(u64::MAX), Op::Const(1), Op::LessSigned], "0x1");
     check(&[Op::Const(u64::MAX), Op::Const(1), Op::Less], "0x0");
-    check(&[Op::Const(u64::MAX), Op::Const(200), Op::Sar], "0xffffffffffffffff");
+    check(
+        &[Op::Const(u64::MAX), Op::Const(200), Op::Sar],
+        "0xffffffffffffffff",
+    );
 }
 
 #[test]
@@ -112,15 +129,29 @@ fn addresses_follow_the_slide_and_the_probe() {
 
 #[test]
 fn the_per_cpu_base_is_the_kernels_before_swapgs_too() {
-    check(&[Op::CpuBase, Op::Load(4), Op::SignExtend(32)], "0xfffffffffffffffb");
+    check(
+        &[Op::CpuBase, Op::Load(4), Op::SignExtend(32)],
+        "0xfffffffffffffffb",
+    );
 }
 
 #[test]
 fn pointers_are_followed_and_a_failed_load_is_one_missing_field() {
-    let follow = vec![Op::Register(Register::Rdi), Op::Load(8), Op::Load(4), Op::SignExtend(32)];
+    let follow = vec![
+        Op::Register(Register::Rdi),
+        Op::Load(8),
+        Op::Load(4),
+        Op::SignExtend(32),
+    ];
     let wild = vec![Op::Const(8), Op::Load(8)];
-    let number = |ops: Vec<Op>| Field { ops, output: Output::Number };
-    let program = Program { fields: vec![number(wild), number(follow)], ..Program::default() };
+    let number = |ops: Vec<Op>| Field {
+        ops,
+        output: Output::Number,
+    };
+    let program = Program {
+        fields: vec![number(wild), number(follow)],
+        ..Program::default()
+    };
     check_program(&program, &["missing", "0xfffffffffffffffb"]);
 }
 
@@ -137,11 +168,25 @@ fn a_branch_does_not_touch_what_it_avoids() {
         Op::Load(8),
     ];
     assert!(matches!(
-        Program { fields: vec![Field { ops: ops.to_vec(), output: Output::Number }], ..Program::default() }.validate(),
+        Program {
+            fields: vec![Field {
+                ops: ops.to_vec(),
+                output: Output::Number
+            }],
+            ..Program::default()
+        }
+        .validate(),
         Err(ProgramError::BadResult { .. })
     ));
     check(
-        &[Op::Register(Register::Rdi), Op::JumpIfZero(2), Op::Const(1), Op::Jump(2), Op::Const(8), Op::Load(8)],
+        &[
+            Op::Register(Register::Rdi),
+            Op::JumpIfZero(2),
+            Op::Const(1),
+            Op::Jump(2),
+            Op::Const(8),
+            Op::Load(8),
+        ],
         "0x1",
     );
 }
@@ -150,10 +195,18 @@ fn a_branch_does_not_touch_what_it_avoids() {
 fn strings_span_lines_end_at_nul_or_limit_and_are_missing_when_they_run_out_of_memory() {
     let string = |addr: u64, max: u16| Field {
         ops: vec![Op::Const(BASE + addr)],
-        output: Output::String { space: AddressSpace::Kernel, max },
+        output: Output::String {
+            space: AddressSpace::Kernel,
+            max,
+        },
     };
     let program = Program {
-        fields: vec![string(0x17c, 64), string(0x17c, 4), string(4092, 64), string(4092, 4)],
+        fields: vec![
+            string(0x17c, 64),
+            string(0x17c, 4),
+            string(4092, 64),
+            string(4092, 4),
+        ],
         ..Program::default()
     };
     check_program(&program, &["spanning", "span", "missing", "tail"]);
@@ -163,18 +216,30 @@ fn strings_span_lines_end_at_nul_or_limit_and_are_missing_when_they_run_out_of_m
 fn bytes_are_cut_at_their_limit() {
     let field = |length: u64| Field {
         ops: vec![Op::Const(BASE + 0x17c), Op::Const(length)],
-        output: Output::Bytes { space: AddressSpace::Kernel, max: 6 },
+        output: Output::Bytes {
+            space: AddressSpace::Kernel,
+            max: 6,
+        },
     };
-    let program = Program { fields: vec![field(3), field(u64::MAX)], ..Program::default() };
+    let program = Program {
+        fields: vec![field(3), field(u64::MAX)],
+        ..Program::default()
+    };
     check_program(&program, &["spa", "spanni"]);
 }
 
 #[test]
 fn conditions_and_bindings_are_shared_by_the_fields() {
     let program = |wanted: u64| Program {
-        bindings: vec![vec![Op::Register(Register::Rdi), Op::Load(8)], vec![Op::Slot(0), Op::Load(4)]],
+        bindings: vec![
+            vec![Op::Register(Register::Rdi), Op::Load(8)],
+            vec![Op::Slot(0), Op::Load(4)],
+        ],
         condition: Some(vec![Op::Slot(1), Op::Const(wanted), Op::Equal]),
-        fields: vec![Field { ops: vec![Op::Slot(1), Op::SignExtend(32)], output: Output::Number }],
+        fields: vec![Field {
+            ops: vec![Op::Slot(1), Op::SignExtend(32)],
+            output: Output::Number,
+        }],
     };
     check_program(&program(0xffff_fffb), &["0xfffffffffffffffb"]);
     check_program(&program(1), &[]);
@@ -182,8 +247,14 @@ fn conditions_and_bindings_are_shared_by_the_fields() {
 
 #[test]
 fn fields_of_one_line_cost_one_read() {
-    let load = |offset: u64| Field { ops: vec![Op::Const(BASE + offset), Op::Load(4)], output: Output::Number };
-    let program = Program { fields: vec![load(0), load(8), load(0x7c)], ..Program::default() };
+    let load = |offset: u64| Field {
+        ops: vec![Op::Const(BASE + offset), Op::Load(4)],
+        output: Output::Number,
+    };
+    let program = Program {
+        fields: vec![load(0), load(8), load(0x7c)],
+        ..Program::default()
+    };
     let mut guest = guest();
     let mut interpreter = Interpreter::new(SLIDE);
     assert!(interpreter.begin(&program, RuntimeAddr(0), &mut guest));
@@ -193,14 +264,40 @@ fn fields_of_one_line_cost_one_read() {
 
 #[test]
 fn programs_that_break_a_rule_are_refused() {
-    let program =
-        |ops: &[Op]| Program { fields: vec![Field { ops: ops.to_vec(), output: Output::Number }], ..Program::default() };
-    assert_eq!(program(&[Op::Add]).validate(), Err(ProgramError::StackUnderflow { step: 0 }));
-    assert_eq!(program(&[Op::Const(0); 17]).validate(), Err(ProgramError::StackOverflow { step: 16 }));
-    assert_eq!(program(&[Op::Slot(0)]).validate(), Err(ProgramError::SlotUnset { step: 0, slot: 0 }));
-    assert_eq!(program(&[Op::Const(0), Op::Load(3)]).validate(), Err(ProgramError::BadOperand { step: 1 }));
-    assert_eq!(program(&[Op::Jump(9)]).validate(), Err(ProgramError::BadOperand { step: 0 }));
-    assert_eq!(program(&[]).validate(), Err(ProgramError::BadResult { expected: 1, found: 0 }));
+    let program = |ops: &[Op]| Program {
+        fields: vec![Field {
+            ops: ops.to_vec(),
+            output: Output::Number,
+        }],
+        ..Program::default()
+    };
+    assert_eq!(
+        program(&[Op::Add]).validate(),
+        Err(ProgramError::StackUnderflow { step: 0 })
+    );
+    assert_eq!(
+        program(&[Op::Const(0); 17]).validate(),
+        Err(ProgramError::StackOverflow { step: 16 })
+    );
+    assert_eq!(
+        program(&[Op::Slot(0)]).validate(),
+        Err(ProgramError::SlotUnset { step: 0, slot: 0 })
+    );
+    assert_eq!(
+        program(&[Op::Const(0), Op::Load(3)]).validate(),
+        Err(ProgramError::BadOperand { step: 1 })
+    );
+    assert_eq!(
+        program(&[Op::Jump(9)]).validate(),
+        Err(ProgramError::BadOperand { step: 0 })
+    );
+    assert_eq!(
+        program(&[]).validate(),
+        Err(ProgramError::BadResult {
+            expected: 1,
+            found: 0
+        })
+    );
 }
 
 fn any_op() -> impl Strategy<Value = Op> {

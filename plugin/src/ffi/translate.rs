@@ -355,7 +355,7 @@ fn call_at_instruction(
 }
 
 /// Leaks an object to be user data.
-fn leak<T>(object: T) -> *mut c_void {
+fn leak<T: 'static>(object: T) -> *mut c_void {
     leaked(Box::leak(Box::new(object)))
 }
 
