@@ -219,11 +219,8 @@ impl Recorder {
             self.record_site(cpu, site, probe.addr, stamp, guest);
             match site.end {
                 None => {}
-                Some(EndReason::Panic) => {
-                    if !self.panicked.swap(true, Ordering::Relaxed) {
-                        self.status.send(&Status::Panicked);
-                    }
-                }
+                Some(EndReason::Panic) if self.panicked.swap(true, Ordering::Relaxed) => {}
+                Some(EndReason::Panic) => self.status.send(&Status::Panicked),
                 Some(reason) => self.finish(reason.name()),
             }
         }

@@ -27,9 +27,8 @@ impl SharedCounter {
     /// Makes a counter; at install time only.
     fn new() -> Self {
         // SAFETY: rule 7: called from install.
-        Self {
-            scoreboard: unsafe { sys::qemu_plugin_scoreboard_new(1) },
-        }
+        let scoreboard = unsafe { sys::qemu_plugin_scoreboard_new(1) };
+        Self { scoreboard }
     }
 
     /// The operand of an inline operation in a block that the CPU with that index translates.

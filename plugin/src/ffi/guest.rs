@@ -43,7 +43,9 @@ pub(super) fn learn_registers() {
         let first = fields.data.cast::<sys::qemu_plugin_reg_descriptor>();
         for index in 0..fields.len as usize {
             // SAFETY: the array holds `len` descriptors.
-            let descriptor = unsafe { first.add(index).read_unaligned() };
+            let descriptor = unsafe { first.add(index) };
+            // SAFETY: as above; glib's arrays of bytes promise no alignment.
+            let descriptor = unsafe { descriptor.read_unaligned() };
             // SAFETY: QEMU's names are interned C strings.
             let name = unsafe { CStr::from_ptr(descriptor.name) };
             if let Some(slot) = Register::ALL
