@@ -37,11 +37,11 @@ rootfs_mib=64
 # The module sets that /init loads by name. A module that the kernel has built in is left out; "?" marks one that not
 # every kernel has.
 module_sets='
-mmcblk      sdhci_pci mmc_block
-nvme        nvme
-vd          virtio_pci virtio_blk
-sd          ahci? ata_piix? virtio_pci virtio_scsi sd_mod?
-pmem        nfit? nd_pmem?
+disk.mmcblk sdhci_pci mmc_block
+disk.nvme   nvme
+disk.vd     virtio_pci virtio_blk
+disk.sd     ahci? ata_piix? virtio_pci virtio_scsi sd_mod?
+disk.pmem   nfit? nd_pmem?
 fs.ext4     crc32c_generic? ext4
 fs.squashfs squashfs
 e1000       e1000?
@@ -128,7 +128,7 @@ stage_modules() {
     : >"$dir/$set.order"
     for name in $names; do
       add_module "${name%\?}" "$dir/$set.order" "$dir" || [ "${name%\?}" != "$name" ] ||
-        say "$kernel has no module $name: no $set"
+        say "$kernel has no module $name: no $set in its initramfs"
     done
   done <<<"$module_sets"
 }
