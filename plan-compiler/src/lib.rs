@@ -1,1 +1,26 @@
-//! Under construction.
+//! Compiles the event table against one kernel: names in, probe plan out.
+//!
+//! Input: rows of `guesttrace-events`, facts of `guest-symbols`. Output: a validated [`probe_plan::Plan`], and for
+//! every event which hook was chosen and why others were not. Runs nothing and knows no emulator.
+
+mod compile;
+mod selection;
+mod schema;
+mod site;
+mod hook;
+mod exits;
+mod tracepoint;
+mod expression;
+mod typed;
+mod facts;
+mod suggest;
+
+pub use compile::{CompileError, Compiled, compile};
+pub use expression::{ExprError, ExprProblem};
+pub use hook::HookProblem;
+pub use selection::{Selection, UnknownEvent};
+pub use site::Resolution;
+pub use tracepoint::{
+    RecoveredSite, TracepointArgument, TracepointReport, Unrecoverable, list_tracepoints, recover_arguments,
+    recover_site, tracepoint_arguments,
+};

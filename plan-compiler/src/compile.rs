@@ -1,0 +1,211 @@
+//! Puts the plan together.
+
+use guest_symbols::Kernel;
+use guesttrace_events::{EndRow, EventRow, EventTable};
+use probe_plan::{
+    EndReason, FaultEntry, Hook, ImageSegment, LinkAddr, Plan, PlanError, Program, Site, SymbolName,
+};
+use trace_format::{EventId, KernelInfo, SchemaError};
+
+use crate::expression::{ExprError, parse};
+use crate::schema::schema;
+use crate::selection::{Selection, UnknownEvent};
+use crate::site::{Probe, Resolution, compile_site};
+use crate::typed::{Compiler, Scope};
+
+/// A plan, and how it came to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compiled {
+    /// The plan; its schema has the events that were found in the kernel.
+    pub plan: Plan,
+    /// Every site of every selected event.
+    pub resolutions: Vec<Resolution>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// The selection names what does not exist.
+    #[error(transparent)]
+    Selection(#[from] UnknownEvent),
+    /// A row of the table is not of the language.
+    #[error("event {event:?}: `{name}` = `{text}` {source}")]
+    Expression {
+        /// The event.
+        event: String,
+        /// The field or binding, or `when`.
+        name: String,
+        /// The expression.
+        text: String,
+        /// What is wrong.
+        #[source]
+        source: Box<ExprError>,
+    },
+    /// The programs break a rule: too long, or too many values at once.
+    #[error("the plan for {events} events cannot be run")]
+    Plan {
+        /// How many.
+        events: usize,
+        /// The rule.
+        #[source]
+        source: PlanError,
+    },
+    /// The schema breaks a rule.
+    #[error("the schema of the trace is wrong")]
+    Schema(#[from] SchemaError),
+}
+
+/// Compiles the selected rows of the table for a kernel.
+///
+/// An event that the kernel does not have is no error: the resolutions tell.
+///
+/// # Errors
+/// When the selection or the table is wrong.
+pub fn compile(kernel: &Kernel, table: &EventTable, selection: &Selection) -> Result<Compiled, CompileError> {
+    let rows = selection.rows(table)?;
+    let mut draft = Draft::default();
+    let mut found: Vec<&EventRow> = Vec::new();
+    for row in &rows {
+        let before = draft.sites.len();
+        for (index, site) in row.sites.iter().enumerate() {
+            let (resolution, probes) = compile_site(kernel, row, index, site)?;
+            draft.add(row, &resolution, probes);
+            draft.resolutions.push(resolution);
+        }
+        if draft.sites.len() > before {
+            found.push(row);
+        }
+    }
+    // At one address, the thread that runs from now on comes last: the events there still belong to the one before.
+    let is_sticky = |id: EventId| rows.iter().any(|row| row.id == id.0 && row.sticky);
+    draft.sites.sort_by_key(|site| (site.addr, is_sticky(site.event), site.event, site.program));
+    let plan = Plan {
+        kernel: kernel_info(kernel),
+        schema: schema(kernel, table, &found),
+        programs: draft.programs,
+        hooks: draft.hooks,
+        sites: draft.sites,
+        image: image(kernel),
+        cpu_number: cpu_number(kernel),
+        fault_entries: fault_entries(kernel),
+        symbols: symbols(kernel),
+    };
+    plan.schema.check()?;
+    plan.validate().map_err(|source| CompileError::Plan { events: found.len(), source })?;
+    Ok(Compiled { plan, resolutions: draft.resolutions })
+}
+
+#[derive(Default)]
+struct Draft {
+    programs: Vec<Program>,
+    hooks: Vec<Hook>,
+    sites: Vec<Site>,
+    resolutions: Vec<Resolution>,
+}
+
+impl Draft {
+    fn add(&mut self, row: &EventRow, resolution: &Resolution, probes: Vec<Probe>) {
+        let Some((hook, _)) = resolution.chosen.and_then(|index| resolution.candidates.get(index)) else { return };
+        let hook = index_of(&mut self.hooks, Hook { event: row.name.clone(), hook: hook.clone() });
+        for Probe { addr, program } in probes {
+            let program = index_of(&mut self.programs, program);
+            let end = row.end.map(end_reason);
+            self.sites.push(Site { addr, event: EventId(row.id), program, hook, end });
+        }
+    }
+}
+
+/// Position of the item, which is added when it is new.
+fn index_of<T: PartialEq>(items: &mut Vec<T>, item: T) -> u32 {
+    let index = items.iter().position(|known| *known == item).unwrap_or_else(|| {
+        items.push(item);
+        items.len() - 1
+    });
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+fn end_reason(end: EndRow) -> EndReason {
+    match end {
+        EndRow::PowerOff => EndReason::PowerOff,
+        EndRow::Restart => EndReason::Restart,
+        EndRow::Halt => EndReason::Halt,
+        EndRow::Panic => EndReason::Panic,
+    }
+}
+
+fn kernel_info(kernel: &Kernel) -> KernelInfo {
+    let identity = kernel.identity();
+    KernelInfo {
+        release: identity.release.clone(),
+        banner: identity.banner.clone(),
+        build_id: identity.build_id.clone(),
+        ..KernelInfo::default()
+    }
+}
+
+fn image(kernel: &Kernel) -> Vec<ImageSegment> {
+    let segments = kernel.code().map(|(addr, bytes)| ImageSegment { addr: LinkAddr(addr.0), bytes: bytes.to_vec() });
+    let mut segments: Vec<_> = segments.collect();
+    segments.sort_by_key(|segment| segment.addr);
+    segments
+}
+
+fn cpu_number(kernel: &Kernel) -> Option<Program> {
+    let scope = Scope::default();
+    let mut compiler = Compiler::new(kernel, &scope, &[]);
+    let field = compiler.field(&parse("cpu").ok()?, &guesttrace_events::FieldType::Cpu).ok()?;
+    Some(Program { bindings: Vec::new(), condition: None, fields: vec![field] })
+}
+
+/// Faults that leave a block in the middle. The processor pushes an error code below the return address for some.
+const FAULT_ENTRIES: [(&str, u8); 11] = [
+    ("asm_exc_divide_error", 0),
+    ("asm_exc_bounds", 0),
+    ("asm_exc_device_not_available", 0),
+    ("asm_exc_invalid_tss", 8),
+    ("asm_exc_segment_not_present", 8),
+    ("asm_exc_stack_segment", 8),
+    ("asm_exc_general_protection", 8),
+    ("asm_exc_page_fault", 8),
+    ("asm_exc_coprocessor_error", 0),
+    ("asm_exc_alignment_check", 8),
+    ("asm_exc_simd_coprocessor_error", 0),
+];
+
+/// Before the kernel has its own, 32 stubs of equal size take the exceptions, `arch/x86/kernel/head_64.S`.
+const EARLY_HANDLERS: u64 = 32;
+const EARLY_FAULTS: [(u64, u8); 3] = [(0, 0), (13, 8), (14, 8)];
+
+fn fault_entries(kernel: &Kernel) -> Vec<FaultEntry> {
+    let symbols = kernel.symbols();
+    let mut entries: Vec<FaultEntry> = FAULT_ENTRIES
+        .iter()
+        .filter_map(|(name, offset)| {
+            let addr = LinkAddr(symbols.address(name)?.0);
+            Some(FaultEntry { addr, return_address_offset: *offset })
+        })
+        .collect();
+    let early = symbols.all("early_idt_handler_array").next();
+    if let Some(early) = early
+        && early.size % EARLY_HANDLERS == 0
+    {
+        let stub_bytes = early.size / EARLY_HANDLERS;
+        entries.extend(EARLY_FAULTS.map(|(vector, offset)| FaultEntry {
+            addr: LinkAddr(early.addr.0 + vector * stub_bytes),
+            return_address_offset: offset,
+        }));
+    }
+    entries.sort_by_key(|entry| entry.addr);
+    entries
+}
+
+/// Names of functions; of several for one address, the first.
+fn symbols(kernel: &Kernel) -> Vec<SymbolName> {
+    let code = kernel.symbols().iter().filter(|symbol| matches!(symbol.kind, 't' | 'T' | 'w' | 'W'));
+    let mut names: Vec<_> =
+        code.map(|symbol| SymbolName { addr: LinkAddr(symbol.addr.0), name: symbol.name.to_owned() }).collect();
+    names.sort_by_key(|symbol| symbol.addr);
+    names.dedup_by_key(|symbol| symbol.addr);
+    names
+}

@@ -1,0 +1,13 @@
+//! The language of the event table: C expressions over a probe's arguments, registers and the kernel's own types.
+//!
+//! Parsing only: what names mean is decided by [`crate::typed`].
+
+mod ast;
+mod error;
+mod parser;
+mod token;
+
+pub use error::{ExprError, ExprProblem};
+
+pub(crate) use ast::{BaseType, BinaryOp, Expr, ExprKind, TypeName, UnaryOp};
+pub(crate) use parser::parse;

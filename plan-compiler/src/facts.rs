@@ -1,0 +1,67 @@
+//! What the compiler asks of a kernel: the seam at which tests put types and symbols of their own.
+
+use guest_symbols::{Kernel, Type, TypeId};
+
+use probe_plan::LinkAddr;
+
+/// A namespace of C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tag {
+    Struct,
+    Union,
+    Enum,
+    Typedef,
+}
+
+/// A symbol by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SymbolFact {
+    pub(crate) addr: LinkAddr,
+    pub(crate) is_function: bool,
+}
+
+/// Types and symbols of a kernel.
+pub(crate) trait Facts {
+    fn ty(&self, id: TypeId) -> &Type;
+    fn named(&self, tag: Tag, name: &str) -> Option<TypeId>;
+    fn enum_value(&self, name: &str) -> Option<i64>;
+    /// Type of a variable.
+    fn variable(&self, name: &str) -> Option<TypeId>;
+    fn symbol(&self, name: &str) -> Option<SymbolFact>;
+    /// Offset into a CPU's per-CPU area.
+    fn per_cpu(&self, name: &str) -> Option<u64>;
+}
+
+impl Facts for Kernel {
+    fn ty(&self, id: TypeId) -> &Type {
+        self.types().get(id)
+    }
+
+    fn named(&self, tag: Tag, name: &str) -> Option<TypeId> {
+        let types = self.types();
+        match tag {
+            Tag::Struct => types.struct_named(name),
+            Tag::Union => types.union_named(name),
+            Tag::Enum => types.enum_named(name),
+            Tag::Typedef => types.typedef_named(name),
+        }
+    }
+
+    fn enum_value(&self, name: &str) -> Option<i64> {
+        self.types().enum_value(name)
+    }
+
+    fn variable(&self, name: &str) -> Option<TypeId> {
+        self.types().variable(name)
+    }
+
+    fn symbol(&self, name: &str) -> Option<SymbolFact> {
+        let symbol = self.symbols().all(name).next()?;
+        let is_function = matches!(symbol.kind, 't' | 'T' | 'w' | 'W');
+        Some(SymbolFact { addr: LinkAddr(symbol.addr.0), is_function })
+    }
+
+    fn per_cpu(&self, name: &str) -> Option<u64> {
+        Self::per_cpu(self, name)
+    }
+}

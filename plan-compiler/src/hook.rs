@@ -1,0 +1,244 @@
+//! Finds hooks in a kernel: addresses, and what an expression has there to work with.
+
+use guest_symbols::{Kernel, Symbol, Tracepoint};
+use guesttrace_events::Hook;
+use iced_x86::{Decoder, DecoderOptions};
+use probe_plan::{LinkAddr, Op};
+
+use crate::exits::{Exits, exits};
+use crate::suggest::nearest;
+use crate::tracepoint::{RecoveredSite, Unrecoverable, recover_site, tracepoint_arguments};
+use crate::typed::{Argument, Scope, Ty, entry_arguments, signature};
+
+/// An address at which a hook watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HookSite {
+    pub(crate) addr: LinkAddr,
+    pub(crate) scope: Scope,
+    /// Not zero when what the hook stands for happens; `None` when it always does.
+    pub(crate) fires: Option<Vec<Op>>,
+}
+
+/// A hook in a kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    pub(crate) sites: Vec<HookSite>,
+    /// What is not covered, in words.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Why a kernel does not have a hook.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HookProblem {
+    /// No such symbol.
+    #[error("no function {name}{}", did_you_mean(.suggestion))]
+    NoFunction {
+        /// The name.
+        name: String,
+        /// The nearest name.
+        suggestion: Option<String>,
+    },
+    /// Several local functions have the name.
+    #[error("{count} functions are called {name}")]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// How many.
+        count: usize,
+    },
+    /// The image has no code there.
+    #[error("the code of {name} is not in the image")]
+    NoCode {
+        /// The function.
+        name: String,
+    },
+    /// The offset is not the start of an instruction.
+    #[error("{name}+{offset:#x} is not the start of an instruction of it")]
+    NotAnInstruction {
+        /// The function.
+        name: String,
+        /// The offset.
+        offset: u64,
+    },
+    /// A function that never returns, or only in ways that are not covered.
+    #[error("{name} has no exit that can be watched: {not_covered}")]
+    NoExit {
+        /// The function.
+        name: String,
+        /// Its exits.
+        not_covered: String,
+    },
+    /// No such tracepoint.
+    #[error("no tracepoint {name}{}", did_you_mean(.suggestion))]
+    NoTracepoint {
+        /// The name.
+        name: String,
+        /// The nearest name.
+        suggestion: Option<String>,
+    },
+    /// The tracepoint is in another group.
+    #[error("tracepoint {name} is in the system {system}")]
+    OtherSystem {
+        /// The name.
+        name: String,
+        /// Its system.
+        system: String,
+    },
+    /// Nothing in the kernel image runs the tracepoint.
+    #[error("tracepoint {name} is not used in the kernel image")]
+    NoSites {
+        /// The name.
+        name: String,
+    },
+    /// The kernel's table of tracepoints is not to be had.
+    #[error("the kernel's tracepoints cannot be read: {reason}")]
+    NoTracepoints {
+        /// Why.
+        reason: String,
+    },
+    /// No site tells where its arguments are.
+    #[error("the arguments of {name} are not known: {reason}")]
+    Unrecoverable {
+        /// The tracepoint.
+        name: String,
+        /// Of the first site.
+        reason: Unrecoverable,
+    },
+}
+
+fn did_you_mean(suggestion: &Option<String>) -> String {
+    suggestion.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default()
+}
+
+/// Finds a hook.
+pub(crate) fn resolve(kernel: &Kernel, hook: &Hook) -> Result<Resolved, HookProblem> {
+    match hook {
+        Hook::Tracepoint { system, name } => tracepoint(kernel, system, name),
+        Hook::Entry { function, offset } => entry(kernel, function, *offset),
+        Hook::Return { function } => returns(kernel, function),
+    }
+}
+
+/// The function of that name; a global one rather than local ones.
+fn function<'a>(kernel: &'a Kernel, name: &str) -> Result<Symbol<'a>, HookProblem> {
+    let is_code = |symbol: &Symbol<'_>| matches!(symbol.kind, 't' | 'T' | 'w' | 'W');
+    let found: Vec<Symbol<'a>> = kernel.symbols().all(name).filter(is_code).collect();
+    if let Some(global) = found.iter().find(|symbol| symbol.kind != 't') {
+        return Ok(*global);
+    }
+    match found.as_slice() {
+        [local] => Ok(*local),
+        [] => {
+            let names = kernel.symbols().iter().filter(is_code).map(|symbol| symbol.name);
+            let suggestion = nearest(name, names);
+            Err(HookProblem::NoFunction { name: name.to_owned(), suggestion })
+        }
+        several => Err(HookProblem::Ambiguous { name: name.to_owned(), count: several.len() }),
+    }
+}
+
+fn entry(kernel: &Kernel, name: &str, offset: u64) -> Result<Resolved, HookProblem> {
+    let symbol = function(kernel, name)?;
+    let bytes = usize::try_from(symbol.size).ok().and_then(|size| kernel.read(symbol.addr, size));
+    let bytes = bytes.ok_or_else(|| HookProblem::NoCode { name: name.to_owned() })?;
+    let addr = symbol.addr.0.wrapping_add(offset);
+    let code = Decoder::with_ip(64, bytes, symbol.addr.0, DecoderOptions::NONE);
+    if !code.into_iter().take_while(|instruction| instruction.ip() <= addr).any(|instruction| instruction.ip() == addr) {
+        return Err(HookProblem::NotAnInstruction { name: name.to_owned(), offset });
+    }
+    let scope = if offset == 0 {
+        entry_scope(kernel, name)
+    } else {
+        without_arguments("arguments are known at the first instruction only; use registers such as %rdi")
+    };
+    Ok(Resolved { sites: vec![HookSite { addr: LinkAddr(addr), scope, fires: None }], notes: Vec::new() })
+}
+
+fn without_arguments(why: &str) -> Scope {
+    Scope { why_no_arguments: Some(why.to_owned()), ..Scope::default() }
+}
+
+/// Parts of a function that the compiler made take other arguments than their source says.
+fn is_altered(name: &str) -> bool {
+    name.split('.').skip(1).any(|suffix| matches!(suffix, "isra" | "constprop" | "part" | "cold"))
+}
+
+fn entry_scope(kernel: &Kernel, name: &str) -> Scope {
+    if is_altered(name) {
+        return without_arguments("the compiler changed the arguments of this function; use registers such as %rdi");
+    }
+    let types = kernel.types();
+    match types.function(name).and_then(|id| signature(types.get(id))) {
+        Some((_, params)) => Scope { arguments: entry_arguments(kernel, params), ..Scope::default() },
+        None => without_arguments("the kernel's types do not have this function; use registers such as %rdi"),
+    }
+}
+
+fn returns(kernel: &Kernel, name: &str) -> Result<Resolved, HookProblem> {
+    let symbol = function(kernel, name)?;
+    let Exits { returns, tail_jumps, not_covered } =
+        exits(kernel, symbol).ok_or_else(|| HookProblem::NoCode { name: name.to_owned() })?;
+    if returns.is_empty() && tail_jumps.is_empty() {
+        return Err(HookProblem::NoExit { name: name.to_owned(), not_covered: not_covered.join(", ") });
+    }
+    let types = kernel.types();
+    let returned = types.function(name).and_then(|id| signature(types.get(id)));
+    let why = Some("arguments are gone when a function returns; only `ret` is known".to_owned());
+    let at_return = Scope {
+        returns: Some(returned.map_or(Ty::U64, |(ty, _)| Ty::Of(ty))),
+        why_no_arguments: why,
+        ..Scope::default()
+    };
+    let site = |addr, scope| HookSite { addr: LinkAddr(addr), scope, fires: None };
+    let mut sites: Vec<HookSite> = returns.into_iter().map(|addr| site(addr, at_return.clone())).collect();
+    sites.extend(tail_jumps.into_iter().map(|(addr, target)| {
+        site(addr, without_arguments(&format!("it is left here by a jump to {target}, which computes the result")))
+    }));
+    Ok(Resolved { sites, notes: not_covered })
+}
+
+fn tracepoint(kernel: &Kernel, system: &str, name: &str) -> Result<Resolved, HookProblem> {
+    let all = kernel.tracepoints().map_err(|error| HookProblem::NoTracepoints { reason: error.to_string() })?;
+    let Some(found) = all.iter().find(|tracepoint| tracepoint.name == name) else {
+        let suggestion = nearest(name, all.iter().map(|tracepoint| tracepoint.name.as_str()));
+        return Err(HookProblem::NoTracepoint { name: name.to_owned(), suggestion });
+    };
+    // Those without an ftrace event have no system; then the name alone must do, which is unique in a kernel.
+    if let Some(other) = &found.system
+        && other != system
+    {
+        return Err(HookProblem::OtherSystem { name: name.to_owned(), system: other.clone() });
+    }
+    let recovered: Vec<_> =
+        found.sites.iter().map(|site| (site.code.0, recover_site(kernel, found, site))).collect();
+    let nested: Vec<u64> =
+        recovered.iter().filter_map(|(_, site)| site.as_ref().ok()).flat_map(|site| site.nested.clone()).collect();
+    let mut resolved = Resolved::default();
+    let mut first_problem = None;
+    // A site behind another one runs only when the guest switched the tracepoint on, and then twice.
+    for (addr, site) in recovered.into_iter().filter(|(addr, _)| !nested.contains(addr)) {
+        match site {
+            Ok(site) => resolved.sites.push(tracepoint_site(kernel, found, LinkAddr(addr), site)),
+            Err(problem) => {
+                resolved.notes.push(format!("the site at {addr:#x}: {problem}"));
+                first_problem.get_or_insert(problem);
+            }
+        }
+    }
+    match first_problem {
+        _ if !resolved.sites.is_empty() => Ok(resolved),
+        Some(reason) => Err(HookProblem::Unrecoverable { name: name.to_owned(), reason }),
+        None => Err(HookProblem::NoSites { name: name.to_owned() }),
+    }
+}
+
+fn tracepoint_site(kernel: &Kernel, tracepoint: &Tracepoint, addr: LinkAddr, site: RecoveredSite) -> HookSite {
+    let arguments = tracepoint_arguments(kernel, tracepoint).unwrap_or_default();
+    let arguments = arguments.into_iter().zip(site.arguments).map(|(argument, ops)| Argument {
+        name: Some(argument.name),
+        ty: Ty::Of(argument.type_id),
+        ops: ops.map_err(|reason| reason.to_string()),
+    });
+    HookSite { addr, scope: Scope { arguments: arguments.collect(), ..Scope::default() }, fires: site.condition }
+}

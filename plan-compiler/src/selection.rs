@@ -1,0 +1,162 @@
+//! Which events to record: `sched,irq,syscall_entry,-softirq_raise`.
+
+use guesttrace_events::{EventRow, EventTable};
+
+use crate::suggest::nearest;
+
+/// Events by name, category, `core`, `all`, `none` or pattern with `*` and `?`; a minus takes away what came before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    terms: Vec<Term>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Term {
+    pattern: String,
+    exclude: bool,
+}
+
+/// A word of a selection that stands for nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no event or category {word:?}{}", suggestion.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default())]
+pub struct UnknownEvent {
+    /// The word.
+    pub word: String,
+    /// The nearest name.
+    pub suggestion: Option<String>,
+}
+
+impl Selection {
+    /// Reads a selection; that its words stand for something is checked when it is used.
+    ///
+    /// One that begins with an exclusion begins from `core`.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let mut terms: Vec<Term> = words
+            .map(|word| match word.strip_prefix('-') {
+                Some(pattern) => Term { pattern: pattern.trim().to_owned(), exclude: true },
+                None => Term { pattern: word.to_owned(), exclude: false },
+            })
+            .collect();
+        if terms.first().is_some_and(|term| term.exclude) {
+            terms.insert(0, Term { pattern: "core".to_owned(), exclude: false });
+        }
+        Self { terms }
+    }
+
+    /// The selected rows, in the order of the table. Those that readers cannot do without are always among them.
+    ///
+    /// # Errors
+    /// The first word that stands for nothing.
+    pub fn rows<'a>(&self, table: &'a EventTable) -> Result<Vec<&'a EventRow>, UnknownEvent> {
+        let live: Vec<&EventRow> = table.events().iter().filter(|row| !row.retired).collect();
+        let mut chosen: Vec<bool> = live.iter().map(|row| row.is_always_recorded()).collect();
+        for term in &self.terms {
+            let mut known = is_group(&term.pattern);
+            for (row, chosen) in live.iter().zip(&mut chosen) {
+                if term.matches(row) {
+                    known = true;
+                    *chosen = !term.exclude || row.is_always_recorded();
+                }
+            }
+            if !known {
+                let names = live.iter().flat_map(|row| [row.name.as_str(), row.category.as_str()]);
+                let suggestion = nearest(&term.pattern, names.chain(["core", "all", "none"]));
+                return Err(UnknownEvent { word: term.pattern.clone(), suggestion });
+            }
+        }
+        Ok(live.into_iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(row, _)| row).collect())
+    }
+}
+
+fn is_group(word: &str) -> bool {
+    matches!(word, "core" | "all" | "none")
+}
+
+impl Term {
+    fn matches(&self, row: &EventRow) -> bool {
+        match self.pattern.as_str() {
+            "all" => true,
+            "none" => false,
+            "core" => row.core,
+            pattern => glob(pattern.as_bytes(), row.name.as_bytes()) || pattern == row.category,
+        }
+    }
+}
+
+/// `*` stands for any run of characters, `?` for one.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    // Where to go on after the last star, and how much of the text it has taken.
+    let mut star = None;
+    let (mut p, mut t) = (0, 0);
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p + 1, t));
+                p += 1;
+            }
+            Some(c) if *c == b'?' || *c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((after, taken)) => {
+                    star = Some((after, taken + 1));
+                    p = after;
+                    t = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use guesttrace_events::EventTable;
+
+    use super::Selection;
+
+    /// The names of what is selected besides what always is.
+    fn check(selection: &str, expected: &Expect) {
+        let table = EventTable::builtin();
+        let found = match Selection::parse(selection).rows(&table) {
+            Ok(rows) => {
+                let names = rows.iter().filter(|row| !row.is_always_recorded()).map(|row| row.name.as_str());
+                names.collect::<Vec<_>>().join(" ")
+            }
+            Err(error) => format!("error: {error}"),
+        };
+        expected.assert_eq(&found);
+    }
+
+    #[test]
+    fn words_add_and_take_away_in_order() {
+        check("", &expect![""]);
+        check("none", &expect![""]);
+        check("sched_switch", &expect!["sched_switch"]);
+        check("softirq, -softirq_raise ,tick", &expect!["softirq_entry softirq_exit tasklet_entry tasklet_exit workqueue_execute_start tick"]);
+        check("*_switch,sched_wake?p", &expect!["sched_switch sched_wakeup"]);
+        check("irq,-irq*", &expect![""]);
+        check("all,-*,trap", &expect!["trap_entry trap_exit"]);
+        check("-all,irq_exit", &expect!["irq_exit"]);
+    }
+
+    #[test]
+    fn unknown_words_are_errors_with_a_better_one() {
+        check("shed_switch", &expect![[r#"error: there is no event or category "shed_switch"; did you mean "sched_switch"?"#]]);
+        check("sched,irqq", &expect![[r#"error: there is no event or category "irqq"; did you mean "irq"?"#]]);
+        check("nothing_like_that*", &expect![[r#"error: there is no event or category "nothing_like_that*""#]]);
+    }
+
+    #[test]
+    fn context_and_end_are_always_recorded() {
+        let table = EventTable::builtin();
+        let rows = Selection::parse("-all").rows(&table).unwrap();
+        let names: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names, ["thread_context", "power_off", "restart", "halt", "panic"]);
+    }
+}

@@ -1,0 +1,67 @@
+//! What a probe gives its expressions to work with.
+
+use guest_symbols::{Type, TypeId};
+use probe_plan::{Op, Register};
+
+use super::ty::{Shape, Ty};
+use crate::facts::Facts;
+
+/// An argument of the probed function or tracepoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Argument {
+    /// Its name, when the types tell it.
+    pub(crate) name: Option<String>,
+    pub(crate) ty: Ty,
+    /// How its bits are got; or why they are not.
+    pub(crate) ops: Result<Vec<Op>, String>,
+}
+
+/// Where an expression is evaluated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scope {
+    pub(crate) arguments: Vec<Argument>,
+    /// Type of `ret`, at the return of a function whose result is known.
+    pub(crate) returns: Option<Ty>,
+    /// Why there are no arguments, when that is worth saying.
+    pub(crate) why_no_arguments: Option<String>,
+}
+
+/// Registers of the System V ABI for numbers and pointers.
+const ARGUMENT_REGISTERS: [Register; 6] =
+    [Register::Rdi, Register::Rsi, Register::Rdx, Register::Rcx, Register::R8, Register::R9];
+
+/// Arguments of a function before its first instruction, where the return address is on top of the stack.
+pub(crate) fn entry_arguments(facts: &dyn Facts, params: &[Parameter]) -> Vec<Argument> {
+    let mut registers = ARGUMENT_REGISTERS.iter();
+    let mut stack_slots = (8_u64..).step_by(8);
+    let mut lost = None;
+    params
+        .iter()
+        .map(|(name, id)| {
+            let ty = Ty::Of(*id);
+            if !matches!(ty.shape(facts), Shape::Int { bytes: 1..=8, .. } | Shape::Pointer(_)) {
+                lost.get_or_insert_with(|| "it, or an argument before it, is passed in pieces".to_owned());
+            }
+            let ops = match (&lost, registers.next()) {
+                (Some(reason), _) => Err(reason.clone()),
+                (None, Some(register)) => Ok(vec![Op::Register(*register)]),
+                (None, None) => {
+                    let offset = stack_slots.next().unwrap_or_default();
+                    Ok(vec![Op::Register(Register::Rsp), Op::Const(offset), Op::Add, Op::Load(8)])
+                }
+            };
+            Argument { name: name.clone(), ty, ops }
+        })
+        .collect()
+}
+
+/// A parameter in the kernel's types: its name, if told, and its type.
+pub(crate) type Parameter = (Option<String>, TypeId);
+
+/// Result and parameters of a function's type.
+pub(crate) fn signature(ty: &Type) -> Option<(TypeId, &[Parameter])> {
+    match ty {
+        Type::Function { returns, params } => Some((*returns, params)),
+        _ => None,
+    }
+}
