@@ -221,10 +221,10 @@ impl Decoder<'_> {
         let first = self.ends.len();
         let mut end = 0u64;
         for length in lengths {
-            end += length;
-            if too_long(length) || end > total {
+            if too_long(length) || end + length > total {
                 return Err(ColumnError::Range("length of a run of bytes"));
             }
+            end += length;
             // Not beyond `total`, which is bounded by the columns of a chunk.
             self.ends
                 .push(u32::try_from(end).or(Err(ColumnError::Memory))?);
@@ -246,3 +246,6 @@ impl Decoder<'_> {
             .ok_or(ColumnError::Range(what))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -344,3 +344,48 @@ proptest! {
         prop_assert_eq!(file.verify().is_empty(), end);
     }
 }
+
+#[test]
+fn largest_buffers_come_back() {
+    let texts: Vec<_> = (0..32).map(|index| format!("f{index}")).collect();
+    let texts: Vec<_> = texts
+        .iter()
+        .map(|name| (name.as_str(), FieldKind::Text))
+        .collect();
+    let schema = Schema {
+        events: vec![event(1, "empty", &[]), event(2, "texts", &texts)],
+        enums: Vec::new(),
+    };
+    for record in [
+        sample(9, 1, []),
+        sample(9, 2, vec![text(""); 32]),
+        sample(9, 2, vec![text(&"x".repeat(2000)); 32]),
+    ] {
+        let mut buffer = RecordBuffer::new(usize::MAX);
+        while push(&mut buffer, &schema, &record).is_ok() {}
+        let mut out = Cursor::new(Vec::new());
+        let options = WriterOptions {
+            compression_level: 1,
+        };
+        let mut writer = TraceWriter::new(&mut out, &header(schema.clone()), options).unwrap();
+        writer
+            .write_chunk(
+                &ChunkMeta {
+                    cpu: 0,
+                    lost_before: 0,
+                },
+                &buffer,
+                |stamp| stamp,
+            )
+            .unwrap();
+        drop(writer);
+        let file = TraceFile::from_bytes(out.into_inner()).unwrap();
+        let chunk = file.read_chunk(0).unwrap();
+        assert_eq!(chunk.len(), buffer.record_count() as usize);
+        let last = chunk.record(chunk.len() - 1);
+        let fields: Vec<Field> = (0..last.field_count())
+            .map(|index| last.field(index).into())
+            .collect();
+        assert_eq!(fields, record.fields);
+    }
+}
