@@ -108,7 +108,10 @@ proptest! {
     }
 
     #[test]
-    fn any_words_are_survived(words in prop::collection::vec(prop::sample::select(WORDS), 0..30), space in any::<bool>()) {
+    fn any_words_are_survived(
+        words in prop::collection::vec(prop::sample::select(WORDS), 0..30),
+        space in any::<bool>(),
+    ) {
         exhaust(&words.join(if space { " " } else { "" }));
     }
 
