@@ -1,1 +1,29 @@
-//! Under construction.
+//! Kernel image in, facts out: symbols, types, tracepoints and system calls of one build of Linux for x86-64.
+//!
+//! The input is the bytes of a bzImage, of a vmlinux, or of both. Everything here is about the image as linked: where a
+//! running kernel moved itself is for others to find. Opens no files, starts no programs, knows nothing of QEMU.
+
+mod address;
+mod btf;
+mod bytes;
+mod elf;
+mod error;
+mod identity;
+mod image;
+mod kallsyms;
+mod kernel;
+mod symbols;
+mod symtab;
+mod syscalls;
+mod tracepoints;
+mod type_graph;
+
+pub use address::LinkAddr;
+pub use error::{ElfProblem, KallsymsProblem, SymbolError};
+pub use identity::Identity;
+pub use image::{Compression, FileKind};
+pub use kernel::Kernel;
+pub use symbols::{Symbol, SymbolTable};
+pub use syscalls::{Abi, Syscall};
+pub use tracepoints::{Tracepoint, TracepointSite};
+pub use type_graph::{Member, MemberPlace, NameKind, StructType, Type, TypeId, Types};
