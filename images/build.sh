@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Builds the guest: an initramfs with the modules of one kernel, and a root file system with the workloads.
 #
-# usage: images/build.sh [--kernel NAME] [--out DIR]
+# usage: images/build.sh [--kernel NAME] [--modules DIR] [--out DIR]
 #
 #   --kernel NAME   a kernel of images/fetch-kernel.sh, which is fetched if it is not there (default 6.1-amd64)
+#   --modules DIR   the kernel's modules, such as /lib/modules/RELEASE, for a kernel that is not to be fetched
 #   --out DIR       where initrd.cpio and rootfs.img go (default images/build/guest/NAME)
 #
+# DIR/disk says which reproducible disk that kernel can have: sd, or initramfs when it has no driver for SD cards (the
+# workloads then run from the initramfs).
 # The same sources, kernel and tools give the same bytes: times, owners, order and UUIDs are fixed. Needs no root.
 # Does nothing when what it would build is newer than all that goes into it.
 
@@ -14,10 +17,11 @@ set -euo pipefail
 . "$(dirname "$0")/../scripts/lib.sh"
 export LC_ALL=C TZ=UTC
 
-kernel=6.1-amd64 out=
+kernel=6.1-amd64 modules='' out=''
 while [ $# -gt 0 ]; do
   case $1 in
     --kernel) needs_value "$1" $#; kernel=$2; shift ;;
+    --modules) needs_value "$1" $#; modules=$2; shift ;;
     --out) needs_value "$1" $#; out=$2; shift ;;
     --help|-h) manual; exit 0 ;;
     *) unknown_option "$1" ;;
@@ -26,7 +30,11 @@ while [ $# -gt 0 ]; do
 done
 images=$project_dir/images
 out=${out:-$build_dir/guest/$kernel}
-kernel_dir=$build_dir/kernels/$kernel
+if [ -z "$modules" ]; then
+  "$images/fetch-kernel.sh" "$kernel"
+  modules=$build_dir/kernels/$kernel/modules
+fi
+[ -f "$modules/modules.builtin" ] || die "$modules holds no modules of a kernel" "images/build.sh --help" 2
 
 # Every time in both images: the guest's clock starts here too.
 epoch=1767225600 # 2026-01-01
@@ -37,7 +45,7 @@ rootfs_mib=64
 # The module sets that /init loads by name. A module that the kernel has built in is left out; "?" marks one that not
 # every kernel has.
 module_sets='
-disk.mmcblk sdhci_pci mmc_block
+disk.mmcblk sdhci_pci? mmc_block?
 disk.nvme   nvme
 disk.vd     virtio_pci virtio_blk
 disk.sd     ahci? ata_piix? virtio_pci virtio_scsi sd_mod?
@@ -49,8 +57,8 @@ virtio_net  virtio_pci virtio_net
 '
 
 is_fresh() {
-  [ -f "$out/rootfs.img" ] && [ -f "$out/initrd.cpio" ] &&
-    [ -z "$(find "$images"/{build.sh,guest,programs,workloads} "$kernel_dir/release" -newer "$out/initrd.cpio" -print -quit)" ]
+  [ -f "$out/rootfs.img" ] && [ -f "$out/disk" ] && [ -f "$out/initrd.cpio" ] &&
+    [ -z "$(find "$images"/{build.sh,guest,programs,workloads} "$modules/modules.builtin" -newercm "$out/initrd.cpio" -print -quit)" ]
 }
 
 # Fills DIR with what both images hold: busybox, the workloads and their programs.
@@ -89,11 +97,11 @@ index_modules() {
   while read -r path; do
     name=${path##*/} name=${name%%.ko*}
     module_path[${name//-/_}]=$path
-  done < <(find "$kernel_dir/modules/kernel" -name '*.ko*')
+  done < <(find "$modules/kernel" -name '*.ko*')
   while read -r path; do
     name=${path##*/} name=${name%.ko}
     is_built_in[${name//-/_}]=yes
-  done <"$kernel_dir/modules/modules.builtin"
+  done <"$modules/modules.builtin"
 }
 
 # Puts one module into DIR, unpacked and without debug information, BTF and signature (loading is faster; the code is
@@ -175,7 +183,6 @@ make_ext4() {
   e2fsck -fn "$2" >"$work/log" 2>&1 || die "the root file system is not sound: $(tail -n 1 "$work/log")"
 }
 
-"$images/fetch-kernel.sh" "$kernel"
 if is_fresh; then exit 0; fi
 say "building the guest for $kernel in $out"
 mkdir -p "$out"
@@ -192,6 +199,13 @@ cp "$images/guest/init" "$work/initramfs/init"
 chmod 755 "$work/initramfs/init"
 mkdir "$work/initramfs/newroot"
 stage_modules "$work/initramfs/modules"
+echo sd >"$work/disk"
+if ! grep -qx mmc_block "$work/initramfs/modules/disk.mmcblk.order" && [ -z "${is_built_in[mmc_block]:-}" ]; then
+  echo initramfs >"$work/disk"
+  stage_strace "$work/initramfs"
+fi
 make_cpio "$work/initramfs" "$work/initrd.cpio"
 
-mv "$work/rootfs.img" "$work/initrd.cpio" "$out/"
+mv "$work/rootfs.img" "$work/disk" "$out/"
+# The last one, for its time says that all is built.
+mv "$work/initrd.cpio" "$out/"

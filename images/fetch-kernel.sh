@@ -12,7 +12,7 @@
 #
 # NAME gets vmlinuz, config, release (what uname -r says) and modules/ (what lies in /lib/modules/RELEASE).
 # PACKAGE asks for one kernel, such as linux-image-6.12.107+deb12-amd64, instead of the newest under that name.
-# What is there already is not fetched again.
+# What is there already is not fetched again; so a directory laid by hand makes any other kernel known.
 #
 # The packages come through an apt root of the project's own (images/build/apt), so that every host gets the same
 # kernels and the host's sources stay as they are. Signatures are checked with Debian's keyring; the mirrors are
@@ -22,9 +22,12 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
 
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+name=${1:-}
+target=$build_dir/kernels/${name%-dbg}
+image_is_there() { [ -f "$target/vmlinuz" ] && [ -f "$target/release" ] && [ -d "$target/modules" ]; }
+if [ -n "$name" ] && image_is_there && { [ "${name%-dbg}" = "$name" ] || [ -f "$target/vmlinux" ]; }; then exit 0; fi
 
-case ${1:-} in
+case $name in
   --help|-h) manual; exit 0 ;;
   5.10-amd64) suite=bullseye meta=linux-image-amd64 ;;
   6.1-amd64) suite=bookworm meta=linux-image-amd64 ;;
@@ -33,11 +36,10 @@ case ${1:-} in
   6.12-amd64) suite=bookworm meta=linux-image-6.12-amd64 ;;
   7.2-amd64) suite=trixie-backports meta=linux-image-amd64 ;;
   '') die "no kernel named" "images/fetch-kernel.sh --help" 2 ;;
-  *) die "no kernel is known as \"$1\"" "images/fetch-kernel.sh --help" 2 ;;
+  *) die "no kernel is known as \"$name\"" "images/fetch-kernel.sh --help" 2 ;;
 esac
-name=$1
 wanted_package=${2:-}
-target=$build_dir/kernels/${name%-dbg}
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 apt_root=$build_dir/apt/$suite
 work=
 
@@ -75,13 +77,13 @@ private() {
 read_lists() {
   lay_apt_root
   say "reading the package lists of $suite into $apt_root"
-  private apt-get update >"$work/log" 2>&1 ||
+  private apt-get -o APT::Update::Error-Mode=any update >"$work/log" 2>&1 ||
     die "the package lists of Debian $suite cannot be read: $(grep -m 1 '^[EW]:' "$work/log" || tail -n 1 "$work/log")" \
       "check the network; the lists come from: $(cut -d ' ' -f 3 "$apt_root/sources.list" | tr '\n' ' ')"
 }
 
 # Prints what a package depends on and whose name begins as given, newest first.
-depends() { private apt-cache depends "$1" 2>/dev/null | sed -n "s/^ *Depends: \($2.*\)$/\1/p" | sort -Vr; }
+depends() { { private apt-cache depends "$1" 2>/dev/null || true; } | sed -n "s/^ *Depends: \($2.*\)$/\1/p" | sort -Vr; }
 
 # unpack PACKAGE[=VERSION]: fetches one package and unpacks it to $work/tree.
 unpack() {
@@ -118,9 +120,6 @@ fetch_debug_image() {
   mv "$work/tree/usr/lib/debug/boot/vmlinux-$release" "$target/vmlinux"
 }
 
-image_is_there() { [ -f "$target/vmlinuz" ] && [ -f "$target/release" ] && [ -d "$target/modules" ]; }
-
-if image_is_there && { [ "${name%-dbg}" = "$name" ] || [ -f "$target/vmlinux" ]; }; then exit 0; fi
 command -v apt-get >/dev/null || die "Debian's kernels are fetched by apt, and this system has none" \
   "unpack the package by hand into $target (see images/README.md)"
 [ -f "$keyring" ] || die "Debian's keyring $keyring is missing" "scripts/setup.sh"

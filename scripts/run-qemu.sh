@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Boots a Linux guest under QEMU and traces it from outside; sets up and builds first what is missing.
+#
+# usage: scripts/run-qemu.sh --trace FILE [bzImage [rootfs.img]] [--guest NAME] [RECORD OPTION...] [-- QEMU ARGUMENT...]
+#
+#   scripts/run-qemu.sh --trace out.bin                              the project's own guest, workload mix
+#   scripts/run-qemu.sh --trace out.bin --guest 6.12-amd64 --smp 2   the same on another kernel of images/fetch-kernel.sh
+#   scripts/run-qemu.sh --trace out.bin bzImage                      your kernel, the project's workload in an initramfs
+#   scripts/run-qemu.sh --trace out.bin bzImage rootfs.img           your kernel and root file system (never written to)
+#
+# Every other option goes to `guesttrace record` (guesttrace record --help), whose exit status this script has:
+# 0 guest and recording ended well, 1 guest failed, 2 usage, 3 incomplete recording or set-up failed, 4 time-out.
+# An image named after an option that takes no value must follow a "--option=value" or come first.
+
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+guest=6.1-amd64 trace=''
+images=() options=() qemu_arguments=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --help|-h) manual; exit 0 ;;
+    --trace|--guest|--kernel|--rootfs) needs_value "$1" $# ;;&
+    --trace) trace=$2; shift ;;
+    --trace=*) trace=${1#*=} ;;
+    --guest) guest=$2; shift ;;
+    --guest=*) guest=${1#*=} ;;
+    --kernel) images[0]=$2; shift ;;
+    --rootfs) images[1]=$2; shift ;;
+    --) shift; qemu_arguments=(-- "$@"); break ;;
+    --*=*|--no-*|--keep-*|--audit-*|--quiet|--verbose) options+=("$1") ;;
+    --*) needs_value "$1" $#; options+=("$1" "$2"); shift ;;
+    *) images+=("$1") ;;
+  esac
+  shift
+done
+[ -n "$trace" ] || die "no file named for the trace" "scripts/run-qemu.sh --trace out.bin" 2
+[ ${#images[@]} -le 2 ] || die "more than a kernel and a root file system: ${images[*]}" "scripts/run-qemu.sh --help" 2
+[ ${#images[@]} -eq 0 ] || [ -n "${images[0]:-}" ] || die "a root file system is named, but no kernel" "name both: bzImage rootfs.img" 2
+for image in "${images[@]}"; do
+  [ -r "$image" ] || die "there is no file \"$image\" to read" "scripts/run-qemu.sh --help" 2
+done
+
+# Prints the release (uname -r) that the header of a bzImage names; nothing for another file.
+release_of() {
+  local offset
+  [ "$(od -An -c -j 514 -N 4 "$1" | tr -d ' ')" = HdrS ] || return 0
+  offset=$(od -An -tu2 -j 526 -N 2 "$1")
+  dd if="$1" bs=1 skip=$((offset + 512)) count=100 2>/dev/null | tr '\0 ' '\n' | sed -n 1p
+}
+
+# Builds the program; speaks up only when that takes long.
+build_program() {
+  local reminder status=0
+  { sleep 3 >/dev/null 2>&1 && say "building guesttrace (some minutes the first time)"; } &
+  reminder=$!
+  disown "$reminder"
+  (cd "$project_dir" && cargo build --release --quiet) || status=$?
+  kill "$reminder" 2>/dev/null || true
+  [ "$status" = 0 ] || die "guesttrace cannot be built" "cargo build --release"
+}
+
+"$project_dir/scripts/setup.sh" --for run --quiet
+use_cargo
+build_program
+
+# lay_guest NAME [MODULES]: the project's guest of that kernel.
+lay_guest() {
+  guest_dir=$build_dir/guest/$1
+  "$project_dir/images/build.sh" --kernel "$1" ${2:+--modules "$2"}
+  disk=$(cat "$guest_dir/disk")
+}
+
+# lay_guest_of RELEASE: the guest with the modules of that very kernel, fetched or installed here; false without any.
+lay_guest_of() {
+  local fetched
+  [ -n "$1" ] || return 1
+  fetched=$(grep -lx -F "$1" "$build_dir"/kernels/*/release 2>/dev/null | sed -n 1p) || true
+  if [ -n "$fetched" ]; then
+    lay_guest "$(basename "$(dirname "$fetched")")"
+  elif [ -d "/lib/modules/$1" ]; then
+    lay_guest "$1" "/lib/modules/$1"
+  else
+    return 1
+  fi
+}
+
+case ${#images[@]} in
+  0)
+    lay_guest "$guest"
+    machine=(--kernel "$build_dir/kernels/$guest/vmlinuz" --boot pvh --initrd "$guest_dir/initrd.cpio"
+      --disk "$disk" --workload mix)
+    [ "$disk" = initramfs ] || machine+=(--rootfs "$guest_dir/rootfs.img") ;;
+  1)
+    # No module of ours fits a kernel of yours, so nothing but the initramfs is used.
+    lay_guest "$guest"
+    machine=(--kernel "${images[0]}" --initrd "$guest_dir/initrd.cpio" --disk initramfs --workload mix) ;;
+  2)
+    machine=(--kernel "${images[0]}" --rootfs "${images[1]}")
+    # Distributions build the drivers of the reproducible disk as modules: the initramfs of the same release loads them.
+    if lay_guest_of "$(release_of "${images[0]}")" && [ "$disk" = sd ]; then
+      machine+=(--initrd "$guest_dir/initrd.cpio" --disk sd)
+    fi ;;
+esac
+
+# What the command line names wins over what was chosen above.
+arguments=()
+for ((i = 0; i < ${#machine[@]}; i += 2)); do
+  case " ${options[*]} " in
+    *" ${machine[i]} "*|*" ${machine[i]}="*) ;;
+    *) arguments+=("${machine[@]:i:2}") ;;
+  esac
+done
+exec "${CARGO_TARGET_DIR:-$project_dir/target}/release/guesttrace" record --trace "$trace" "${arguments[@]}" \
+  "${options[@]}" "${qemu_arguments[@]}"
