@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 /// A type of one kernel; means nothing to another [`Types`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TypeId(pub(crate) u32);
+pub struct TypeId(pub u32);
 
 impl TypeId {
     /// `void`, and what is not known.

@@ -62,7 +62,11 @@ pub enum CompileError {
 ///
 /// # Errors
 /// When the selection or the table is wrong.
-pub fn compile(kernel: &Kernel, table: &EventTable, selection: &Selection) -> Result<Compiled, CompileError> {
+pub fn compile(
+    kernel: &Kernel,
+    table: &EventTable,
+    selection: &Selection,
+) -> Result<Compiled, CompileError> {
     let rows = selection.rows(table)?;
     let mut draft = Draft::default();
     let mut found: Vec<&EventRow> = Vec::new();
@@ -79,7 +83,9 @@ pub fn compile(kernel: &Kernel, table: &EventTable, selection: &Selection) -> Re
     }
     // At one address, the thread that runs from now on comes last: the events there still belong to the one before.
     let is_sticky = |id: EventId| rows.iter().any(|row| row.id == id.0 && row.sticky);
-    draft.sites.sort_by_key(|site| (site.addr, is_sticky(site.event), site.event, site.program));
+    draft
+        .sites
+        .sort_by_key(|site| (site.addr, is_sticky(site.event), site.event, site.program));
     let plan = Plan {
         kernel: kernel_info(kernel),
         schema: schema(kernel, table, &found),
@@ -92,8 +98,14 @@ pub fn compile(kernel: &Kernel, table: &EventTable, selection: &Selection) -> Re
         symbols: symbols(kernel),
     };
     plan.schema.check()?;
-    plan.validate().map_err(|source| CompileError::Plan { events: found.len(), source })?;
-    Ok(Compiled { plan, resolutions: draft.resolutions })
+    plan.validate().map_err(|source| CompileError::Plan {
+        events: found.len(),
+        source,
+    })?;
+    Ok(Compiled {
+        plan,
+        resolutions: draft.resolutions,
+    })
 }
 
 #[derive(Default)]
@@ -106,22 +118,42 @@ struct Draft {
 
 impl Draft {
     fn add(&mut self, row: &EventRow, resolution: &Resolution, probes: Vec<Probe>) {
-        let Some((hook, _)) = resolution.chosen.and_then(|index| resolution.candidates.get(index)) else { return };
-        let hook = index_of(&mut self.hooks, Hook { event: row.name.clone(), hook: hook.clone() });
+        let Some((hook, _)) = resolution
+            .chosen
+            .and_then(|index| resolution.candidates.get(index))
+        else {
+            return;
+        };
+        let hook = index_of(
+            &mut self.hooks,
+            Hook {
+                event: row.name.clone(),
+                hook: hook.clone(),
+            },
+        );
         for Probe { addr, program } in probes {
             let program = index_of(&mut self.programs, program);
             let end = row.end.map(end_reason);
-            self.sites.push(Site { addr, event: EventId(row.id), program, hook, end });
+            self.sites.push(Site {
+                addr,
+                event: EventId(row.id),
+                program,
+                hook,
+                end,
+            });
         }
     }
 }
 
 /// Position of the item, which is added when it is new.
 fn index_of<T: PartialEq>(items: &mut Vec<T>, item: T) -> u32 {
-    let index = items.iter().position(|known| *known == item).unwrap_or_else(|| {
-        items.push(item);
-        items.len() - 1
-    });
+    let index = items
+        .iter()
+        .position(|known| *known == item)
+        .unwrap_or_else(|| {
+            items.push(item);
+            items.len() - 1
+        });
     u32::try_from(index).unwrap_or(u32::MAX)
 }
 
@@ -145,7 +177,10 @@ fn kernel_info(kernel: &Kernel) -> KernelInfo {
 }
 
 fn image(kernel: &Kernel) -> Vec<ImageSegment> {
-    let segments = kernel.code().map(|(addr, bytes)| ImageSegment { addr: LinkAddr(addr.0), bytes: bytes.to_vec() });
+    let segments = kernel.code().map(|(addr, bytes)| ImageSegment {
+        addr: LinkAddr(addr.0),
+        bytes: bytes.to_vec(),
+    });
     let mut segments: Vec<_> = segments.collect();
     segments.sort_by_key(|segment| segment.addr);
     segments
@@ -154,8 +189,14 @@ fn image(kernel: &Kernel) -> Vec<ImageSegment> {
 fn cpu_number(kernel: &Kernel) -> Option<Program> {
     let scope = Scope::default();
     let mut compiler = Compiler::new(kernel, &scope, &[]);
-    let field = compiler.field(&parse("cpu").ok()?, &guesttrace_events::FieldType::Cpu).ok()?;
-    Some(Program { bindings: Vec::new(), condition: None, fields: vec![field] })
+    let field = compiler
+        .field(&parse("cpu").ok()?, &guesttrace_events::FieldType::Cpu)
+        .ok()?;
+    Some(Program {
+        bindings: Vec::new(),
+        condition: None,
+        fields: vec![field],
+    })
 }
 
 /// Faults that leave a block in the middle. The processor pushes an error code below the return address for some.
@@ -183,7 +224,10 @@ fn fault_entries(kernel: &Kernel) -> Vec<FaultEntry> {
         .iter()
         .filter_map(|(name, offset)| {
             let addr = LinkAddr(symbols.address(name)?.0);
-            Some(FaultEntry { addr, return_address_offset: *offset })
+            Some(FaultEntry {
+                addr,
+                return_address_offset: *offset,
+            })
         })
         .collect();
     let early = symbols.all("early_idt_handler_array").next();
@@ -202,9 +246,16 @@ fn fault_entries(kernel: &Kernel) -> Vec<FaultEntry> {
 
 /// Names of functions; of several for one address, the first.
 fn symbols(kernel: &Kernel) -> Vec<SymbolName> {
-    let code = kernel.symbols().iter().filter(|symbol| matches!(symbol.kind, 't' | 'T' | 'w' | 'W'));
-    let mut names: Vec<_> =
-        code.map(|symbol| SymbolName { addr: LinkAddr(symbol.addr.0), name: symbol.name.to_owned() }).collect();
+    let code = kernel
+        .symbols()
+        .iter()
+        .filter(|symbol| matches!(symbol.kind, 't' | 'T' | 'w' | 'W'));
+    let mut names: Vec<_> = code
+        .map(|symbol| SymbolName {
+            addr: LinkAddr(symbol.addr.0),
+            name: symbol.name.to_owned(),
+        })
+        .collect();
     names.sort_by_key(|symbol| symbol.addr);
     names.dedup_by_key(|symbol| symbol.addr);
     names

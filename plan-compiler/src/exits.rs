@@ -35,10 +35,16 @@ pub(crate) fn exits(kernel: &Kernel, function: Symbol<'_>) -> Option<Exits> {
     while let Some((start, end)) = parts.pop() {
         let bytes = kernel.read(LinkAddr(start), usize::try_from(end - start).ok()?)?;
         for instruction in Decoder::with_ip(64, bytes, start, DecoderOptions::NONE) {
-            let Some(target) = leave(kernel, &instruction, main, &mut exits) else { continue };
+            let Some(target) = leave(kernel, &instruction, main, &mut exits) else {
+                continue;
+            };
             let (symbol, offset) = target;
             // Several functions may have a part of that name: the jump tells which is ours.
-            let is_cold = symbol.name == cold || symbol.name.strip_prefix(&cold).is_some_and(|rest| rest.starts_with('.'));
+            let is_cold = symbol.name == cold
+                || symbol
+                    .name
+                    .strip_prefix(&cold)
+                    .is_some_and(|rest| rest.starts_with('.'));
             if is_cold {
                 if seen.insert(symbol.addr.0) {
                     parts.extend(part(symbol));
@@ -55,7 +61,9 @@ pub(crate) fn exits(kernel: &Kernel, function: Symbol<'_>) -> Option<Exits> {
 
 fn part(symbol: Symbol<'_>) -> Option<(u64, u64)> {
     let end = symbol.addr.0.checked_add(symbol.size)?;
-    (1..=FUNCTION_BYTES_MAX).contains(&symbol.size).then_some((symbol.addr.0, end))
+    (1..=FUNCTION_BYTES_MAX)
+        .contains(&symbol.size)
+        .then_some((symbol.addr.0, end))
 }
 
 /// Notes a return; gives the function and offset to which a jump leaves `main`.
@@ -68,7 +76,10 @@ fn leave<'a>(
     match instruction.flow_control() {
         FlowControl::Return => exits.returns.push(instruction.ip()),
         FlowControl::IndirectBranch => {
-            exits.not_covered.push(format!("the jump through a register at {:#x}", instruction.ip()));
+            exits.not_covered.push(format!(
+                "the jump through a register at {:#x}",
+                instruction.ip()
+            ));
         }
         FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => {
             let target = instruction.near_branch_target();
@@ -85,11 +96,15 @@ fn leave<'a>(
 fn outside(instruction: &Instruction, target: &str, exits: &mut Exits) {
     let at = instruction.ip();
     if instruction.flow_control() == FlowControl::ConditionalBranch {
-        exits.not_covered.push(format!("the conditional jump to {target} at {at:#x}"));
+        exits
+            .not_covered
+            .push(format!("the conditional jump to {target} at {at:#x}"));
     } else if target.contains("return_thunk") {
         exits.returns.push(at);
     } else if target.starts_with("__x86_indirect") {
-        exits.not_covered.push(format!("the jump through a register at {at:#x}"));
+        exits
+            .not_covered
+            .push(format!("the jump through a register at {at:#x}"));
     } else {
         exits.tail_jumps.push((at, target.to_owned()));
     }

@@ -1,8 +1,7 @@
 //! What the compiler asks of a kernel: the seam at which tests put types and symbols of their own.
 
 use guest_symbols::{Kernel, Type, TypeId};
-
-use probe_plan::LinkAddr;
+use probe_plan::{LinkAddr, Op};
 
 /// A namespace of C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +19,33 @@ pub(crate) struct SymbolFact {
     pub(crate) is_function: bool,
 }
 
+/// What to add to a CPU's per-CPU base to reach a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PerCpuOffset {
+    /// To 6.14: the distance from the start of the area.
+    Fixed(u64),
+    /// Since 6.15: the address of the area's image, which moves with the kernel.
+    Linked(LinkAddr),
+}
+
+impl PerCpuOffset {
+    /// The step that pushes it.
+    pub(crate) fn op(self) -> Op {
+        match self {
+            Self::Fixed(offset) => Op::Const(offset),
+            Self::Linked(addr) => Op::LinkAddr(addr.0),
+        }
+    }
+
+    /// So many bytes further.
+    pub(crate) fn plus(self, bytes: u64) -> Self {
+        match self {
+            Self::Fixed(offset) => Self::Fixed(offset.wrapping_add(bytes)),
+            Self::Linked(addr) => Self::Linked(LinkAddr(addr.0.wrapping_add(bytes))),
+        }
+    }
+}
+
 /// Types and symbols of a kernel.
 pub(crate) trait Facts {
     fn ty(&self, id: TypeId) -> &Type;
@@ -28,8 +54,8 @@ pub(crate) trait Facts {
     /// Type of a variable.
     fn variable(&self, name: &str) -> Option<TypeId>;
     fn symbol(&self, name: &str) -> Option<SymbolFact>;
-    /// Offset into a CPU's per-CPU area.
-    fn per_cpu(&self, name: &str) -> Option<u64>;
+    /// What to add to a CPU's per-CPU base to reach a variable.
+    fn per_cpu(&self, name: &str) -> Option<PerCpuOffset>;
 }
 
 impl Facts for Kernel {
@@ -58,10 +84,19 @@ impl Facts for Kernel {
     fn symbol(&self, name: &str) -> Option<SymbolFact> {
         let symbol = self.symbols().all(name).next()?;
         let is_function = matches!(symbol.kind, 't' | 'T' | 'w' | 'W');
-        Some(SymbolFact { addr: LinkAddr(symbol.addr.0), is_function })
+        Some(SymbolFact {
+            addr: LinkAddr(symbol.addr.0),
+            is_function,
+        })
     }
 
-    fn per_cpu(&self, name: &str) -> Option<u64> {
-        Self::per_cpu(self, name)
+    fn per_cpu(&self, name: &str) -> Option<PerCpuOffset> {
+        let offset = Self::per_cpu(self, name)?;
+        let moves = self.per_cpu_moves_with_image();
+        Some(if moves {
+            PerCpuOffset::Linked(LinkAddr(offset))
+        } else {
+            PerCpuOffset::Fixed(offset)
+        })
     }
 }

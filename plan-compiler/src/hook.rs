@@ -108,7 +108,10 @@ pub enum HookProblem {
 }
 
 fn did_you_mean(suggestion: &Option<String>) -> String {
-    suggestion.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default()
+    suggestion
+        .as_ref()
+        .map(|name| format!("; did you mean {name}?"))
+        .unwrap_or_default()
 }
 
 /// Finds a hook.
@@ -130,57 +133,107 @@ fn function<'a>(kernel: &'a Kernel, name: &str) -> Result<Symbol<'a>, HookProble
     match found.as_slice() {
         [local] => Ok(*local),
         [] => {
-            let names = kernel.symbols().iter().filter(is_code).map(|symbol| symbol.name);
+            let names = kernel
+                .symbols()
+                .iter()
+                .filter(is_code)
+                .map(|symbol| symbol.name);
             let suggestion = nearest(name, names);
-            Err(HookProblem::NoFunction { name: name.to_owned(), suggestion })
+            Err(HookProblem::NoFunction {
+                name: name.to_owned(),
+                suggestion,
+            })
         }
-        several => Err(HookProblem::Ambiguous { name: name.to_owned(), count: several.len() }),
+        several => Err(HookProblem::Ambiguous {
+            name: name.to_owned(),
+            count: several.len(),
+        }),
     }
 }
 
 fn entry(kernel: &Kernel, name: &str, offset: u64) -> Result<Resolved, HookProblem> {
     let symbol = function(kernel, name)?;
-    let bytes = usize::try_from(symbol.size).ok().and_then(|size| kernel.read(symbol.addr, size));
-    let bytes = bytes.ok_or_else(|| HookProblem::NoCode { name: name.to_owned() })?;
+    let bytes = usize::try_from(symbol.size)
+        .ok()
+        .and_then(|size| kernel.read(symbol.addr, size));
+    let bytes = bytes.ok_or_else(|| HookProblem::NoCode {
+        name: name.to_owned(),
+    })?;
     let addr = symbol.addr.0.wrapping_add(offset);
     let code = Decoder::with_ip(64, bytes, symbol.addr.0, DecoderOptions::NONE);
-    if !code.into_iter().take_while(|instruction| instruction.ip() <= addr).any(|instruction| instruction.ip() == addr) {
-        return Err(HookProblem::NotAnInstruction { name: name.to_owned(), offset });
+    if !code
+        .into_iter()
+        .take_while(|instruction| instruction.ip() <= addr)
+        .any(|instruction| instruction.ip() == addr)
+    {
+        return Err(HookProblem::NotAnInstruction {
+            name: name.to_owned(),
+            offset,
+        });
     }
     let scope = if offset == 0 {
         entry_scope(kernel, name)
     } else {
-        without_arguments("arguments are known at the first instruction only; use registers such as %rdi")
+        without_arguments(
+            "arguments are known at the first instruction only; use registers such as %rdi",
+        )
     };
-    Ok(Resolved { sites: vec![HookSite { addr: LinkAddr(addr), scope, fires: None }], notes: Vec::new() })
+    Ok(Resolved {
+        sites: vec![HookSite {
+            addr: LinkAddr(addr),
+            scope,
+            fires: None,
+        }],
+        notes: Vec::new(),
+    })
 }
 
 fn without_arguments(why: &str) -> Scope {
-    Scope { why_no_arguments: Some(why.to_owned()), ..Scope::default() }
+    Scope {
+        why_no_arguments: Some(why.to_owned()),
+        ..Scope::default()
+    }
 }
 
 /// Parts of a function that the compiler made take other arguments than their source says.
 fn is_altered(name: &str) -> bool {
-    name.split('.').skip(1).any(|suffix| matches!(suffix, "isra" | "constprop" | "part" | "cold"))
+    name.split('.')
+        .skip(1)
+        .any(|suffix| matches!(suffix, "isra" | "constprop" | "part" | "cold"))
 }
 
 fn entry_scope(kernel: &Kernel, name: &str) -> Scope {
     if is_altered(name) {
-        return without_arguments("the compiler changed the arguments of this function; use registers such as %rdi");
+        return without_arguments(
+            "the compiler changed the arguments of this function; use registers such as %rdi",
+        );
     }
     let types = kernel.types();
     match types.function(name).and_then(|id| signature(types.get(id))) {
-        Some((_, params)) => Scope { arguments: entry_arguments(kernel, params), ..Scope::default() },
-        None => without_arguments("the kernel's types do not have this function; use registers such as %rdi"),
+        Some((_, params)) => Scope {
+            arguments: entry_arguments(kernel, params),
+            ..Scope::default()
+        },
+        None => without_arguments(
+            "the kernel's types do not have this function; use registers such as %rdi",
+        ),
     }
 }
 
 fn returns(kernel: &Kernel, name: &str) -> Result<Resolved, HookProblem> {
     let symbol = function(kernel, name)?;
-    let Exits { returns, tail_jumps, not_covered } =
-        exits(kernel, symbol).ok_or_else(|| HookProblem::NoCode { name: name.to_owned() })?;
+    let Exits {
+        returns,
+        tail_jumps,
+        not_covered,
+    } = exits(kernel, symbol).ok_or_else(|| HookProblem::NoCode {
+        name: name.to_owned(),
+    })?;
     if returns.is_empty() && tail_jumps.is_empty() {
-        return Err(HookProblem::NoExit { name: name.to_owned(), not_covered: not_covered.join(", ") });
+        return Err(HookProblem::NoExit {
+            name: name.to_owned(),
+            not_covered: not_covered.join(", "),
+        });
     }
     let types = kernel.types();
     let returned = types.function(name).and_then(|id| signature(types.get(id)));
@@ -190,55 +243,113 @@ fn returns(kernel: &Kernel, name: &str) -> Result<Resolved, HookProblem> {
         why_no_arguments: why,
         ..Scope::default()
     };
-    let site = |addr, scope| HookSite { addr: LinkAddr(addr), scope, fires: None };
-    let mut sites: Vec<HookSite> = returns.into_iter().map(|addr| site(addr, at_return.clone())).collect();
+    let site = |addr, scope| HookSite {
+        addr: LinkAddr(addr),
+        scope,
+        fires: None,
+    };
+    let mut sites: Vec<HookSite> = returns
+        .into_iter()
+        .map(|addr| site(addr, at_return.clone()))
+        .collect();
     sites.extend(tail_jumps.into_iter().map(|(addr, target)| {
-        site(addr, without_arguments(&format!("it is left here by a jump to {target}, which computes the result")))
+        site(
+            addr,
+            without_arguments(&format!(
+                "it is left here by a jump to {target}, which computes the result"
+            )),
+        )
     }));
-    Ok(Resolved { sites, notes: not_covered })
+    Ok(Resolved {
+        sites,
+        notes: not_covered,
+    })
 }
 
 fn tracepoint(kernel: &Kernel, system: &str, name: &str) -> Result<Resolved, HookProblem> {
-    let all = kernel.tracepoints().map_err(|error| HookProblem::NoTracepoints { reason: error.to_string() })?;
+    let all = kernel
+        .tracepoints()
+        .map_err(|error| HookProblem::NoTracepoints {
+            reason: error.to_string(),
+        })?;
     let Some(found) = all.iter().find(|tracepoint| tracepoint.name == name) else {
         let suggestion = nearest(name, all.iter().map(|tracepoint| tracepoint.name.as_str()));
-        return Err(HookProblem::NoTracepoint { name: name.to_owned(), suggestion });
+        return Err(HookProblem::NoTracepoint {
+            name: name.to_owned(),
+            suggestion,
+        });
     };
     // Those without an ftrace event have no system; then the name alone must do, which is unique in a kernel.
     if let Some(other) = &found.system
         && other != system
     {
-        return Err(HookProblem::OtherSystem { name: name.to_owned(), system: other.clone() });
+        return Err(HookProblem::OtherSystem {
+            name: name.to_owned(),
+            system: other.clone(),
+        });
     }
-    let recovered: Vec<_> =
-        found.sites.iter().map(|site| (site.code.0, recover_site(kernel, found, site))).collect();
-    let nested: Vec<u64> =
-        recovered.iter().filter_map(|(_, site)| site.as_ref().ok()).flat_map(|site| site.nested.clone()).collect();
+    let recovered: Vec<_> = found
+        .sites
+        .iter()
+        .map(|site| (site.code.0, recover_site(kernel, found, site)))
+        .collect();
+    let nested: Vec<u64> = recovered
+        .iter()
+        .filter_map(|(_, site)| site.as_ref().ok())
+        .flat_map(|site| site.nested.clone())
+        .collect();
     let mut resolved = Resolved::default();
     let mut first_problem = None;
     // A site behind another one runs only when the guest switched the tracepoint on, and then twice.
-    for (addr, site) in recovered.into_iter().filter(|(addr, _)| !nested.contains(addr)) {
+    for (addr, site) in recovered
+        .into_iter()
+        .filter(|(addr, _)| !nested.contains(addr))
+    {
         match site {
-            Ok(site) => resolved.sites.push(tracepoint_site(kernel, found, LinkAddr(addr), site)),
+            Ok(site) => resolved
+                .sites
+                .push(tracepoint_site(kernel, found, LinkAddr(addr), site)),
             Err(problem) => {
-                resolved.notes.push(format!("the site at {addr:#x}: {problem}"));
+                resolved
+                    .notes
+                    .push(format!("the site at {addr:#x}: {problem}"));
                 first_problem.get_or_insert(problem);
             }
         }
     }
     match first_problem {
         _ if !resolved.sites.is_empty() => Ok(resolved),
-        Some(reason) => Err(HookProblem::Unrecoverable { name: name.to_owned(), reason }),
-        None => Err(HookProblem::NoSites { name: name.to_owned() }),
+        Some(reason) => Err(HookProblem::Unrecoverable {
+            name: name.to_owned(),
+            reason,
+        }),
+        None => Err(HookProblem::NoSites {
+            name: name.to_owned(),
+        }),
     }
 }
 
-fn tracepoint_site(kernel: &Kernel, tracepoint: &Tracepoint, addr: LinkAddr, site: RecoveredSite) -> HookSite {
+fn tracepoint_site(
+    kernel: &Kernel,
+    tracepoint: &Tracepoint,
+    addr: LinkAddr,
+    site: RecoveredSite,
+) -> HookSite {
     let arguments = tracepoint_arguments(kernel, tracepoint).unwrap_or_default();
-    let arguments = arguments.into_iter().zip(site.arguments).map(|(argument, ops)| Argument {
-        name: Some(argument.name),
-        ty: Ty::Of(argument.type_id),
-        ops: ops.map_err(|reason| reason.to_string()),
-    });
-    HookSite { addr, scope: Scope { arguments: arguments.collect(), ..Scope::default() }, fires: site.condition }
+    let arguments = arguments
+        .into_iter()
+        .zip(site.arguments)
+        .map(|(argument, ops)| Argument {
+            name: Some(argument.name),
+            ty: Ty::Of(argument.type_id),
+            ops: ops.map_err(|reason| reason.to_string()),
+        });
+    HookSite {
+        addr,
+        scope: Scope {
+            arguments: arguments.collect(),
+            ..Scope::default()
+        },
+        fires: site.condition,
+    }
 }

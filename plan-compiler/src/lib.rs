@@ -4,16 +4,16 @@
 //! every event which hook was chosen and why others were not. Runs nothing and knows no emulator.
 
 mod compile;
-mod selection;
-mod schema;
-mod site;
-mod hook;
 mod exits;
-mod tracepoint;
 mod expression;
-mod typed;
 mod facts;
+mod hook;
+mod schema;
+mod selection;
+mod site;
 mod suggest;
+mod tracepoint;
+mod typed;
 
 pub use compile::{CompileError, Compiled, compile};
 pub use expression::{ExprError, ExprProblem};
@@ -21,6 +21,6 @@ pub use hook::HookProblem;
 pub use selection::{Selection, UnknownEvent};
 pub use site::Resolution;
 pub use tracepoint::{
-    RecoveredSite, TracepointArgument, TracepointReport, Unrecoverable, list_tracepoints, recover_arguments,
-    recover_site, tracepoint_arguments,
+    RecoveredSite, TracepointArgument, TracepointReport, Unrecoverable, list_tracepoints,
+    recover_arguments, recover_site, tracepoint_arguments,
 };

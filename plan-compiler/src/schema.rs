@@ -9,9 +9,16 @@ pub(crate) fn schema(kernel: &Kernel, table: &EventTable, rows: &[&EventRow]) ->
     let mut events: Vec<EventSchema> = rows.iter().map(|row| event(row)).collect();
     events.sort_by_key(|event| event.id);
     let is_needed = |item: &&EnumRow| {
-        rows.iter().flat_map(|row| &row.fields).any(|field| field.field_type == FieldType::Enum(item.name.clone()))
+        rows.iter()
+            .flat_map(|row| &row.fields)
+            .any(|field| field.field_type == FieldType::Enum(item.name.clone()))
     };
-    let enums = table.enums().iter().filter(is_needed).map(|item| enumeration(kernel, item)).collect();
+    let enums = table
+        .enums()
+        .iter()
+        .filter(is_needed)
+        .map(|item| enumeration(kernel, item))
+        .collect();
     Schema { events, enums }
 }
 
@@ -35,7 +42,9 @@ fn event(row: &EventRow) -> EventSchema {
 
 fn field_kind(field_type: &FieldType) -> FieldKind {
     match field_type {
-        FieldType::Unsigned | FieldType::Tid | FieldType::Pid | FieldType::Cpu => FieldKind::Unsigned,
+        FieldType::Unsigned | FieldType::Tid | FieldType::Pid | FieldType::Cpu => {
+            FieldKind::Unsigned
+        }
         FieldType::Signed => FieldKind::Signed,
         FieldType::Hex => FieldKind::Hex,
         FieldType::Bool => FieldKind::Bool,
@@ -47,18 +56,27 @@ fn field_kind(field_type: &FieldType) -> FieldKind {
 
 fn enumeration(kernel: &Kernel, row: &EnumRow) -> EnumSchema {
     let values = match &row.values {
-        EnumValues::Fixed(values) => values.iter().map(|(value, name)| (*value, name.clone())).collect(),
+        EnumValues::Fixed(values) => values
+            .iter()
+            .map(|(value, name)| (*value, name.clone()))
+            .collect(),
         EnumValues::SyscallsX64 => syscalls(kernel, Abi::X64),
         EnumValues::SyscallsIa32 => syscalls(kernel, Abi::Ia32),
     };
-    EnumSchema { name: row.name.clone(), values }
+    EnumSchema {
+        name: row.name.clone(),
+        values,
+    }
 }
 
 /// Numbers without names when the table cannot be found: an event is worth more than the name in it.
 fn syscalls(kernel: &Kernel, abi: Abi) -> Vec<(u64, String)> {
     let calls = kernel.syscalls().unwrap_or_default();
-    let mut values: Vec<_> =
-        calls.iter().filter(|call| call.abi == abi).map(|call| (u64::from(call.number), call.name.clone())).collect();
+    let mut values: Vec<_> = calls
+        .iter()
+        .filter(|call| call.abi == abi)
+        .map(|call| (u64::from(call.number), call.name.clone()))
+        .collect();
     values.sort();
     values.dedup_by_key(|(number, _)| *number);
     values

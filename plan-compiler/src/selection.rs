@@ -32,15 +32,30 @@ impl Selection {
     /// One that begins with an exclusion begins from `core`.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let words = text
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty());
         let mut terms: Vec<Term> = words
             .map(|word| match word.strip_prefix('-') {
-                Some(pattern) => Term { pattern: pattern.trim().to_owned(), exclude: true },
-                None => Term { pattern: word.to_owned(), exclude: false },
+                Some(pattern) => Term {
+                    pattern: pattern.trim().to_owned(),
+                    exclude: true,
+                },
+                None => Term {
+                    pattern: word.to_owned(),
+                    exclude: false,
+                },
             })
             .collect();
         if terms.first().is_some_and(|term| term.exclude) {
-            terms.insert(0, Term { pattern: "core".to_owned(), exclude: false });
+            terms.insert(
+                0,
+                Term {
+                    pattern: "core".to_owned(),
+                    exclude: false,
+                },
+            );
         }
         Self { terms }
     }
@@ -61,12 +76,22 @@ impl Selection {
                 }
             }
             if !known {
-                let names = live.iter().flat_map(|row| [row.name.as_str(), row.category.as_str()]);
+                let names = live
+                    .iter()
+                    .flat_map(|row| [row.name.as_str(), row.category.as_str()]);
                 let suggestion = nearest(&term.pattern, names.chain(["core", "all", "none"]));
-                return Err(UnknownEvent { word: term.pattern.clone(), suggestion });
+                return Err(UnknownEvent {
+                    word: term.pattern.clone(),
+                    suggestion,
+                });
             }
         }
-        Ok(live.into_iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(row, _)| row).collect())
+        Ok(live
+            .into_iter()
+            .zip(chosen)
+            .filter(|(_, chosen)| *chosen)
+            .map(|(row, _)| row)
+            .collect())
     }
 }
 
@@ -125,7 +150,10 @@ mod tests {
         let table = EventTable::builtin();
         let found = match Selection::parse(selection).rows(&table) {
             Ok(rows) => {
-                let names = rows.iter().filter(|row| !row.is_always_recorded()).map(|row| row.name.as_str());
+                let names = rows
+                    .iter()
+                    .filter(|row| !row.is_always_recorded())
+                    .map(|row| row.name.as_str());
                 names.collect::<Vec<_>>().join(" ")
             }
             Err(error) => format!("error: {error}"),
@@ -138,8 +166,16 @@ mod tests {
         check("", &expect![""]);
         check("none", &expect![""]);
         check("sched_switch", &expect!["sched_switch"]);
-        check("softirq, -softirq_raise ,tick", &expect!["softirq_entry softirq_exit tasklet_entry tasklet_exit workqueue_execute_start tick"]);
-        check("*_switch,sched_wake?p", &expect!["sched_switch sched_wakeup"]);
+        check(
+            "softirq, -softirq_raise ,tick",
+            &expect![
+                "softirq_entry softirq_exit tasklet_entry tasklet_exit workqueue_execute_start tick"
+            ],
+        );
+        check(
+            "*_switch,sched_wake?p",
+            &expect!["sched_switch sched_wakeup"],
+        );
         check("irq,-irq*", &expect![""]);
         check("all,-*,trap", &expect!["trap_entry trap_exit"]);
         check("-all,irq_exit", &expect!["irq_exit"]);
@@ -147,9 +183,20 @@ mod tests {
 
     #[test]
     fn unknown_words_are_errors_with_a_better_one() {
-        check("shed_switch", &expect![[r#"error: there is no event or category "shed_switch"; did you mean "sched_switch"?"#]]);
-        check("sched,irqq", &expect![[r#"error: there is no event or category "irqq"; did you mean "irq"?"#]]);
-        check("nothing_like_that*", &expect![[r#"error: there is no event or category "nothing_like_that*""#]]);
+        check(
+            "shed_switch",
+            &expect![[
+                r#"error: there is no event or category "shed_switch"; did you mean "sched_switch"?"#
+            ]],
+        );
+        check(
+            "sched,irqq",
+            &expect![[r#"error: there is no event or category "irqq"; did you mean "irq"?"#]],
+        );
+        check(
+            "nothing_like_that*",
+            &expect![[r#"error: there is no event or category "nothing_like_that*""#]],
+        );
     }
 
     #[test]
@@ -157,6 +204,9 @@ mod tests {
         let table = EventTable::builtin();
         let rows = Selection::parse("-all").rows(&table).unwrap();
         let names: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
-        assert_eq!(names, ["thread_context", "power_off", "restart", "halt", "panic"]);
+        assert_eq!(
+            names,
+            ["thread_context", "power_off", "restart", "halt", "panic"]
+        );
     }
 }

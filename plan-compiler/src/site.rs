@@ -57,14 +57,25 @@ impl Expressions {
         };
         // The table's check saw to it that a name without expression is set by every site.
         let text = |name: &str, own: &Option<String>| {
-            site.set.get(name).or(own.as_ref()).cloned().unwrap_or_else(|| "missing".to_owned())
+            site.set
+                .get(name)
+                .or(own.as_ref())
+                .cloned()
+                .unwrap_or_else(|| "missing".to_owned())
         };
         let bindings = row.bind.iter().map(|bind| {
             let expr = read(&bind.name, &text(&bind.name, &bind.fetch));
             expr.map(|expr| (bind.name.clone(), expr))
         });
-        let fields = row.fields.iter().map(|field| read(&field.name, &text(&field.name, &field.fetch)));
-        let conditions = row.when.iter().chain(&site.when).map(|when| read("when", when));
+        let fields = row
+            .fields
+            .iter()
+            .map(|field| read(&field.name, &text(&field.name, &field.fetch)));
+        let conditions = row
+            .when
+            .iter()
+            .chain(&site.when)
+            .map(|when| read("when", when));
         Ok(Self {
             bindings: bindings.collect::<Result<_, _>>()?,
             fields: fields.collect::<Result<_, _>>()?,
@@ -72,19 +83,34 @@ impl Expressions {
         })
     }
 
-    fn compile(&self, kernel: &Kernel, row: &EventRow, site: &HookSite) -> Result<Program, Failure> {
+    fn compile(
+        &self,
+        kernel: &Kernel,
+        row: &EventRow,
+        site: &HookSite,
+    ) -> Result<Program, Failure> {
         let mut compiler = Compiler::new(kernel, &site.scope, &self.bindings);
         let mut conditions: Vec<Vec<Op>> = site.fires.iter().cloned().collect();
         for condition in &self.conditions {
             let ops = compiler.condition(condition);
-            conditions.push(ops.map_err(|error| Failure { name: "when".to_owned(), error })?);
+            conditions.push(ops.map_err(|error| Failure {
+                name: "when".to_owned(),
+                error,
+            })?);
         }
         let mut fields = Vec::with_capacity(self.fields.len());
         for (expr, field) in self.fields.iter().zip(&row.fields) {
             let compiled = compiler.field(expr, &field.field_type);
-            fields.push(compiled.map_err(|error| Failure { name: field.name.clone(), error })?);
+            fields.push(compiled.map_err(|error| Failure {
+                name: field.name.clone(),
+                error,
+            })?);
         }
-        Ok(Program { bindings: compiler.into_slots(), condition: all_of(conditions), fields })
+        Ok(Program {
+            bindings: compiler.into_slots(),
+            condition: all_of(conditions),
+            fields,
+        })
     }
 }
 
@@ -138,12 +164,16 @@ fn candidate(
     hook: &Hook,
     expressions: &Expressions,
 ) -> Result<(Vec<Probe>, Vec<String>), String> {
-    let Resolved { sites, mut notes } = resolve(kernel, hook).map_err(|problem| problem.to_string())?;
+    let Resolved { sites, mut notes } =
+        resolve(kernel, hook).map_err(|problem| problem.to_string())?;
     let mut probes = Vec::with_capacity(sites.len());
     let mut first_failure = None;
     for site in &sites {
         match expressions.compile(kernel, row, site) {
-            Ok(program) => probes.push(Probe { addr: site.addr, program }),
+            Ok(program) => probes.push(Probe {
+                addr: site.addr,
+                program,
+            }),
             Err(Failure { name, error }) => {
                 let text = format!("`{name}` {error}");
                 notes.push(format!("the site at {:#x}: {text}", site.addr.0));

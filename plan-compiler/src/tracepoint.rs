@@ -18,7 +18,6 @@ mod image;
 mod list;
 mod lower;
 mod memory;
-mod spell;
 mod state;
 mod step;
 #[cfg(test)]

@@ -35,7 +35,16 @@ fn describe(resolutions: &[Resolution]) -> String {
         }
         text.push('\n');
         for note in &resolution.notes {
-            let note: Vec<_> = note.split_whitespace().map(|word| if word.contains("0xffffffff8") { "..." } else { word }).collect();
+            let note: Vec<_> = note
+                .split_whitespace()
+                .map(|word| {
+                    if word.contains("0xffffffff8") {
+                        "..."
+                    } else {
+                        word
+                    }
+                })
+                .collect();
             writeln!(text, "    not covered: {}", note.join(" ")).unwrap();
         }
     }
@@ -46,8 +55,11 @@ macro_rules! on_kernel {
     ($test:ident, $name:literal) => {
         #[test]
         fn $test() {
-            let Some((_, compiled)) = compiled($name) else { guesttrace_tests::skip!("kernel {} was not fetched", $name) };
-            expect_file![concat!("kernels/", $name, ".txt")].assert_eq(&describe(&compiled.resolutions));
+            let Some((_, compiled)) = compiled($name) else {
+                guesttrace_tests::skip!("kernel {} was not fetched", $name)
+            };
+            expect_file![concat!("kernels/", $name, ".txt")]
+                .assert_eq(&describe(&compiled.resolutions));
         }
     };
 }

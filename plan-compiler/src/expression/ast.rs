@@ -13,7 +13,10 @@ pub(crate) struct Expr {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ExprKind {
     /// A number; hexadecimal ones are unsigned as soon as they do not fit, as in C.
-    Number { value: u64, hex: bool },
+    Number {
+        value: u64,
+        hex: bool,
+    },
     /// An argument, a binding, a variable, a function, a constant or a built-in name.
     Name(String),
     Register(Register),
@@ -21,17 +24,44 @@ pub(crate) enum ExprKind {
     ProbeAddress,
     Unary(UnaryOp, Box<Expr>),
     Binary(BinaryOp, Box<Expr>, Box<Expr>),
-    Ternary { condition: Box<Expr>, then: Box<Expr>, otherwise: Box<Expr> },
-    Member { base: Box<Expr>, name: String, arrow: bool },
-    Index { base: Box<Expr>, index: Box<Expr> },
+    Ternary {
+        condition: Box<Expr>,
+        then: Box<Expr>,
+        otherwise: Box<Expr>,
+    },
+    Member {
+        base: Box<Expr>,
+        name: String,
+        arrow: bool,
+    },
+    Index {
+        base: Box<Expr>,
+        index: Box<Expr>,
+    },
     Cast(TypeName, Box<Expr>),
     SizeOfType(TypeName),
     SizeOf(Box<Expr>),
-    OffsetOf { of: TypeName, member: Vec<String> },
-    ContainerOf { base: Box<Expr>, of: TypeName, member: Vec<String> },
+    OffsetOf {
+        of: TypeName,
+        member: Vec<String>,
+    },
+    ContainerOf {
+        base: Box<Expr>,
+        of: TypeName,
+        member: Vec<String>,
+    },
     PerCpu(String),
-    Text { space: AddressSpace, addr: Box<Expr>, max: Option<u16> },
-    Bytes { space: AddressSpace, addr: Box<Expr>, length: Box<Expr>, max: Option<u16> },
+    Text {
+        space: AddressSpace,
+        addr: Box<Expr>,
+        max: Option<u16>,
+    },
+    Bytes {
+        space: AddressSpace,
+        addr: Box<Expr>,
+        length: Box<Expr>,
+        max: Option<u16>,
+    },
     /// The first that this kernel and this hook can answer.
     Either(Vec<Expr>),
 }

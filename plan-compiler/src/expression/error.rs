@@ -24,17 +24,32 @@ pub enum ExprProblem {
     #[error("{name:?} is not a register")]
     UnknownRegister { name: String },
     #[error("{expected} expected, found {found}")]
-    Expected { expected: &'static str, found: String },
+    Expected {
+        expected: &'static str,
+        found: String,
+    },
     #[error("the expression is nested too deeply")]
     TooDeep,
-    #[error("there is no function {name:?} in the language: container_of, offsetof, sizeof, percpu, string, bytes, either")]
+    #[error(
+        "there is no function {name:?} in the language: container_of, offsetof, sizeof, percpu, string, bytes, either"
+    )]
     UnknownFunction { name: String },
     #[error("unknown name `{name}`{}", Hint(.suggestion))]
-    UnknownName { name: String, suggestion: Option<String> },
+    UnknownName {
+        name: String,
+        suggestion: Option<String>,
+    },
     #[error("unknown type `{name}`{}", Hint(.suggestion))]
-    UnknownType { name: String, suggestion: Option<String> },
+    UnknownType {
+        name: String,
+        suggestion: Option<String>,
+    },
     #[error("{of} has no field `{field}`{}", Hint(.suggestion))]
-    UnknownField { of: String, field: String, suggestion: Option<String> },
+    UnknownField {
+        of: String,
+        field: String,
+        suggestion: Option<String>,
+    },
     #[error("`{name}` is a per-CPU variable; write percpu({name})")]
     NeedsPerCpu { name: String },
     #[error("the kernel has no per-CPU variable `{name}`")]
@@ -44,7 +59,11 @@ pub enum ExprProblem {
     #[error("`{name}` has no value here: {reason}")]
     NoArgument { name: String, reason: String },
     #[error("{operator} needs {needs}, not {found}")]
-    BadOperand { operator: &'static str, needs: &'static str, found: String },
+    BadOperand {
+        operator: &'static str,
+        needs: &'static str,
+        found: String,
+    },
     #[error("{found} is no number; choose a field of it")]
     NotScalar { found: String },
     #[error("{name} is declared but not defined in this kernel's types")]

@@ -14,7 +14,11 @@ const DEPTH_MAX: usize = 64;
 /// # Errors
 /// When the text is not an expression of the language.
 pub(crate) fn parse(text: &str) -> Result<Expr, ExprError> {
-    let mut parser = Parser { tokens: tokens(text)?, next: 0, depth: 0 };
+    let mut parser = Parser {
+        tokens: tokens(text)?,
+        next: 0,
+        depth: 0,
+    };
     let expr = parser.ternary()?;
     match parser.word() {
         Word::End => Ok(expr),
@@ -38,7 +42,11 @@ const LEVELS: [&[(&str, BinaryOp)]; 10] = [
     ],
     &[("<<", BinaryOp::Shl), (">>", BinaryOp::Shr)],
     &[("+", BinaryOp::Add), ("-", BinaryOp::Sub)],
-    &[("*", BinaryOp::Mul), ("/", BinaryOp::Div), ("%", BinaryOp::Rem)],
+    &[
+        ("*", BinaryOp::Mul),
+        ("/", BinaryOp::Div),
+        ("%", BinaryOp::Rem),
+    ],
 ];
 
 struct Parser {
@@ -72,7 +80,10 @@ impl Parser {
             Word::Sign(sign) => format!("`{sign}`"),
             Word::End => "the end".to_owned(),
         };
-        ExprError { at: self.at(), problem: ExprProblem::Expected { expected, found } }
+        ExprError {
+            at: self.at(),
+            problem: ExprProblem::Expected { expected, found },
+        }
     }
 
     fn take(&mut self, sign: &'static str) -> bool {
@@ -84,20 +95,32 @@ impl Parser {
     }
 
     fn need(&mut self, sign: &'static str) -> Result<(), ExprError> {
-        if self.take(sign) { Ok(()) } else { Err(self.expected(sign)) }
+        if self.take(sign) {
+            Ok(())
+        } else {
+            Err(self.expected(sign))
+        }
     }
 
     fn name(&mut self, expected: &'static str) -> Result<String, ExprError> {
-        let Word::Name(name) = self.word() else { return Err(self.expected(expected)) };
+        let Word::Name(name) = self.word() else {
+            return Err(self.expected(expected));
+        };
         let name = name.clone();
         self.advance();
         Ok(name)
     }
 
-    fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T, ExprError>) -> Result<T, ExprError> {
+    fn nested<T>(
+        &mut self,
+        parse: impl FnOnce(&mut Self) -> Result<T, ExprError>,
+    ) -> Result<T, ExprError> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return Err(ExprError { at: self.at(), problem: ExprProblem::TooDeep });
+            return Err(ExprError {
+                at: self.at(),
+                problem: ExprProblem::TooDeep,
+            });
         }
         let result = parse(self);
         self.depth -= 1;
@@ -115,12 +138,21 @@ impl Parser {
             parser.need(":")?;
             let otherwise = Box::new(parser.ternary()?);
             let condition = Box::new(condition);
-            Ok(Expr { at, kind: ExprKind::Ternary { condition, then, otherwise } })
+            Ok(Expr {
+                at,
+                kind: ExprKind::Ternary {
+                    condition,
+                    then,
+                    otherwise,
+                },
+            })
         })
     }
 
     fn binary(&mut self, level: usize) -> Result<Expr, ExprError> {
-        let Some(operators) = LEVELS.get(level) else { return self.unary() };
+        let Some(operators) = LEVELS.get(level) else {
+            return self.unary();
+        };
         let mut left = self.binary(level + 1)?;
         while let Word::Sign(sign) = *self.word()
             && let Some((_, operator)) = operators.iter().find(|(known, _)| *known == sign)
@@ -128,7 +160,10 @@ impl Parser {
             let at = self.at();
             self.advance();
             let right = self.binary(level + 1)?;
-            left = Expr { at, kind: ExprKind::Binary(*operator, Box::new(left), Box::new(right)) };
+            left = Expr {
+                at,
+                kind: ExprKind::Binary(*operator, Box::new(left), Box::new(right)),
+            };
         }
         Ok(left)
     }
@@ -146,7 +181,10 @@ impl Parser {
         };
         self.advance();
         let operand = self.nested(Self::unary)?;
-        Ok(Expr { at, kind: ExprKind::Unary(operator, Box::new(operand)) })
+        Ok(Expr {
+            at,
+            kind: ExprKind::Unary(operator, Box::new(operand)),
+        })
     }
 
     fn cast(&mut self) -> Result<Expr, ExprError> {
@@ -155,21 +193,32 @@ impl Parser {
         let to = self.type_name()?;
         self.need(")")?;
         let operand = self.unary()?;
-        Ok(Expr { at, kind: ExprKind::Cast(to, Box::new(operand)) })
+        Ok(Expr {
+            at,
+            kind: ExprKind::Cast(to, Box::new(operand)),
+        })
     }
 
     /// Whether the parenthesis here holds a type. A lone name does when an operand follows that cannot be an operator.
     fn is_cast(&self) -> bool {
-        let Word::Name(name) = self.peek(1) else { return false };
+        let Word::Name(name) = self.peek(1) else {
+            return false;
+        };
         if is_type_word(name) {
             return true;
         }
-        let stars = (2..).take_while(|ahead| *self.peek(*ahead) == Word::Sign("*")).count();
+        let stars = (2..)
+            .take_while(|ahead| *self.peek(*ahead) == Word::Sign("*"))
+            .count();
         if *self.peek(2 + stars) != Word::Sign(")") {
             return false;
         }
         let after = self.peek(3 + stars);
-        stars > 0 || matches!(after, Word::Number { .. } | Word::Name(_) | Word::Sign("(" | "!" | "~"))
+        stars > 0
+            || matches!(
+                after,
+                Word::Number { .. } | Word::Name(_) | Word::Sign("(" | "!" | "~")
+            )
     }
 
     fn type_name(&mut self) -> Result<TypeName, ExprError> {
@@ -211,7 +260,10 @@ impl Parser {
             () if has("long") => 8,
             () => 4,
         };
-        Ok(BaseType::Int { bytes, signed: !has("unsigned") })
+        Ok(BaseType::Int {
+            bytes,
+            signed: !has("unsigned"),
+        })
     }
 
     fn postfix(&mut self) -> Result<Expr, ExprError> {
@@ -221,7 +273,10 @@ impl Parser {
             let kind = if self.take("[") {
                 let index = Box::new(self.ternary()?);
                 self.need("]")?;
-                ExprKind::Index { base: Box::new(expr), index }
+                ExprKind::Index {
+                    base: Box::new(expr),
+                    index,
+                }
             } else {
                 let arrow = *self.word() == Word::Sign("->");
                 if !arrow && *self.word() != Word::Sign(".") {
@@ -229,7 +284,11 @@ impl Parser {
                 }
                 self.advance();
                 at = self.at();
-                ExprKind::Member { base: Box::new(expr), name: self.name("the name of a field")?, arrow }
+                ExprKind::Member {
+                    base: Box::new(expr),
+                    name: self.name("the name of a field")?,
+                    arrow,
+                }
             };
             expr = Expr { at, kind };
         }
@@ -254,7 +313,11 @@ impl Parser {
             }
             Word::Name(name) => {
                 self.advance();
-                if self.take("(") { self.call(&name, at)? } else { ExprKind::Name(name) }
+                if self.take("(") {
+                    self.call(&name, at)?
+                } else {
+                    ExprKind::Name(name)
+                }
             }
             Word::Sign(_) | Word::End => return Err(self.expected("a value")),
         };
@@ -266,9 +329,15 @@ impl Parser {
         if name == "rip" {
             return Ok(ExprKind::ProbeAddress);
         }
-        match Register::ALL.iter().find(|register| register.name() == name) {
+        match Register::ALL
+            .iter()
+            .find(|register| register.name() == name)
+        {
             Some(register) => Ok(ExprKind::Register(*register)),
-            None => Err(ExprError { at, problem: ExprProblem::UnknownRegister { name } }),
+            None => Err(ExprError {
+                at,
+                problem: ExprProblem::UnknownRegister { name },
+            }),
         }
     }
 
@@ -279,14 +348,21 @@ impl Parser {
             "offsetof" => {
                 let of = self.type_name()?;
                 self.need(",")?;
-                ExprKind::OffsetOf { of, member: self.member_path()? }
+                ExprKind::OffsetOf {
+                    of,
+                    member: self.member_path()?,
+                }
             }
             "container_of" => {
                 let base = Box::new(self.ternary()?);
                 self.need(",")?;
                 let of = self.type_name()?;
                 self.need(",")?;
-                ExprKind::ContainerOf { base, of, member: self.member_path()? }
+                ExprKind::ContainerOf {
+                    base,
+                    of,
+                    member: self.member_path()?,
+                }
             }
             "percpu" => ExprKind::PerCpu(self.name("the name of a per-CPU variable")?),
             "either" => {
@@ -299,16 +375,32 @@ impl Parser {
             "string" => {
                 let space = self.space()?;
                 let addr = Box::new(self.ternary()?);
-                ExprKind::Text { space, addr, max: self.max()? }
+                ExprKind::Text {
+                    space,
+                    addr,
+                    max: self.max()?,
+                }
             }
             "bytes" => {
                 let space = self.space()?;
                 let addr = Box::new(self.ternary()?);
                 self.need(",")?;
                 let length = Box::new(self.ternary()?);
-                ExprKind::Bytes { space, addr, length, max: self.max()? }
+                ExprKind::Bytes {
+                    space,
+                    addr,
+                    length,
+                    max: self.max()?,
+                }
             }
-            _ => return Err(ExprError { at, problem: ExprProblem::UnknownFunction { name: name.to_owned() } }),
+            _ => {
+                return Err(ExprError {
+                    at,
+                    problem: ExprProblem::UnknownFunction {
+                        name: name.to_owned(),
+                    },
+                });
+            }
         };
         self.need(")")?;
         Ok(kind)
@@ -317,7 +409,11 @@ impl Parser {
     fn size_of(&mut self) -> Result<ExprKind, ExprError> {
         // The operand's parenthesis was taken, so a type begins right here.
         let is_type = matches!(self.word(), Word::Name(name) if is_type_word(name));
-        if is_type { Ok(ExprKind::SizeOfType(self.type_name()?)) } else { Ok(ExprKind::SizeOf(Box::new(self.ternary()?))) }
+        if is_type {
+            Ok(ExprKind::SizeOfType(self.type_name()?))
+        } else {
+            Ok(ExprKind::SizeOf(Box::new(self.ternary()?)))
+        }
     }
 
     /// `kernel,` or `user,`; the kernel when nothing is said.
@@ -340,12 +436,17 @@ impl Parser {
             return Ok(None);
         }
         let at = self.at();
-        let Word::Number { value, .. } = *self.word() else { return Err(self.expected("a number")) };
+        let Word::Number { value, .. } = *self.word() else {
+            return Err(self.expected("a number"));
+        };
         self.advance();
         let max = probe_plan::STRING_BYTES_MAX;
         match u16::try_from(value) {
             Ok(value) if value <= max => Ok(Some(value)),
-            _ => Err(ExprError { at, problem: ExprProblem::TooLong { max } }),
+            _ => Err(ExprError {
+                at,
+                problem: ExprProblem::TooLong { max },
+            }),
         }
     }
 
@@ -359,12 +460,18 @@ impl Parser {
 }
 
 fn is_int_word(word: &str) -> bool {
-    matches!(word, "char" | "short" | "int" | "long" | "signed" | "unsigned" | "const" | "volatile")
+    matches!(
+        word,
+        "char" | "short" | "int" | "long" | "signed" | "unsigned" | "const" | "volatile"
+    )
 }
 
 fn is_type_word(word: &str) -> bool {
     is_int_word(word)
-        || matches!(word, "struct" | "union" | "enum" | "void" | "bool" | "_Bool")
+        || matches!(
+            word,
+            "struct" | "union" | "enum" | "void" | "bool" | "_Bool"
+        )
         || fixed_int(word).is_some()
 }
 

@@ -11,7 +11,10 @@ pub(super) struct Token {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Word {
-    Number { value: u64, hex: bool },
+    Number {
+        value: u64,
+        hex: bool,
+    },
     Name(String),
     /// Punctuation, longest match.
     Sign(&'static str),
@@ -19,8 +22,8 @@ pub(super) enum Word {
 }
 
 const SIGNS: [&str; 31] = [
-    "->", "<<", ">>", "<=", ">=", "==", "!=", "&&", "||", "(", ")", "[", "]", ".", ",", "?", ":", "+", "-", "*", "/",
-    "%", "<", ">", "&", "|", "^", "!", "~", "{", "}",
+    "->", "<<", ">>", "<=", ">=", "==", "!=", "&&", "||", "(", ")", "[", "]", ".", ",", "?", ":",
+    "+", "-", "*", "/", "%", "<", ">", "&", "|", "^", "!", "~", "{", "}",
 ];
 
 /// Splits `text` into words; the last is [`Word::End`].
@@ -39,30 +42,53 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ExprError> {
             let length = run(&chars[at..]);
             (Word::Name(chars[at..at + length].iter().collect()), length)
         } else if first == '\'' && chars.get(at + 2) == Some(&'\'') && chars[at + 1].is_ascii() {
-            (Word::Number { value: u64::from(u32::from(chars[at + 1])), hex: false }, 3)
+            (
+                Word::Number {
+                    value: u64::from(u32::from(chars[at + 1])),
+                    hex: false,
+                },
+                3,
+            )
         } else {
-            let sign = SIGNS.iter().find(|sign| sign.chars().eq(chars[at..].iter().copied().take(sign.len())));
-            let sign = *sign.ok_or(ExprError { at, problem: ExprProblem::BadCharacter { found: first } })?;
+            let sign = SIGNS.iter().find(|sign| {
+                sign.chars()
+                    .eq(chars[at..].iter().copied().take(sign.len()))
+            });
+            let sign = *sign.ok_or(ExprError {
+                at,
+                problem: ExprProblem::BadCharacter { found: first },
+            })?;
             (Word::Sign(sign), sign.len())
         };
         found.push(Token { at, word });
         at += length;
     }
-    found.push(Token { at: chars.len(), word: Word::End });
+    found.push(Token {
+        at: chars.len(),
+        word: Word::End,
+    });
     Ok(found)
 }
 
 fn run(chars: &[char]) -> usize {
-    chars.iter().take_while(|c| c.is_ascii_alphanumeric() || **c == '_').count()
+    chars
+        .iter()
+        .take_while(|c| c.is_ascii_alphanumeric() || **c == '_')
+        .count()
 }
 
 fn number(chars: &[char]) -> Result<(Word, usize), ExprProblem> {
     let length = run(chars);
     let text: String = chars[..length].iter().collect();
     let digits = text.trim_end_matches(['u', 'U', 'l', 'L']);
-    let (value, hex) = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+    let (value, hex) = match digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"))
+    {
         Some(digits) => (u64::from_str_radix(digits, 16), true),
-        None if digits.len() > 1 && digits.starts_with('0') => (u64::from_str_radix(digits, 8), true),
+        None if digits.len() > 1 && digits.starts_with('0') => {
+            (u64::from_str_radix(digits, 8), true)
+        }
         None => (digits.parse(), false),
     };
     match value {

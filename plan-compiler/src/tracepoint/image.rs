@@ -120,8 +120,8 @@ fn parameters(types: &Types, function: TypeId) -> Option<&[(Option<String>, Type
 
 /// What kind of argument has that type.
 fn kind(types: &Types, type_id: TypeId) -> Result<Parameter, Unrecoverable> {
-    match resolve(types, type_id) {
-        Type::Pointer(target) => match resolve(types, *target) {
+    match types.get(types.resolve_typedefs(type_id)) {
+        Type::Pointer(target) => match types.get(types.resolve_typedefs(*target)) {
             Type::Int { bytes: 1, .. } => Ok(Parameter::Text),
             _ => Ok(Parameter::Pointer),
         },
@@ -132,18 +132,6 @@ fn kind(types: &Types, type_id: TypeId) -> Result<Parameter, Unrecoverable> {
         }),
         _ => Ok(Parameter::Number),
     }
-}
-
-/// The type behind typedefs.
-fn resolve(types: &Types, mut type_id: TypeId) -> &Type {
-    // Longer chains are loops of damaged types.
-    for _ in 0..32 {
-        match types.get(type_id) {
-            Type::Typedef { target, .. } => type_id = *target,
-            found => return found,
-        }
-    }
-    &Type::Void
 }
 
 /// A kernel's code and symbols.

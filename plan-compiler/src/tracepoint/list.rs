@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use guest_symbols::{Kernel, SymbolError, Tracepoint};
 
 use super::image::{recover_site, tracepoint_arguments};
-use super::spell::c_type;
 use super::{RecoveredSite, Unrecoverable};
 
 /// A tracepoint, and whether its arguments can be had without switching it on.
@@ -76,7 +75,7 @@ fn report(kernel: &Kernel, tracepoint: &Tracepoint) -> TracepointReport {
     let spelled = arguments
         .filter(|_| faults.len() < outer.len())
         .map(|arguments| {
-            let spell = |type_id| c_type(kernel.types(), type_id);
+            let spell = |type_id| kernel.types().c_name(type_id);
             arguments
                 .into_iter()
                 .map(|argument| (argument.name, spell(argument.type_id)))

@@ -57,7 +57,10 @@ impl Compiler<'_> {
                 }
             }
         }
-        Err(first_error.unwrap_or(ExprError { at: 0, problem: ExprProblem::TooDeep }))
+        Err(first_error.unwrap_or(ExprError {
+            at: 0,
+            problem: ExprProblem::TooDeep,
+        }))
     }
 
     fn size(&self, ty: &Ty, at: usize) -> Result<Value, ExprError> {

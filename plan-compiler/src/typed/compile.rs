@@ -29,8 +29,19 @@ pub(super) fn fail<T>(at: usize, problem: ExprProblem) -> Result<T, ExprError> {
 }
 
 impl<'a> Compiler<'a> {
-    pub(crate) fn new(facts: &'a dyn Facts, scope: &'a Scope, bindings: &'a [(String, Expr)]) -> Self {
-        Self { facts, scope, bindings, visible: bindings.len(), slots: BTreeMap::new(), slot_ops: Vec::new() }
+    pub(crate) fn new(
+        facts: &'a dyn Facts,
+        scope: &'a Scope,
+        bindings: &'a [(String, Expr)],
+    ) -> Self {
+        Self {
+            facts,
+            scope,
+            bindings,
+            visible: bindings.len(),
+            slots: BTreeMap::new(),
+            slot_ops: Vec::new(),
+        }
     }
 
     /// What the slots hold, for those bindings that are used.
@@ -53,7 +64,10 @@ impl<'a> Compiler<'a> {
         };
         value.place = Place::Stack;
         match value.ty.shape(self.facts) {
-            Shape::Int { bytes: bytes @ (1 | 2 | 4 | 8), signed } => match bits {
+            Shape::Int {
+                bytes: bytes @ (1 | 2 | 4 | 8),
+                signed,
+            } => match bits {
                 None => {
                     value.ops.push(Op::Load(bytes));
                     value.extend(bytes, signed);
@@ -63,8 +77,22 @@ impl<'a> Compiler<'a> {
             Shape::Pointer(_) => value.ops.push(Op::Load(8)),
             Shape::Array { element, .. } => value.ty = element.pointer_to(),
             Shape::Function => value.ty = value.ty.pointer_to(),
-            Shape::Incomplete(name) => return fail(at, ExprProblem::Incomplete { name: name.to_owned() }),
-            _ => return fail(at, ExprProblem::NotScalar { found: value.ty.name(self.facts) }),
+            Shape::Incomplete(name) => {
+                return fail(
+                    at,
+                    ExprProblem::Incomplete {
+                        name: name.to_owned(),
+                    },
+                );
+            }
+            _ => {
+                return fail(
+                    at,
+                    ExprProblem::NotScalar {
+                        found: value.ty.name(self.facts),
+                    },
+                );
+            }
         }
         Ok(value)
     }
@@ -73,9 +101,13 @@ impl<'a> Compiler<'a> {
     pub(super) fn value(&mut self, expr: &Expr) -> Result<Value, ExprError> {
         let at = expr.at;
         match &expr.kind {
-            ExprKind::Number { value, hex } => Ok(Value::constant(*value, literal_type(*value, *hex))),
+            ExprKind::Number { value, hex } => {
+                Ok(Value::constant(*value, literal_type(*value, *hex)))
+            }
             ExprKind::Name(name) => self.name(name, at),
-            ExprKind::Register(register) => Ok(Value::number(vec![Op::Register(*register)], Ty::U64)),
+            ExprKind::Register(register) => {
+                Ok(Value::number(vec![Op::Register(*register)], Ty::U64))
+            }
             ExprKind::ProbeAddress => Ok(Value::number(vec![Op::ProbeAddress], Ty::U64)),
             ExprKind::Unary(UnaryOp::AddressOf, operand) => self.address_of(operand, at),
             ExprKind::Unary(UnaryOp::Deref, operand) => {
@@ -90,7 +122,11 @@ impl<'a> Compiler<'a> {
                 let (left, right) = (self.scalar(left)?, self.scalar(right)?);
                 operator::binary(self.facts, *operator, left, right, at)
             }
-            ExprKind::Ternary { condition, then, otherwise } => {
+            ExprKind::Ternary {
+                condition,
+                then,
+                otherwise,
+            } => {
                 let condition = self.scalar(condition)?;
                 let (then, otherwise) = (self.scalar(then)?, self.scalar(otherwise)?);
                 operator::select(self.facts, condition, then, otherwise, at)
@@ -116,16 +152,27 @@ impl<'a> Compiler<'a> {
         match (value.place, value.ty.shape(self.facts)) {
             (Place::Memory, _) => Ok(Value::number(value.ops, value.ty.pointer_to())),
             // The name of a function is its address already.
-            (Place::Stack, Shape::Pointer(_)) if matches!(value.ops.as_slice(), [Op::LinkAddr(_)]) => Ok(value),
+            (Place::Stack, Shape::Pointer(_))
+                if matches!(value.ops.as_slice(), [Op::LinkAddr(_)]) =>
+            {
+                Ok(value)
+            }
             (Place::Bits { .. }, _) => bad(at, "&", "a place in memory", "a bit field"),
             (Place::Stack, _) => bad(at, "&", "a place in memory", "a number"),
         }
     }
 
     /// The place that an address on the stack points to.
-    pub(super) fn deref(&self, value: Value, at: usize, operator: &'static str) -> Result<Value, ExprError> {
+    pub(super) fn deref(
+        &self,
+        value: Value,
+        at: usize,
+        operator: &'static str,
+    ) -> Result<Value, ExprError> {
         match value.ty.shape(self.facts) {
-            Shape::Pointer(target) if target.shape(self.facts).is_void() => bad(at, operator, "a typed pointer", "void *"),
+            Shape::Pointer(target) if target.shape(self.facts).is_void() => {
+                bad(at, operator, "a typed pointer", "void *")
+            }
             Shape::Pointer(target) => Ok(Value::memory(value.ops, target)),
             _ => bad(at, operator, "a pointer", &value.ty.name(self.facts)),
         }
@@ -133,7 +180,9 @@ impl<'a> Compiler<'a> {
 
     /// The slot of a binding, filled at its first use.
     pub(super) fn binding(&mut self, name: &str, at: usize) -> Option<Result<Value, ExprError>> {
-        let index = self.bindings[..self.visible].iter().rposition(|(known, _)| known == name)?;
+        let index = self.bindings[..self.visible]
+            .iter()
+            .rposition(|(known, _)| known == name)?;
         if !self.slots.contains_key(&index)
             && let Err(error) = self.fill_slot(index, at)
         {
@@ -165,8 +214,20 @@ impl Shape<'_> {
     }
 }
 
-pub(super) fn bad<T>(at: usize, operator: &'static str, needs: &'static str, found: &str) -> Result<T, ExprError> {
-    fail(at, ExprProblem::BadOperand { operator, needs, found: found.to_owned() })
+pub(super) fn bad<T>(
+    at: usize,
+    operator: &'static str,
+    needs: &'static str,
+    found: &str,
+) -> Result<T, ExprError> {
+    fail(
+        at,
+        ExprProblem::BadOperand {
+            operator,
+            needs,
+            found: found.to_owned(),
+        },
+    )
 }
 
 /// The type of a literal, by the rules of C.

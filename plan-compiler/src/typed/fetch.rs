@@ -4,9 +4,9 @@ use guesttrace_events::FieldType;
 use probe_plan::{AddressSpace, Field, Op, Output, STRING_BYTES_MAX};
 
 use super::compile::{Compiler, fail};
-use super::ty::{Shape, Ty};
+use super::ty::Shape;
 use super::value::{Place, Value};
-use crate::expression::{Expr, ExprError, ExprKind, ExprProblem};
+use crate::expression::{BinaryOp, Expr, ExprError, ExprKind, ExprProblem, UnaryOp};
 
 /// Longest string where nothing else is said: most paths, and not a page of rubbish behind a wild pointer.
 const STRING_BYTES_DEFAULT: u16 = 256;
@@ -14,22 +14,33 @@ const STRING_BYTES_DEFAULT: u16 = 256;
 /// The result of an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fetch {
-    Number { ops: Vec<Op>, ty: Ty },
+    Number { ops: Vec<Op> },
     Run { ops: Vec<Op>, output: Output },
 }
 
 impl Compiler<'_> {
     /// Compiles the expression of a field.
-    pub(crate) fn field(&mut self, expr: &Expr, field_type: &FieldType) -> Result<Field, ExprError> {
+    pub(crate) fn field(
+        &mut self,
+        expr: &Expr,
+        field_type: &FieldType,
+    ) -> Result<Field, ExprError> {
         let wants_run = matches!(field_type, FieldType::Text | FieldType::Bytes);
-        let fetch = if wants_run { self.run(expr)? } else { self.number(expr)? };
+        let fetch = if wants_run {
+            self.run(expr)?
+        } else {
+            self.number(expr)?
+        };
         match fetch {
             Fetch::Run { ops, output } => Ok(Field { ops, output }),
-            Fetch::Number { mut ops, ty } => {
-                if *field_type == FieldType::Bool && ty != (Ty::Int { bytes: 1, signed: false }) {
+            Fetch::Number { mut ops } => {
+                if *field_type == FieldType::Bool && !is_truth_value(expr) {
                     ops.extend([Op::IsZero, Op::IsZero]);
                 }
-                Ok(Field { ops, output: Output::Number })
+                Ok(Field {
+                    ops,
+                    output: Output::Number,
+                })
             }
         }
     }
@@ -41,10 +52,16 @@ impl Compiler<'_> {
 
     fn number(&mut self, expr: &Expr) -> Result<Fetch, ExprError> {
         if matches!(expr.kind, ExprKind::Text { .. } | ExprKind::Bytes { .. }) {
-            return fail(expr.at, ExprProblem::WrongOutput { expected: "a number" });
+            return fail(
+                expr.at,
+                ExprProblem::WrongOutput {
+                    expected: "a number",
+                },
+            );
         }
-        let value = self.scalar(expr)?;
-        Ok(Fetch::Number { ops: value.ops, ty: value.ty })
+        Ok(Fetch::Number {
+            ops: self.scalar(expr)?.ops,
+        })
     }
 
     fn run(&mut self, expr: &Expr) -> Result<Fetch, ExprError> {
@@ -54,17 +71,31 @@ impl Compiler<'_> {
                 let value = self.value(addr)?;
                 self.text(value, *space, *max, addr.at)
             }
-            ExprKind::Bytes { space, addr, length, max } => {
+            ExprKind::Bytes {
+                space,
+                addr,
+                length,
+                max,
+            } => {
                 let addr = self.scalar(addr)?;
                 let length = self.scalar(length)?;
                 let mut ops = addr.ops;
                 ops.extend(length.ops);
                 let max = max.unwrap_or(STRING_BYTES_MAX);
-                Ok(Fetch::Run { ops, output: Output::Bytes { space: *space, max } })
+                Ok(Fetch::Run {
+                    ops,
+                    output: Output::Bytes { space: *space, max },
+                })
             }
             ExprKind::Name(name) if name == "missing" => {
-                let output = Output::String { space: AddressSpace::Kernel, max: 1 };
-                Ok(Fetch::Run { ops: Value::missing().ops, output })
+                let output = Output::String {
+                    space: AddressSpace::Kernel,
+                    max: 1,
+                };
+                Ok(Fetch::Run {
+                    ops: Value::missing().ops,
+                    output,
+                })
             }
             // Characters of the kernel need no string() around them.
             _ => {
@@ -72,7 +103,12 @@ impl Compiler<'_> {
                 if self.is_text(&value) {
                     return self.text(value, AddressSpace::Kernel, None, expr.at);
                 }
-                fail(expr.at, ExprProblem::WrongOutput { expected: "string() or bytes()" })
+                fail(
+                    expr.at,
+                    ExprProblem::WrongOutput {
+                        expected: "string() or bytes()",
+                    },
+                )
             }
         }
     }
@@ -86,13 +122,44 @@ impl Compiler<'_> {
         matches!(element.shape(self.facts), Shape::Int { bytes: 1, .. })
     }
 
-    fn text(&self, value: Value, space: AddressSpace, max: Option<u16>, at: usize) -> Result<Fetch, ExprError> {
+    fn text(
+        &self,
+        value: Value,
+        space: AddressSpace,
+        max: Option<u16>,
+        at: usize,
+    ) -> Result<Fetch, ExprError> {
         let array = match value.ty.shape(self.facts) {
             Shape::Array { count, .. } => u16::try_from(count).ok().filter(|count| *count > 0),
             _ => None,
         };
-        let max = max.or(array).unwrap_or(STRING_BYTES_DEFAULT).min(STRING_BYTES_MAX);
+        let max = max
+            .or(array)
+            .unwrap_or(STRING_BYTES_DEFAULT)
+            .min(STRING_BYTES_MAX);
         let ops = self.load(value, at)?.ops;
-        Ok(Fetch::Run { ops, output: Output::String { space, max } })
+        Ok(Fetch::Run {
+            ops,
+            output: Output::String { space, max },
+        })
+    }
+}
+
+/// Whether an expression is 0 or 1 by itself.
+fn is_truth_value(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Unary(operator, _) => *operator == UnaryOp::Not,
+        ExprKind::Binary(operator, ..) => matches!(
+            operator,
+            BinaryOp::Less
+                | BinaryOp::LessEqual
+                | BinaryOp::Greater
+                | BinaryOp::GreaterEqual
+                | BinaryOp::Equal
+                | BinaryOp::NotEqual
+                | BinaryOp::LogicalAnd
+                | BinaryOp::LogicalOr
+        ),
+        _ => false,
     }
 }

@@ -22,10 +22,17 @@ pub(super) struct Found {
 }
 
 fn find(facts: &dyn Facts, layout: &StructType, name: &str, depth: usize) -> Option<Found> {
-    let named = layout.members.iter().find(|member| member.name.as_deref() == Some(name));
+    let named = layout
+        .members
+        .iter()
+        .find(|member| member.name.as_deref() == Some(name));
     if let Some(member) = named {
         let (ty, bit_offset) = (Ty::Of(member.type_id), member.bit_offset);
-        return Some(Found { ty, bit_offset, bitfield_bits: member.bitfield_bits });
+        return Some(Found {
+            ty,
+            bit_offset,
+            bitfield_bits: member.bitfield_bits,
+        });
     }
     anonymous(facts, layout, depth).find_map(|(offset, inner)| {
         let mut found = find(facts, inner, name, depth + 1)?;
@@ -39,24 +46,40 @@ fn anonymous<'a>(
     layout: &'a StructType,
     depth: usize,
 ) -> impl Iterator<Item = (u64, &'a StructType)> {
-    let members = if depth < NESTING_MAX { layout.members.as_slice() } else { &[] };
-    members.iter().filter(|member| member.name.is_none()).filter_map(move |member| {
-        match Ty::Of(member.type_id).shape(facts) {
+    let members = if depth < NESTING_MAX {
+        layout.members.as_slice()
+    } else {
+        &[]
+    };
+    members
+        .iter()
+        .filter(|member| member.name.is_none())
+        .filter_map(move |member| match Ty::Of(member.type_id).shape(facts) {
             Shape::Struct(inner) => Some((member.bit_offset, inner)),
             _ => None,
-        }
-    })
+        })
 }
 
 fn names<'a>(facts: &'a dyn Facts, layout: &'a StructType, depth: usize, into: &mut Vec<&'a str>) {
-    into.extend(layout.members.iter().filter_map(|member| member.name.as_deref()));
+    into.extend(
+        layout
+            .members
+            .iter()
+            .filter_map(|member| member.name.as_deref()),
+    );
     for (_, inner) in anonymous(facts, layout, depth) {
         names(facts, inner, depth + 1, into);
     }
 }
 
 impl Compiler<'_> {
-    pub(super) fn member(&mut self, base: &Expr, name: &str, arrow: bool, at: usize) -> Result<Value, ExprError> {
+    pub(super) fn member(
+        &mut self,
+        base: &Expr,
+        name: &str,
+        arrow: bool,
+        at: usize,
+    ) -> Result<Value, ExprError> {
         let operator = if arrow { "->" } else { "." };
         let base = if arrow {
             let pointer = self.scalar(base)?;
@@ -82,14 +105,25 @@ impl Compiler<'_> {
     fn find_member(&self, ty: &Ty, name: &str, at: usize) -> Result<Found, ExprError> {
         let layout = match ty.shape(self.facts) {
             Shape::Struct(layout) => layout,
-            Shape::Incomplete(name) => return fail(at, ExprProblem::Incomplete { name: name.to_owned() }),
+            Shape::Incomplete(name) => {
+                return fail(
+                    at,
+                    ExprProblem::Incomplete {
+                        name: name.to_owned(),
+                    },
+                );
+            }
             _ => return bad(at, "a field", "a struct", &ty.name(self.facts)),
         };
         find(self.facts, layout, name, 0).ok_or_else(|| {
             let mut known = Vec::new();
             names(self.facts, layout, 0, &mut known);
             let of = ty.name(self.facts);
-            let problem = ExprProblem::UnknownField { of, field: name.to_owned(), suggestion: nearest(name, known) };
+            let problem = ExprProblem::UnknownField {
+                of,
+                field: name.to_owned(),
+                suggestion: nearest(name, known),
+            };
             ExprError { at, problem }
         })
     }
@@ -123,5 +157,9 @@ pub(super) fn load_bits(ops: &mut Vec<Op>, shift: u8, bits: u8, signed: bool) {
     if shift > 0 {
         ops.extend([Op::Const(shift.into()), Op::Shr]);
     }
-    ops.push(if signed { Op::SignExtend(bits) } else { Op::ZeroExtend(bits) });
+    ops.push(if signed {
+        Op::SignExtend(bits)
+    } else {
+        Op::ZeroExtend(bits)
+    });
 }

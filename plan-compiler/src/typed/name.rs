@@ -16,7 +16,10 @@ impl Compiler<'_> {
             return bound;
         }
         let arguments = &self.scope.arguments;
-        if let Some(argument) = arguments.iter().find(|argument| argument.name.as_deref() == Some(name)) {
+        if let Some(argument) = arguments
+            .iter()
+            .find(|argument| argument.name.as_deref() == Some(name))
+        {
             return self.argument(name, argument, at);
         }
         match name {
@@ -26,8 +29,15 @@ impl Compiler<'_> {
             "ret" => {
                 let Some(ty) = &self.scope.returns else {
                     let reason = self.scope.why_no_arguments.clone();
-                    let reason = reason.unwrap_or_else(|| "only a `return:` hook has it".to_owned());
-                    return fail(at, ExprProblem::NoArgument { name: name.to_owned(), reason });
+                    let reason =
+                        reason.unwrap_or_else(|| "only a `return:` hook has it".to_owned());
+                    return fail(
+                        at,
+                        ExprProblem::NoArgument {
+                            name: name.to_owned(),
+                            reason,
+                        },
+                    );
                 };
                 return Ok(self.narrow(vec![Op::Register(Register::Rax)], ty.clone()));
             }
@@ -35,7 +45,13 @@ impl Compiler<'_> {
         }
         if let Some(value) = self.facts.enum_value(name) {
             let bytes = if i32::try_from(value).is_ok() { 4 } else { 8 };
-            return Ok(Value::constant(value.cast_unsigned(), Ty::Int { bytes, signed: true }));
+            return Ok(Value::constant(
+                value.cast_unsigned(),
+                Ty::Int {
+                    bytes,
+                    signed: true,
+                },
+            ));
         }
         if let Some(argument) = numbered(name).and_then(|index| arguments.get(index)) {
             return self.argument(name, argument, at);
@@ -45,29 +61,57 @@ impl Compiler<'_> {
 
     fn global(&self, name: &str, at: usize) -> Result<Value, ExprError> {
         if self.facts.per_cpu(name).is_some() {
-            return fail(at, ExprProblem::NeedsPerCpu { name: name.to_owned() });
+            return fail(
+                at,
+                ExprProblem::NeedsPerCpu {
+                    name: name.to_owned(),
+                },
+            );
         }
         if let Some(symbol) = self.facts.symbol(name) {
             let ops = vec![Op::LinkAddr(symbol.addr.0)];
             if symbol.is_function {
                 return Ok(Value::number(ops, Ty::Void.pointer_to()));
             }
-            return Ok(Value::memory(ops, self.facts.variable(name).map_or(Ty::U64, Ty::Of)));
+            return Ok(Value::memory(
+                ops,
+                self.facts.variable(name).map_or(Ty::U64, Ty::Of),
+            ));
         }
         if let Some(reason) = &self.scope.why_no_arguments {
-            return fail(at, ExprProblem::NoArgument { name: name.to_owned(), reason: reason.clone() });
+            return fail(
+                at,
+                ExprProblem::NoArgument {
+                    name: name.to_owned(),
+                    reason: reason.clone(),
+                },
+            );
         }
-        let known = self.scope.arguments.iter().filter_map(|argument| argument.name.as_deref());
+        let known = self
+            .scope
+            .arguments
+            .iter()
+            .filter_map(|argument| argument.name.as_deref());
         let suggestion = nearest(name, known.chain(["current", "cpu", "ret", "missing"]));
-        fail(at, ExprProblem::UnknownName { name: name.to_owned(), suggestion })
+        fail(
+            at,
+            ExprProblem::UnknownName {
+                name: name.to_owned(),
+                suggestion,
+            },
+        )
     }
 
     fn argument(&self, name: &str, argument: &Argument, at: usize) -> Result<Value, ExprError> {
         match &argument.ops {
             Ok(ops) => Ok(self.narrow(ops.clone(), argument.ty.clone())),
-            Err(reason) => {
-                fail(at, ExprProblem::NoArgument { name: name.to_owned(), reason: reason.clone() })
-            }
+            Err(reason) => fail(
+                at,
+                ExprProblem::NoArgument {
+                    name: name.to_owned(),
+                    reason: reason.clone(),
+                },
+            ),
         }
     }
 
@@ -84,22 +128,33 @@ impl Compiler<'_> {
     /// A per-CPU variable; without a type it is one number of 64 bits.
     pub(super) fn per_cpu(&self, name: &str, at: usize) -> Result<Value, ExprError> {
         let Some(offset) = self.facts.per_cpu(name) else {
-            return fail(at, ExprProblem::UnknownPerCpu { name: name.to_owned() });
+            return fail(
+                at,
+                ExprProblem::UnknownPerCpu {
+                    name: name.to_owned(),
+                },
+            );
         };
         let ty = self.facts.variable(name).map_or(Ty::U64, Ty::Of);
-        Ok(Value::memory(vec![Op::CpuBase, Op::Const(offset), Op::Add], ty))
+        Ok(Value::memory(vec![Op::CpuBase, offset.op(), Op::Add], ty))
     }
 
     /// The thread that this CPU runs: in `pcpu_hot` from 6.2 to 6.14, else in `current_task`.
     fn current(&self, at: usize) -> Result<Value, ExprError> {
         let Some(task) = self.facts.named(Tag::Struct, "task_struct") else {
-            let problem = ExprProblem::UnknownType { name: "struct task_struct".to_owned(), suggestion: None };
+            let problem = ExprProblem::UnknownType {
+                name: "struct task_struct".to_owned(),
+                suggestion: None,
+            };
             return fail(at, problem);
         };
         let mut place = if self.facts.per_cpu("current_task").is_some() {
             self.per_cpu("current_task", at)?
         } else {
-            self.hot("current_task").ok_or(ExprError { at, problem: ExprProblem::NoCurrent })?
+            self.hot("current_task").ok_or(ExprError {
+                at,
+                problem: ExprProblem::NoCurrent,
+            })?
         };
         place.ty = Ty::Of(task).pointer_to();
         self.load(place, at)
@@ -119,7 +174,10 @@ impl Compiler<'_> {
         let offset = self.facts.per_cpu("pcpu_hot")?;
         let hot = Ty::Of(self.facts.named(Tag::Struct, "pcpu_hot")?);
         let member = self.offset_of(&hot, &[member.to_owned()], 0).ok()?;
-        Some(Value::memory(vec![Op::CpuBase, Op::Const(offset + member), Op::Add], Ty::U64))
+        Some(Value::memory(
+            vec![Op::CpuBase, offset.plus(member).op(), Op::Add],
+            Ty::U64,
+        ))
     }
 }
 

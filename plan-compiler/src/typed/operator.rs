@@ -10,26 +10,46 @@ use crate::facts::Facts;
 
 /// How a number takes part in a calculation.
 enum Kind {
-    Int { bytes: u8, signed: bool },
+    Int {
+        bytes: u8,
+        signed: bool,
+    },
     /// A pointer, and the size of what it points to.
-    Pointer { step: u64 },
+    Pointer {
+        step: u64,
+    },
 }
 
-fn kind(facts: &dyn Facts, value: &Value, at: usize, operator: &'static str) -> Result<Kind, ExprError> {
+fn kind(
+    facts: &dyn Facts,
+    value: &Value,
+    at: usize,
+    operator: &'static str,
+) -> Result<Kind, ExprError> {
     match value.ty.shape(facts) {
         Shape::Int { bytes, signed } if bytes < 4 => {
             // Everything that fits into an int becomes one.
             let _ = signed;
-            Ok(Kind::Int { bytes: 4, signed: true })
+            Ok(Kind::Int {
+                bytes: 4,
+                signed: true,
+            })
         }
         Shape::Int { bytes, signed } => Ok(Kind::Int { bytes, signed }),
-        Shape::Pointer(target) => Ok(Kind::Pointer { step: target.bytes(facts).unwrap_or(1) }),
+        Shape::Pointer(target) => Ok(Kind::Pointer {
+            step: target.bytes(facts).unwrap_or(1),
+        }),
         _ => bad(at, operator, "a number", &value.ty.name(facts)),
     }
 }
 
 /// The number in the form of a type.
-pub(super) fn cast(facts: &dyn Facts, mut value: Value, ty: Ty, at: usize) -> Result<Value, ExprError> {
+pub(super) fn cast(
+    facts: &dyn Facts,
+    mut value: Value,
+    ty: Ty,
+    at: usize,
+) -> Result<Value, ExprError> {
     match ty.shape(facts) {
         Shape::Int { bytes, signed } => value.extend(bytes, signed),
         Shape::Pointer(_) => {}
@@ -43,12 +63,20 @@ fn convert(mut value: Value, from: (u8, bool), to: (u8, bool)) -> Value {
     if from != to {
         value.extend(to.0, to.1);
     }
-    value.ty = Ty::Int { bytes: to.0, signed: to.1 };
+    value.ty = Ty::Int {
+        bytes: to.0,
+        signed: to.1,
+    };
     value
 }
 
 /// Both operands in the type in which C calculates with them; pointers count as u64.
-fn balance(facts: &dyn Facts, pair: [Value; 2], at: usize, name: &'static str) -> Result<([Value; 2], u8, bool), ExprError> {
+fn balance(
+    facts: &dyn Facts,
+    pair: [Value; 2],
+    at: usize,
+    name: &'static str,
+) -> Result<([Value; 2], u8, bool), ExprError> {
     let [left, right] = pair;
     let class = |value: &Value| {
         Ok(match kind(facts, value, at, name)? {
@@ -59,13 +87,21 @@ fn balance(facts: &dyn Facts, pair: [Value; 2], at: usize, name: &'static str) -
     let (a, b) = (class(&left)?, class(&right)?);
     let bytes = a.0.max(b.0);
     // The wider type decides; of two equally wide ones, unsigned wins.
-    let signed = [a, b].iter().filter(|(width, _)| *width == bytes).all(|(_, signed)| *signed);
+    let signed = [a, b]
+        .iter()
+        .filter(|(width, _)| *width == bytes)
+        .all(|(_, signed)| *signed);
     let to = (bytes, signed);
     Ok(([convert(left, a, to), convert(right, b, to)], bytes, signed))
 }
 
 /// `!`, `~` and `-`.
-pub(super) fn unary(facts: &dyn Facts, operator: UnaryOp, mut value: Value, at: usize) -> Result<Value, ExprError> {
+pub(super) fn unary(
+    facts: &dyn Facts,
+    operator: UnaryOp,
+    mut value: Value,
+    at: usize,
+) -> Result<Value, ExprError> {
     let (name, op) = match operator {
         UnaryOp::Invert => ("~", Op::Not),
         UnaryOp::Negate => ("-", Op::Neg),
@@ -80,7 +116,14 @@ pub(super) fn unary(facts: &dyn Facts, operator: UnaryOp, mut value: Value, at: 
         return bad(at, name, "an integer", &value.ty.name(facts));
     };
     if let Some(constant) = value.as_constant() {
-        value = Value::constant(if op == Op::Not { !constant } else { constant.wrapping_neg() }, Ty::U64);
+        value = Value::constant(
+            if op == Op::Not {
+                !constant
+            } else {
+                constant.wrapping_neg()
+            },
+            Ty::U64,
+        );
     } else {
         value.ops.push(op);
     }
@@ -170,7 +213,9 @@ fn divide(
     }
     // What is a small type, or a mask, cannot be negative although C calls it an int.
     let never_negative = |value: &Value| {
-        value.as_constant().is_some_and(|constant| constant >> 63 == 0)
+        value
+            .as_constant()
+            .is_some_and(|constant| constant >> 63 == 0)
             || matches!(value.ty.shape(facts), Shape::Int { signed: false, .. })
     };
     let safe = never_negative(&left) && never_negative(&right);
@@ -182,11 +227,18 @@ fn divide(
 }
 
 /// `+`, which moves pointers by whole elements.
-pub(super) fn add(facts: &dyn Facts, left: Value, right: Value, at: usize) -> Result<Value, ExprError> {
+pub(super) fn add(
+    facts: &dyn Facts,
+    left: Value,
+    right: Value,
+    at: usize,
+) -> Result<Value, ExprError> {
     match (kind(facts, &left, at, "+")?, kind(facts, &right, at, "+")?) {
         (Kind::Pointer { step }, Kind::Int { .. }) => Ok(offset(left, right, step, Op::Add)),
         (Kind::Int { .. }, Kind::Pointer { step }) => Ok(offset(right, left, step, Op::Add)),
-        (Kind::Pointer { .. }, Kind::Pointer { .. }) => bad(at, "+", "a number on one side", "two pointers"),
+        (Kind::Pointer { .. }, Kind::Pointer { .. }) => {
+            bad(at, "+", "a number on one side", "two pointers")
+        }
         _ => arithmetic(facts, ("+", Op::Add), left, right, at),
     }
 }
@@ -197,9 +249,20 @@ fn subtract(facts: &dyn Facts, left: Value, right: Value, at: usize) -> Result<V
         (Kind::Pointer { step }, Kind::Pointer { .. }) if step.is_power_of_two() => {
             let shift = Op::Const(u64::from(step.trailing_zeros()));
             let ops = join(left, right, &[Op::Sub, shift, Op::Sar]);
-            Ok(Value::number(ops, Ty::Int { bytes: 8, signed: true }))
+            Ok(Value::number(
+                ops,
+                Ty::Int {
+                    bytes: 8,
+                    signed: true,
+                },
+            ))
         }
-        (_, Kind::Pointer { .. }) => bad(at, "-", "a number, or pointers to elements of 2^n bytes", "a pointer"),
+        (_, Kind::Pointer { .. }) => bad(
+            at,
+            "-",
+            "a number, or pointers to elements of 2^n bytes",
+            "a pointer",
+        ),
         _ => arithmetic(facts, ("-", Op::Sub), left, right, at),
     }
 }
@@ -207,7 +270,11 @@ fn subtract(facts: &dyn Facts, left: Value, right: Value, at: usize) -> Result<V
 fn offset(mut pointer: Value, count: Value, step: u64, op: Op) -> Value {
     if let Some(count) = count.as_constant() {
         let bytes = count.wrapping_mul(step);
-        pointer.add(if op == Op::Add { bytes } else { bytes.wrapping_neg() });
+        pointer.add(if op == Op::Add {
+            bytes
+        } else {
+            bytes.wrapping_neg()
+        });
         return pointer;
     }
     pointer.ops.extend(count.ops);
@@ -218,10 +285,22 @@ fn offset(mut pointer: Value, count: Value, step: u64, op: Op) -> Value {
     pointer
 }
 
-fn shift(facts: &dyn Facts, operator: BinaryOp, left: Value, right: Value, at: usize) -> Result<Value, ExprError> {
-    let name = if operator == BinaryOp::Shl { "<<" } else { ">>" };
-    let (Kind::Int { bytes, signed }, Kind::Int { .. }) = (kind(facts, &left, at, name)?, kind(facts, &right, at, name)?)
-    else {
+fn shift(
+    facts: &dyn Facts,
+    operator: BinaryOp,
+    left: Value,
+    right: Value,
+    at: usize,
+) -> Result<Value, ExprError> {
+    let name = if operator == BinaryOp::Shl {
+        "<<"
+    } else {
+        ">>"
+    };
+    let (Kind::Int { bytes, signed }, Kind::Int { .. }) = (
+        kind(facts, &left, at, name)?,
+        kind(facts, &right, at, name)?,
+    ) else {
         return bad(at, name, "integers", "a pointer");
     };
     let op = match operator {
@@ -241,7 +320,13 @@ fn shift(facts: &dyn Facts, operator: BinaryOp, left: Value, right: Value, at: u
     Ok(value)
 }
 
-fn compare(facts: &dyn Facts, operator: BinaryOp, left: Value, right: Value, at: usize) -> Result<Value, ExprError> {
+fn compare(
+    facts: &dyn Facts,
+    operator: BinaryOp,
+    left: Value,
+    right: Value,
+    at: usize,
+) -> Result<Value, ExprError> {
     let ([left, right], _, signed) = balance(facts, [left, right], at, "a comparison")?;
     let less = if signed { Op::LessSigned } else { Op::Less };
     let ops = match operator {
@@ -256,11 +341,20 @@ fn compare(facts: &dyn Facts, operator: BinaryOp, left: Value, right: Value, at:
 }
 
 fn jump(steps: usize, at: usize) -> Result<u8, ExprError> {
-    u8::try_from(steps).or(Err(ExprError { at, problem: ExprProblem::JumpTooFar { steps } }))
+    u8::try_from(steps).or(Err(ExprError {
+        at,
+        problem: ExprProblem::JumpTooFar { steps },
+    }))
 }
 
 /// `&&` and `||`: the right side is evaluated only when it decides, so that it may rely on the left.
-fn logical(facts: &dyn Facts, operator: BinaryOp, left: Value, right: Value, at: usize) -> Result<Value, ExprError> {
+fn logical(
+    facts: &dyn Facts,
+    operator: BinaryOp,
+    left: Value,
+    right: Value,
+    at: usize,
+) -> Result<Value, ExprError> {
     kind(facts, &left, at, "&& or ||")?;
     kind(facts, &right, at, "&& or ||")?;
     let mut ops = left.ops;
@@ -288,7 +382,9 @@ pub(super) fn select(
     at: usize,
 ) -> Result<Value, ExprError> {
     kind(facts, &condition, at, "?:")?;
-    let pointer = [&then, &otherwise].into_iter().find(|value| matches!(value.ty.shape(facts), Shape::Pointer(_)));
+    let pointer = [&then, &otherwise]
+        .into_iter()
+        .find(|value| matches!(value.ty.shape(facts), Shape::Pointer(_)));
     let pointer = pointer.map(|value| value.ty.clone());
     let ([then, otherwise], bytes, signed) = balance(facts, [then, otherwise], at, "?:")?;
     let mut ops = condition.ops;
@@ -296,5 +392,8 @@ pub(super) fn select(
     ops.extend(then.ops);
     ops.push(Op::Jump(jump(otherwise.ops.len(), at)?));
     ops.extend(otherwise.ops);
-    Ok(Value::number(ops, pointer.unwrap_or(Ty::Int { bytes, signed })))
+    Ok(Value::number(
+        ops,
+        pointer.unwrap_or(Ty::Int { bytes, signed }),
+    ))
 }

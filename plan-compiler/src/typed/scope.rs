@@ -27,8 +27,14 @@ pub(crate) struct Scope {
 }
 
 /// Registers of the System V ABI for numbers and pointers.
-const ARGUMENT_REGISTERS: [Register; 6] =
-    [Register::Rdi, Register::Rsi, Register::Rdx, Register::Rcx, Register::R8, Register::R9];
+const ARGUMENT_REGISTERS: [Register; 6] = [
+    Register::Rdi,
+    Register::Rsi,
+    Register::Rdx,
+    Register::Rcx,
+    Register::R8,
+    Register::R9,
+];
 
 /// Arguments of a function before its first instruction, where the return address is on top of the stack.
 pub(crate) fn entry_arguments(facts: &dyn Facts, params: &[Parameter]) -> Vec<Argument> {
@@ -39,18 +45,32 @@ pub(crate) fn entry_arguments(facts: &dyn Facts, params: &[Parameter]) -> Vec<Ar
         .iter()
         .map(|(name, id)| {
             let ty = Ty::Of(*id);
-            if !matches!(ty.shape(facts), Shape::Int { bytes: 1..=8, .. } | Shape::Pointer(_)) {
-                lost.get_or_insert_with(|| "it, or an argument before it, is passed in pieces".to_owned());
+            if !matches!(
+                ty.shape(facts),
+                Shape::Int { bytes: 1..=8, .. } | Shape::Pointer(_)
+            ) {
+                lost.get_or_insert_with(|| {
+                    "it, or an argument before it, is passed in pieces".to_owned()
+                });
             }
             let ops = match (&lost, registers.next()) {
                 (Some(reason), _) => Err(reason.clone()),
                 (None, Some(register)) => Ok(vec![Op::Register(*register)]),
                 (None, None) => {
                     let offset = stack_slots.next().unwrap_or_default();
-                    Ok(vec![Op::Register(Register::Rsp), Op::Const(offset), Op::Add, Op::Load(8)])
+                    Ok(vec![
+                        Op::Register(Register::Rsp),
+                        Op::Const(offset),
+                        Op::Add,
+                        Op::Load(8),
+                    ])
                 }
             };
-            Argument { name: name.clone(), ty, ops }
+            Argument {
+                name: name.clone(),
+                ty,
+                ops,
+            }
         })
         .collect()
 }

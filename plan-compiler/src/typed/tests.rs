@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use expect_test::{Expect, expect};
 use guest_symbols::{Member, StructType, Type, TypeId};
 use guesttrace_events::FieldType;
-use probe_plan::{FieldSink, GuestView, Interpreter, LinkAddr, Program, Register, RuntimeAddr, Slide};
+use probe_plan::{
+    FieldSink, GuestView, Interpreter, LinkAddr, Program, Register, RuntimeAddr, Slide,
+};
 
 use super::{Argument, Compiler, Scope, Ty, entry_arguments};
 use crate::expression::parse;
-use crate::facts::{Facts, SymbolFact, Tag};
+use crate::facts::{Facts, PerCpuOffset, SymbolFact, Tag};
 
 const SLIDE: u64 = 0x20_0000;
 const TASK: u64 = 0xffff_8880_0000_1000;
@@ -29,21 +31,40 @@ struct FakeKernel {
 }
 
 fn int(name: &str, bytes: u8, signed: bool) -> Type {
-    Type::Int { name: name.to_owned(), bytes, signed }
+    Type::Int {
+        name: name.to_owned(),
+        bytes,
+        signed,
+    }
 }
 
 fn member(name: &str, type_id: TypeId, byte_offset: u64) -> Member {
     let name = (!name.is_empty()).then(|| name.to_owned());
-    Member { name, type_id, bit_offset: byte_offset * 8, bitfield_bits: None }
+    Member {
+        name,
+        type_id,
+        bit_offset: byte_offset * 8,
+        bitfield_bits: None,
+    }
 }
 
 fn bits(name: &str, type_id: TypeId, bit_offset: u64, bits: u8) -> Member {
-    Member { name: Some(name.to_owned()), type_id, bit_offset, bitfield_bits: Some(bits) }
+    Member {
+        name: Some(name.to_owned()),
+        type_id,
+        bit_offset,
+        bitfield_bits: Some(bits),
+    }
 }
 
 fn structure(name: &str, bytes: u64, members: Vec<Member>) -> Type {
     let name = (!name.is_empty()).then(|| name.to_owned());
-    Type::Struct(StructType { name, bytes, is_union: false, members })
+    Type::Struct(StructType {
+        name,
+        bytes,
+        is_union: false,
+        members,
+    })
 }
 
 impl FakeKernel {
@@ -75,16 +96,32 @@ impl FakeKernel {
             int("unsigned long", 8, false),
             task,
             Type::Pointer(TypeId(5)),
-            Type::Typedef { name: "pid_t".to_owned(), target: INT },
+            Type::Typedef {
+                name: "pid_t".to_owned(),
+                target: INT,
+            },
             Type::Pointer(CHAR),
-            Type::Array { element: CHAR, count: 16 },
+            Type::Array {
+                element: CHAR,
+                count: 16,
+            },
             structure("", 8, vec![member("utime", ULONG, 0)]),
-            structure("list_head", 16, vec![member("next", TypeId(15), 0), member("prev", TypeId(15), 8)]),
+            structure(
+                "list_head",
+                16,
+                vec![member("next", TypeId(15), 0), member("prev", TypeId(15), 8)],
+            ),
             int("unsigned int", 4, false),
             int("short", 2, true),
-            Type::Array { element: INT, count: 4 },
+            Type::Array {
+                element: INT,
+                count: 4,
+            },
             Type::Pointer(TypeId(11)),
-            Type::Forward { name: "mm_struct".to_owned(), is_union: false },
+            Type::Forward {
+                name: "mm_struct".to_owned(),
+                is_union: false,
+            },
             Type::Pointer(TypeId(16)),
         ];
         Self { types }
@@ -115,16 +152,22 @@ impl Facts for FakeKernel {
 
     fn symbol(&self, name: &str) -> Option<SymbolFact> {
         match name {
-            "init_task" => Some(SymbolFact { addr: LinkAddr(TASK - SLIDE), is_function: false }),
-            "schedule" => Some(SymbolFact { addr: LinkAddr(0xffff_ffff_8100_0000), is_function: true }),
+            "init_task" => Some(SymbolFact {
+                addr: LinkAddr(TASK - SLIDE),
+                is_function: false,
+            }),
+            "schedule" => Some(SymbolFact {
+                addr: LinkAddr(0xffff_ffff_8100_0000),
+                is_function: true,
+            }),
             _ => None,
         }
     }
 
-    fn per_cpu(&self, name: &str) -> Option<u64> {
+    fn per_cpu(&self, name: &str) -> Option<PerCpuOffset> {
         match name {
-            "current_task" => Some(0x10),
-            "cpu_number" => Some(0x20),
+            "current_task" => Some(PerCpuOffset::Fixed(0x10)),
+            "cpu_number" => Some(PerCpuOffset::Fixed(0x20)),
             _ => None,
         }
     }
@@ -136,9 +179,13 @@ struct FakeGuest {
 
 impl FakeGuest {
     fn new() -> Self {
-        let mut guest = Self { memory: HashMap::new() };
+        let mut guest = Self {
+            memory: HashMap::new(),
+        };
         for page in [TASK, PER_CPU] {
-            guest.memory.extend((page..page + 0x1000).map(|addr| (addr, 0)));
+            guest
+                .memory
+                .extend((page..page + 0x1000).map(|addr| (addr, 0)));
         }
         guest.put(TASK, &(-7_i32).to_le_bytes());
         guest.put(TASK + 4, &42_u32.to_le_bytes());
@@ -152,7 +199,10 @@ impl FakeGuest {
         guest.put(TASK + 50, &[200]);
         guest.put(TASK + 56, &(TASK + 56).to_le_bytes());
         for i in 0..4_u64 {
-            guest.put(TASK + 80 + 4 * i, &(10 * u32::try_from(i).unwrap()).to_le_bytes());
+            guest.put(
+                TASK + 80 + 4 * i,
+                &(10 * u32::try_from(i).unwrap()).to_le_bytes(),
+            );
         }
         guest.put(PER_CPU + 0x10, &TASK.to_le_bytes());
         guest.put(PER_CPU + 0x20, &3_u32.to_le_bytes());
@@ -200,7 +250,9 @@ impl FieldSink for Shown {
     }
 
     fn bytes(&mut self, value: Option<&[u8]>) {
-        self.0 = value.map_or("missing".to_owned(), |value| format!("{:?}", String::from_utf8_lossy(value)));
+        self.0 = value.map_or("missing".to_owned(), |value| {
+            format!("{:?}", String::from_utf8_lossy(value))
+        });
     }
 }
 
@@ -209,15 +261,26 @@ fn evaluate(text: &str, field_type: &FieldType) -> String {
     let kernel = FakeKernel::new();
     let params = [("task", TASK_PTR), ("flags", INT), ("text", CHAR_PTR)];
     let params = params.map(|(name, ty)| (Some(name.to_owned()), ty));
-    let scope = Scope { arguments: entry_arguments(&kernel, &params), ..Scope::default() };
-    let bindings = [("twice", "task->tgid * 2"), ("thrice", "twice + task->tgid"), ("task", "task->parent")]
-        .map(|(name, text)| (name.to_owned(), parse(text).unwrap()));
+    let scope = Scope {
+        arguments: entry_arguments(&kernel, &params),
+        ..Scope::default()
+    };
+    let bindings = [
+        ("twice", "task->tgid * 2"),
+        ("thrice", "twice + task->tgid"),
+        ("task", "task->parent"),
+    ]
+    .map(|(name, text)| (name.to_owned(), parse(text).unwrap()));
     let mut compiler = Compiler::new(&kernel, &scope, &bindings);
     let field = match parse(text).and_then(|expr| compiler.field(&expr, field_type)) {
         Ok(field) => field,
         Err(error) => return format!("error {error}"),
     };
-    let program = Program { bindings: compiler.into_slots(), condition: None, fields: vec![field] };
+    let program = Program {
+        bindings: compiler.into_slots(),
+        condition: None,
+        fields: vec![field],
+    };
     if let Err(error) = program.validate() {
         return format!("invalid: {error}");
     }
@@ -252,9 +315,18 @@ fn members_are_found_at_their_type_and_sign() {
     check("task->numbers[task->tgid - 40]", "20");
     check("*(task->numbers + 1)", "10");
     check("((struct task_struct *)%rdi)->tgid", "42");
-    check("container_of(&task->node, struct task_struct, node)->tgid", "42");
-    check("container_of(task->node.next, struct task_struct, node)->tgid", "42");
-    check("container_of(&task->node.prev, struct task_struct, node.prev)->tgid", "42");
+    check(
+        "container_of(&task->node, struct task_struct, node)->tgid",
+        "42",
+    );
+    check(
+        "container_of(task->node.next, struct task_struct, node)->tgid",
+        "42",
+    );
+    check(
+        "container_of(&task->node.prev, struct task_struct, node.prev)->tgid",
+        "42",
+    );
 }
 
 #[test]
@@ -312,6 +384,10 @@ fn only_the_chosen_side_is_evaluated() {
     check("task || *(int *)0", "1");
     check("flags == 0 && *(int *)0", "0");
     check("*(int *)0", "missing");
+    check("(task->tgid ? task : task + 1)->tgid", "42");
+    check("(task->tgid ? task + 1 : task)->tgid", "0");
+    check("(u8)(task->tgid ? 0x1ff : (u8)task->pid)", "255");
+    check("(u16)(s32)flags", "65534");
 }
 
 #[test]
@@ -323,7 +399,10 @@ fn names_of_the_kernel() {
     check("((struct task_struct *)&init_task)->tgid", "42");
     check("schedule", "0xffffffff81200000");
     check("&schedule == schedule", "1");
-    check("sizeof(struct task_struct) + sizeof(pid_t) + sizeof(task->numbers)", "148");
+    check(
+        "sizeof(struct task_struct) + sizeof(pid_t) + sizeof(task->numbers)",
+        "148",
+    );
     check("offsetof(struct task_struct, node.prev)", "64");
 }
 
@@ -338,7 +417,10 @@ fn alternatives_take_the_first_that_exists() {
     check("either(task->nothing, task->tgid)", "42");
     check("either(nothing, missing)", "missing");
     check("either(task->tgid, nothing) + 1", "43");
-    check_text("either(string(kernel, nothing), task->comm)", "\"swapper/0\"");
+    check_text(
+        "either(string(kernel, nothing), task->comm)",
+        "\"swapper/0\"",
+    );
     check_text("either(string(kernel, nothing), missing)", "missing");
 }
 
@@ -364,7 +446,10 @@ fn stack_arguments_follow_the_return_address() {
     let kernel = FakeKernel::new();
     let params: Vec<_> = (0..8).map(|i| (Some(format!("a{i}")), INT)).collect();
     let arguments = entry_arguments(&kernel, &params);
-    let ops: Vec<_> = arguments.iter().map(|argument: &Argument| format!("{:?}", argument.ops)).collect();
+    let ops: Vec<_> = arguments
+        .iter()
+        .map(|argument: &Argument| format!("{:?}", argument.ops))
+        .collect();
     assert_eq!(ops[5], "Ok([Register(R9)])");
     assert_eq!(ops[6], "Ok([Register(Rsp), Const(8), Add, Load(8)])");
     assert_eq!(ops[7], "Ok([Register(Rsp), Const(16), Add, Load(8)])");
@@ -379,50 +464,170 @@ fn the_result_is_known_at_a_return_only() {
         ..Scope::default()
     };
     let mut compiler = Compiler::new(&kernel, &scope, &[]);
-    let field = compiler.field(&parse("ret").unwrap(), &FieldType::Signed).unwrap();
-    assert_eq!(format!("{:?}", field.ops), "[Register(Rax), SignExtend(32)]");
-    let error = compiler.field(&parse("task").unwrap(), &FieldType::Signed).unwrap_err();
-    assert_eq!(error.to_string(), "at character 1: `task` has no value here: gone");
-    check_error("ret", &expect!["error at character 1: `ret` has no value here: only a `return:` hook has it"]);
+    let field = compiler
+        .field(&parse("ret").unwrap(), &FieldType::Signed)
+        .unwrap();
+    assert_eq!(
+        format!("{:?}", field.ops),
+        "[Register(Rax), SignExtend(32)]"
+    );
+    let error = compiler
+        .field(&parse("task").unwrap(), &FieldType::Signed)
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "at character 1: `task` has no value here: gone"
+    );
+    check_error(
+        "ret",
+        &expect!["error at character 1: `ret` has no value here: only a `return:` hook has it"],
+    );
 }
 
 #[test]
 fn errors_say_where_and_what_instead() {
-    check_error("task->pidd", &expect!["error at character 7: struct task_struct has no field `pidd`; did you mean `pid`?"]);
-    check_error("taks->pid", &expect!["error at character 1: unknown name `taks`; did you mean `task`?"]);
-    check_error("task.pid", &expect!["error at character 6: . needs a struct, not struct task_struct *"]);
-    check_error("task->pid->x", &expect!["error at character 12: -> needs a pointer, not int"]);
-    check_error("task->node", &expect!["error at character 7: struct list_head is no number; choose a field of it"]);
-    check_error("task->mm->pgd", &expect!["error at character 11: mm_struct is declared but not defined in this kernel's types"]);
-    check_error("cpu_number", &expect!["error at character 1: `cpu_number` is a per-CPU variable; write percpu(cpu_number)"]);
-    check_error("percpu(nothing)", &expect!["error at character 1: the kernel has no per-CPU variable `nothing`"]);
-    check_error("(struct nothing *)task", &expect!["error at character 2: unknown type `nothing`"]);
-    check_error("(nothing)5", &expect!["error at character 2: unknown type `nothing`"]);
-    check_error("flags / 2", &expect!["error at character 7: signed division is not possible; cast to an unsigned type"]);
-    check_error("5 / 0", &expect!["error at character 3: division by the constant 0"]);
-    check_error("&5", &expect!["error at character 1: & needs a place in memory, not a number"]);
-    check_error("&task->low", &expect!["error at character 1: & needs a place in memory, not a bit field"]);
-    check_error("*(void *)task", &expect!["error at character 1: * needs a typed pointer, not void *"]);
-    check_error("task + task", &expect!["error at character 6: + needs a number on one side, not two pointers"]);
-    check_error("~task", &expect!["error at character 1: ~ needs an integer, not struct task_struct *"]);
-    check_error("string(task->comm)", &expect!["error at character 1: the field needs a number"]);
-    check_error("string(task->comm) + 1", &expect!["error at character 1: string() and bytes() make a whole field and cannot be part of a calculation"]);
-    expect!["error at character 7: the field needs string() or bytes()"].assert_eq(&evaluate("task->pid", &FieldType::Text));
+    check_error(
+        "task->pidd",
+        &expect![
+            "error at character 7: struct task_struct has no field `pidd`; did you mean `pid`?"
+        ],
+    );
+    check_error(
+        "taks->pid",
+        &expect!["error at character 1: unknown name `taks`; did you mean `task`?"],
+    );
+    check_error(
+        "task.pid",
+        &expect!["error at character 6: . needs a struct, not struct task_struct *"],
+    );
+    check_error(
+        "task->pid->x",
+        &expect!["error at character 12: -> needs a pointer, not int"],
+    );
+    check_error(
+        "task->node",
+        &expect!["error at character 7: struct list_head is no number; choose a field of it"],
+    );
+    check_error(
+        "task->mm->pgd",
+        &expect![
+            "error at character 11: mm_struct is declared but not defined in this kernel's types"
+        ],
+    );
+    check_error(
+        "cpu_number",
+        &expect![
+            "error at character 1: `cpu_number` is a per-CPU variable; write percpu(cpu_number)"
+        ],
+    );
+    check_error(
+        "percpu(nothing)",
+        &expect!["error at character 1: the kernel has no per-CPU variable `nothing`"],
+    );
+    check_error(
+        "(struct nothing *)task",
+        &expect!["error at character 2: unknown type `nothing`"],
+    );
+    check_error(
+        "(nothing)5",
+        &expect!["error at character 2: unknown type `nothing`"],
+    );
+    check_error(
+        "flags / 2",
+        &expect!["error at character 7: signed division is not possible; cast to an unsigned type"],
+    );
+    check_error(
+        "5 / 0",
+        &expect!["error at character 3: division by the constant 0"],
+    );
+    check_error(
+        "&5",
+        &expect!["error at character 1: & needs a place in memory, not a number"],
+    );
+    check_error(
+        "&task->low",
+        &expect!["error at character 1: & needs a place in memory, not a bit field"],
+    );
+    check_error(
+        "*(void *)task",
+        &expect!["error at character 1: * needs a typed pointer, not void *"],
+    );
+    check_error(
+        "task + task",
+        &expect!["error at character 6: + needs a number on one side, not two pointers"],
+    );
+    check_error(
+        "~task",
+        &expect!["error at character 1: ~ needs an integer, not struct task_struct *"],
+    );
+    check_error(
+        "string(task->comm)",
+        &expect!["error at character 1: the field needs a number"],
+    );
+    check_error(
+        "string(task->comm) + 1",
+        &expect![
+            "error at character 1: string() and bytes() make a whole field and cannot be part of a calculation"
+        ],
+    );
+    expect!["error at character 7: the field needs string() or bytes()"]
+        .assert_eq(&evaluate("task->pid", &FieldType::Text));
 }
 
 #[test]
 fn malformed_expressions_are_refused() {
-    check_error("", &expect!["error at character 1: a value expected, found the end"]);
-    check_error("1 +", &expect!["error at character 4: a value expected, found the end"]);
-    check_error("(1", &expect!["error at character 3: ) expected, found the end"]);
-    check_error("1 2", &expect!["error at character 3: an operator or the end expected, found 2"]);
-    check_error("task->5", &expect!["error at character 7: the name of a field expected, found 5"]);
-    check_error("%rxx", &expect![[r#"error at character 1: "rxx" is not a register"#]]);
-    check_error("0x", &expect![[r#"error at character 1: "0x" is not a number"#]]);
-    check_error("99999999999999999999", &expect![[r#"error at character 1: "99999999999999999999" is not a number"#]]);
-    check_error("a # b", &expect!["error at character 3: '#' is not part of the language"]);
-    check_error("strlen(text)", &expect![[r#"error at character 1: there is no function "strlen" in the language: container_of, offsetof, sizeof, percpu, string, bytes, either"#]]);
-    check_error("string(text, 5000)", &expect!["error at character 14: a string or run of bytes has at most 1024 bytes"]);
-    check_error(&"(".repeat(1000), &expect!["error at character 65: the expression is nested too deeply"]);
-    check_error(&"!".repeat(1000), &expect!["error at character 65: the expression is nested too deeply"]);
+    check_error(
+        "",
+        &expect!["error at character 1: a value expected, found the end"],
+    );
+    check_error(
+        "1 +",
+        &expect!["error at character 4: a value expected, found the end"],
+    );
+    check_error(
+        "(1",
+        &expect!["error at character 3: ) expected, found the end"],
+    );
+    check_error(
+        "1 2",
+        &expect!["error at character 3: an operator or the end expected, found 2"],
+    );
+    check_error(
+        "task->5",
+        &expect!["error at character 7: the name of a field expected, found 5"],
+    );
+    check_error(
+        "%rxx",
+        &expect![[r#"error at character 1: "rxx" is not a register"#]],
+    );
+    check_error(
+        "0x",
+        &expect![[r#"error at character 1: "0x" is not a number"#]],
+    );
+    check_error(
+        "99999999999999999999",
+        &expect![[r#"error at character 1: "99999999999999999999" is not a number"#]],
+    );
+    check_error(
+        "a # b",
+        &expect!["error at character 3: '#' is not part of the language"],
+    );
+    check_error(
+        "strlen(text)",
+        &expect![[
+            r#"error at character 1: there is no function "strlen" in the language: container_of, offsetof, sizeof, percpu, string, bytes, either"#
+        ]],
+    );
+    check_error(
+        "string(text, 5000)",
+        &expect!["error at character 14: a string or run of bytes has at most 1024 bytes"],
+    );
+    check_error(
+        &"(".repeat(1000),
+        &expect!["error at character 65: the expression is nested too deeply"],
+    );
+    check_error(
+        &"!".repeat(1000),
+        &expect!["error at character 65: the expression is nested too deeply"],
+    );
 }

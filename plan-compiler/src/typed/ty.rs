@@ -12,7 +12,10 @@ const CHAIN_MAX: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ty {
     Void,
-    Int { bytes: u8, signed: bool },
+    Int {
+        bytes: u8,
+        signed: bool,
+    },
     Pointer(Box<Ty>),
     /// One of the kernel's own.
     Of(TypeId),
@@ -32,9 +35,18 @@ pub(crate) enum Shape<'a> {
 }
 
 impl Ty {
-    pub(crate) const U64: Self = Self::Int { bytes: 8, signed: false };
-    pub(crate) const S32: Self = Self::Int { bytes: 4, signed: true };
-    pub(crate) const U32: Self = Self::Int { bytes: 4, signed: false };
+    pub(crate) const U64: Self = Self::Int {
+        bytes: 8,
+        signed: false,
+    };
+    pub(crate) const S32: Self = Self::Int {
+        bytes: 4,
+        signed: true,
+    };
+    pub(crate) const U32: Self = Self::Int {
+        bytes: 4,
+        signed: false,
+    };
 
     pub(crate) fn pointer_to(self) -> Self {
         Self::Pointer(Box::new(self))
@@ -44,7 +56,12 @@ impl Ty {
     pub(crate) fn shape<'a>(&self, facts: &'a dyn Facts) -> Shape<'a> {
         let mut id = match self {
             Self::Void => return Shape::Void,
-            Self::Int { bytes, signed } => return Shape::Int { bytes: *bytes, signed: *signed },
+            Self::Int { bytes, signed } => {
+                return Shape::Int {
+                    bytes: *bytes,
+                    signed: *signed,
+                };
+            }
             Self::Pointer(target) => return Shape::Pointer((**target).clone()),
             Self::Of(id) => *id,
         };
@@ -66,15 +83,22 @@ impl Ty {
                     }
                 }
                 Type::Void => Shape::Void,
-                Type::Int { bytes, signed, .. } | Type::Enum { bytes, signed, .. } => {
-                    Shape::Int { bytes: *bytes, signed: *signed }
-                }
+                Type::Int { bytes, signed, .. } | Type::Enum { bytes, signed, .. } => Shape::Int {
+                    bytes: *bytes,
+                    signed: *signed,
+                },
                 Type::Float { .. } => Shape::Float,
                 Type::Pointer(target) => Shape::Pointer(Self::Of(*target)),
                 Type::Struct(layout) => Shape::Struct(layout),
-                Type::Array { element, count } => Shape::Array { element: Self::Of(*element), count: *count },
+                Type::Array { element, count } => Shape::Array {
+                    element: Self::Of(*element),
+                    count: *count,
+                },
                 Type::Function { .. } => Shape::Function,
-                #[allow(unreachable_patterns, reason = "kinds that a later version of the types may have")]
+                #[allow(
+                    unreachable_patterns,
+                    reason = "kinds that a later version of the types may have"
+                )]
                 _ => Shape::Incomplete("?"),
             };
         }
@@ -90,7 +114,10 @@ impl Ty {
                 Shape::Int { bytes, .. } => u64::from(bytes),
                 Shape::Pointer(_) => 8,
                 Shape::Struct(layout) => layout.bytes,
-                Shape::Array { element, count: more } => {
+                Shape::Array {
+                    element,
+                    count: more,
+                } => {
                     count = count.checked_mul(more)?;
                     ty = element;
                     continue;
@@ -106,14 +133,20 @@ impl Ty {
     pub(crate) fn name(&self, facts: &dyn Facts) -> String {
         match self {
             Self::Void => "void".to_owned(),
-            Self::Int { bytes, signed } => format!("{}{}", if *signed { 's' } else { 'u' }, u32::from(*bytes) * 8),
+            Self::Int { bytes, signed } => format!(
+                "{}{}",
+                if *signed { 's' } else { 'u' },
+                u32::from(*bytes) * 8
+            ),
             Self::Pointer(target) => format!("{} *", target.name(facts)).replace("* *", "**"),
             Self::Of(id) => match facts.ty(*id) {
                 Type::Struct(layout) => {
                     let kind = if layout.is_union { "union" } else { "struct" };
                     format!("{kind} {}", layout.name.as_deref().unwrap_or("{...}"))
                 }
-                Type::Int { name, .. } | Type::Float { name, .. } | Type::Typedef { name, .. } => name.clone(),
+                Type::Int { name, .. } | Type::Float { name, .. } | Type::Typedef { name, .. } => {
+                    name.clone()
+                }
                 Type::Enum { name, .. } => format!("enum {}", name.as_deref().unwrap_or("{...}")),
                 Type::Forward { name, .. } => format!("struct {name}"),
                 Type::Pointer(target) => match facts.ty(*target) {
@@ -132,13 +165,25 @@ impl Ty {
     pub(crate) fn from_name(name: &TypeName, facts: &dyn Facts) -> Result<Self, ExprError> {
         let find = |tag, text: &str| {
             let found = facts.named(tag, text).map(Self::Of);
-            let problem = ExprProblem::UnknownType { name: text.to_owned(), suggestion: None };
-            found.ok_or(ExprError { at: name.at, problem })
+            let problem = ExprProblem::UnknownType {
+                name: text.to_owned(),
+                suggestion: None,
+            };
+            found.ok_or(ExprError {
+                at: name.at,
+                problem,
+            })
         };
         let base = match &name.base {
             BaseType::Void => Self::Void,
-            BaseType::Bool => Self::Int { bytes: 1, signed: false },
-            BaseType::Int { bytes, signed } => Self::Int { bytes: *bytes, signed: *signed },
+            BaseType::Bool => Self::Int {
+                bytes: 1,
+                signed: false,
+            },
+            BaseType::Int { bytes, signed } => Self::Int {
+                bytes: *bytes,
+                signed: *signed,
+            },
             BaseType::Struct(text) => find(Tag::Struct, text)?,
             BaseType::Union(text) => find(Tag::Union, text)?,
             BaseType::Enum(text) => find(Tag::Enum, text)?,

@@ -31,7 +31,11 @@ pub(crate) enum Place {
 
 impl Value {
     pub(crate) fn number(ops: Vec<Op>, ty: Ty) -> Self {
-        Self { ops, ty, place: Place::Stack }
+        Self {
+            ops,
+            ty,
+            place: Place::Stack,
+        }
     }
 
     pub(crate) fn constant(value: u64, ty: Ty) -> Self {
@@ -39,7 +43,11 @@ impl Value {
     }
 
     pub(crate) fn memory(ops: Vec<Op>, ty: Ty) -> Self {
-        Self { ops, ty, place: Place::Memory }
+        Self {
+            ops,
+            ty,
+            place: Place::Memory,
+        }
     }
 
     /// A value that is never there.
@@ -57,27 +65,54 @@ impl Value {
 
     /// Adds a constant to the address or number on the stack.
     pub(crate) fn add(&mut self, offset: u64) {
+        let joined = self.ends_at_join();
         match self.ops.as_mut_slice() {
             _ if offset == 0 => {}
             [Op::Const(value)] | [Op::LinkAddr(value)] => *value = value.wrapping_add(offset),
-            [.., Op::Const(value), Op::Add] => *value = value.wrapping_add(offset),
+            [.., Op::Const(value), Op::Add] if !joined => *value = value.wrapping_add(offset),
             _ => self.ops.extend([Op::Const(offset), Op::Add]),
         }
     }
 
-    /// Makes the top of the stack the full form of a number of that many bits.
+    /// Makes the top of the stack the full form of a number of that many bytes.
     pub(crate) fn extend(&mut self, bytes: u8, signed: bool) {
         if bytes >= 8 {
             return;
         }
         let bits = bytes * 8;
-        let op = if signed { Op::SignExtend(bits) } else { Op::ZeroExtend(bits) };
         if let [Op::Const(value)] = self.ops.as_mut_slice() {
             let unused = 64 - u32::from(bits);
             let high = *value << unused;
-            *value = if signed { (high.cast_signed() >> unused).cast_unsigned() } else { high >> unused };
-        } else if self.ops.last() != Some(&op) && !(op == Op::ZeroExtend(bits) && self.ops.last() == Some(&Op::Load(bytes))) {
-            self.ops.push(op);
+            *value = if signed {
+                (high.cast_signed() >> unused).cast_unsigned()
+            } else {
+                high >> unused
+            };
+            return;
         }
+        if !self.ends_at_join() {
+            match self.ops.last() {
+                // A load leaves the upper bits zero.
+                Some(Op::Load(loaded)) if !signed && *loaded <= bytes => return,
+                // What a wider form put above is cut off again.
+                Some(Op::SignExtend(wider) | Op::ZeroExtend(wider)) if *wider >= bits => {
+                    self.ops.pop();
+                }
+                _ => {}
+            }
+        }
+        self.ops.push(if signed {
+            Op::SignExtend(bits)
+        } else {
+            Op::ZeroExtend(bits)
+        });
+    }
+
+    /// Whether a jump leads to the end: then the last step is not the last on every way, and must stay what it is.
+    fn ends_at_join(&self) -> bool {
+        self.ops.iter().enumerate().any(|(index, op)| match op {
+            Op::Jump(by) | Op::JumpIfZero(by) => index + 1 + usize::from(*by) == self.ops.len(),
+            _ => false,
+        })
     }
 }
