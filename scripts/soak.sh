@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# The long checks: many identical runs, recordings that are killed, damaged files.
+#
+# usage: scripts/soak.sh [--runs N] [--kills N] [--fuzz N] [--kernels "NAME ..."] >measured.md
+#
+#   --runs N      traces of each kernel with 1, 2 and 4 CPUs that must be the same bytes (default 20)
+#   --kills N     recordings killed in mid-run whose files must be readable (default 50)
+#   --fuzz N      damaged files given to each parser (default 100000)
+#   --kernels L   default: every kernel that images/fetch-kernel.sh knows
+#
+# Takes hours. Prints what it measured as Markdown; exits 1 when anything differed or could not be read.
+
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+runs=20 kills=50 fuzz=100000
+kernels="5.10-amd64 6.1-amd64 6.1-rt-amd64 6.1-cloud-amd64 6.12-amd64 7.2-amd64"
+while [ $# -gt 0 ]; do
+  case $1 in
+    --runs) needs_value "$1" $#; runs=$2; shift ;;
+    --kills) needs_value "$1" $#; kills=$2; shift ;;
+    --fuzz) needs_value "$1" $#; fuzz=$2; shift ;;
+    --kernels) needs_value "$1" $#; kernels=$2; shift ;;
+    --help|-h) manual; exit 0 ;;
+    *) unknown_option "$1" ;;
+  esac
+  shift
+done
+
+cd "$project_dir"
+use_cargo || die "no cargo is new enough" "scripts/setup.sh"
+cargo build --quiet --release
+program=${CARGO_TARGET_DIR:-target}/release/guesttrace
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+# row WHAT RESULT: one line of the table.
+row() { echo "| $1 | $2 |"; }
+fail() {
+  failures=$((failures + 1))
+  say "FAILED: $1"
+}
+
+# Records the same machine again and again; the first file is what all others must equal.
+check_identity() {
+  local kernel=$1 smp=$2 run same=0
+  rm -f "$work"/trace*
+  for ((run = 1; run <= runs; run++)); do
+    if ! scripts/run-qemu.sh --trace "$work/trace" --guest "$kernel" --smp "$smp" --serial "$work/serial" >"$work/log" 2>&1; then
+      fail "$kernel, $smp CPUs, run $run: $(tail -n 1 "$work/log")"
+      continue
+    fi
+    [ -f "$work/trace.first" ] || cp "$work/trace" "$work/trace.first"
+    if cmp -s "$work/trace" "$work/trace.first"; then same=$((same + 1)); else fail "$kernel, $smp CPUs: run $run differs"; fi
+  done
+  row "$kernel, $smp CPUs: identical traces" "$same of $runs"
+}
+
+# Kills recorder and QEMU at another moment each time; what was written until then must be readable.
+check_kills() {
+  local kill readable=0 recorder
+  for ((kill = 1; kill <= kills; kill++)); do
+    rm -f "$work"/trace*
+    setsid scripts/run-qemu.sh --trace "$work/trace" >"$work/log" 2>&1 &
+    recorder=$!
+    sleep "$(awk "BEGIN { print 1.5 + 4 * $kill / $kills }")"
+    kill -KILL -- "-$recorder" 2>/dev/null || true
+    wait "$recorder" 2>/dev/null || true
+    # A file that was cut is complained about (status 3), but its events are there.
+    if [ "$("$program" events "$work"/trace* --limit 10 --format json 2>"$work/log" | wc -l)" = 10 ]; then
+      readable=$((readable + 1))
+    else
+      fail "kill $kill: $(tail -n 1 "$work/log")"
+    fi
+  done
+  row "recordings killed and yet readable" "$readable of $kills"
+}
+
+# The fuzz tests read from this variable how many files to damage.
+check_damage() {
+  if GUESTTRACE_FUZZ_CASES=$fuzz cargo test --quiet --workspace --release fuzz >"$work/log" 2>&1; then
+    row "damaged files for each parser, none of which made it panic" "$fuzz"
+  else
+    fail "fuzz tests: $(grep -m 1 -E 'panicked|FAILED' "$work/log")"
+  fi
+}
+
+echo "Measured on $(date -u +%F) at commit $(git rev-parse --short HEAD)."
+echo
+echo "| what | result |"
+echo "|---|---|"
+for kernel in $kernels; do
+  for smp in 1 2 4; do check_identity "$kernel" "$smp"; done
+done
+check_kills
+check_damage
+say "$failures failures, $SECONDS s"
+[ "$failures" = 0 ] || exit 1

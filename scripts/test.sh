@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Checks the whole project: style, lints, and every test, those that boot guests included.
+#
+# usage: scripts/test.sh [--no-guests]
+#
+#   --no-guests   leave out the tests that boot guests
+#
+# Installs the tools that tests compare with, fetches the kernels and builds the guests first. Meant to take at most
+# 15 minutes on two cores. Everything is built in the release profile, so that each crate is compiled once.
+# A test that cannot run says why and is counted; one that nobody expected to be skipped fails the whole.
+
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+guests=yes
+while [ $# -gt 0 ]; do
+  case $1 in
+    --no-guests) guests=no ;;
+    --help|-h) manual; exit 0 ;;
+    *) unknown_option "$1" ;;
+  esac
+  shift
+done
+
+# The sample traces of other tracers lie beside the project and are not part of it.
+expected_skips='foreign sample trace'
+
+# step NAME COMMAND ARGUMENT...: says how long the command took; ends the run when it fails.
+step() {
+  local name=$1 start=$SECONDS
+  shift
+  say "$name ..."
+  "$@" || die "$name failed" "run it alone: $*" 1
+  say "$name: $((SECONDS - start)) s"
+}
+
+lint_scripts() {
+  shellcheck -x scripts/*.sh images/*.sh .ci/run &&
+    shellcheck -s sh images/guest/* images/workloads/*
+}
+
+# The kernels that tests use, and the guests for those that are booted.
+lay_guests() {
+  local kernel
+  for kernel in 6.1-amd64 6.1-cloud-amd64 6.12-amd64; do images/build.sh --kernel "$kernel" || return; done
+  images/fetch-kernel.sh 6.1-cloud-amd64-dbg
+}
+
+cd "$project_dir"
+step "set-up" scripts/setup.sh --for test --quiet
+use_cargo
+step "guests" lay_guests
+step "scripts" lint_scripts
+step "format" cargo fmt --all --check
+step "lints" cargo clippy --quiet --workspace --all-targets --release -- -D warnings
+step "build" cargo build --quiet --workspace --release
+
+GUESTTRACE_SKIP_LOG=$(mktemp)
+export GUESTTRACE_SKIP_LOG
+trap 'rm -f "$GUESTTRACE_SKIP_LOG"' EXIT
+if [ "$guests" = yes ]; then export GUESTTRACE_E2E=1; else expected_skips="$expected_skips|GUESTTRACE_E2E"; fi
+step "tests" cargo test --quiet --workspace --release --no-fail-fast
+
+say "$(wc -l <"$GUESTTRACE_SKIP_LOG") tests skipped, $SECONDS s in all"
+if grep -vE "$expected_skips" "$GUESTTRACE_SKIP_LOG" >&2; then
+  die "the tests above were skipped, and nobody expected that" "each line says what was missing" 1
+fi
