@@ -1,3 +1,93 @@
-//! The guesttrace command.
+//! The guesttrace command: one file for each verb.
+//!
+//! Results go to standard output, talk to standard error. Errors become text and an exit status in one place, `failure`.
 
-fn main() {}
+mod console;
+mod events;
+mod failure;
+mod info;
+mod kernel_image;
+mod list;
+mod plan;
+mod report;
+mod tell;
+mod time;
+mod verify;
+
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use console::Console;
+#[allow(unused_imports, reason = "used by `record`")]
+pub(crate) use failure::Hint;
+pub(crate) use failure::Usage;
+
+/// Trace what a Linux guest does, from outside
+#[derive(Debug, Parser)]
+#[command(
+    name = "guesttrace",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Exit status: 0 well, 1 a check found something, 2 usage, 3 bad or incomplete data"
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    List(list::ListArgs),
+    Plan(plan::PlanArgs),
+    Info(info::InfoArgs),
+    Events(events::EventsArgs),
+    Report(report::ReportArgs),
+    Verify(verify::VerifyArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output, complaints to standard error. Nobody is left to hear that this failed.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(failure::USAGE));
+        }
+    };
+    let stdout = io::stdout();
+    let width = stdout.is_terminal().then(terminal_width);
+    let mut out = BufWriter::with_capacity(1 << 16, stdout.lock());
+    let mut talk = io::stderr();
+    let mut console = Console {
+        out: &mut out,
+        talk: &mut talk,
+        width,
+    };
+    let result = run(&cli.verb, &mut console);
+    let flushed = out.flush().map_err(anyhow::Error::from);
+    match result.and_then(|code| flushed.map(|()| code)) {
+        Ok(code) => code,
+        Err(error) => failure::report(&error, &mut io::stderr()),
+    }
+}
+
+fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
+    match verb {
+        Verb::List(args) => list::run(args, console),
+        Verb::Plan(args) => plan::run(args, console),
+        Verb::Info(args) => info::run(args, console),
+        Verb::Events(args) => events::run(args, console),
+        Verb::Report(args) => report::run(args, console),
+        Verb::Verify(args) => verify::run(args, console),
+    }
+}
+
+fn terminal_width() -> u16 {
+    const USUAL: u16 = 80;
+    terminal_size::terminal_size().map_or(USUAL, |(width, _)| width.0)
+}

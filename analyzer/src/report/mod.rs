@@ -3,6 +3,7 @@
 mod accounts;
 mod catalogue;
 mod glob;
+mod info;
 mod pass;
 mod processes;
 mod render;
@@ -13,10 +14,11 @@ mod table;
 pub use accounts::{Accounts, Times};
 pub use catalogue::{REPORTS, ReportKind, report_named};
 pub use glob::Glob;
+pub use info::info;
 pub use pass::{Pass, run};
 pub use render::{ReportFormat, write_findings};
 pub use selection::Selection;
-pub use table::{Cell, Column, Report, Table, column};
+pub use table::{Cell, Column, Report, Shape, Table, column};
 
 /// Bytes of the guest as text that neither breaks a line nor upsets a terminal.
 #[must_use]

@@ -200,5 +200,6 @@ fn finding(severity: Severity, name: &str, count: Option<u64>, text: String) -> 
         count,
         text,
         advice: String::new(),
+        is_gap: severity >= Severity::DataLoss,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::accounts::{ThreadAccount, Times};
 use super::pass::Pass;
-use super::table::{Cell, Column, Report, Table, column};
+use super::table::{Cell, Column, Report, Shape, Table, column};
 use crate::model::{Activity, GuestNanos, Pid, Thread, ThreadIndex, Threads};
 
 /// Makes the report.
@@ -46,6 +46,7 @@ fn system_table(pass: &Pass) -> Table {
     Table {
         name: "system",
         title: "Time of all CPUs (seconds)".to_owned(),
+        shape: Shape::Rows,
         columns: vec![
             column("what", "What"),
             column("time_ns", "Time"),
@@ -101,6 +102,7 @@ fn thread_table(pass: &Pass) -> Table {
     Table {
         name: "threads",
         title: format!("Threads, below the thread that made them (seconds{note})"),
+        shape: Shape::Rows,
         columns: COLUMNS.to_vec(),
         rows,
     }

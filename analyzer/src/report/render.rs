@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use comfy_table::{CellAlignment, ContentArrangement, Table as Grid};
 use serde_json::{Map, Value};
 
-use super::table::{Cell, Report, Table};
+use super::table::{Cell, Report, Shape, Table};
 use crate::export::push_csv;
 use crate::sources::Finding;
 
@@ -43,7 +43,7 @@ impl Report {
                 writeln!(out)?;
             }
             writeln!(out, "{}", table.title)?;
-            write_grid(table, width, out)?;
+            table.write_text(width, out)?;
         }
         Ok(())
     }
@@ -58,8 +58,12 @@ impl Report {
                 let names = table.columns.iter().map(|column| column.name.to_owned());
                 Value::Object(names.zip(cells.iter().map(json_cell)).collect())
             };
-            let rows = table.rows.iter().map(row).collect();
-            object.insert(table.name.to_owned(), Value::Array(rows));
+            let mut rows = table.rows.iter().map(row);
+            let value = match table.shape {
+                Shape::Rows => Value::Array(rows.collect()),
+                Shape::Record => rows.next().unwrap_or(Value::Null),
+            };
+            object.insert(table.name.to_owned(), value);
         }
         serde_json::to_writer_pretty(&mut *out, &Value::Object(object))?;
         writeln!(out)
@@ -91,6 +95,39 @@ impl Report {
                 let cells: Vec<String> = cells.iter().map(csv_cell).collect();
                 push_row(&mut bytes, table.name, cells.iter().map(String::as_str));
             }
+        }
+        out.write_all(&bytes)
+    }
+}
+
+impl Table {
+    /// Writes only this table, for people.
+    ///
+    /// # Errors
+    /// When the output fails.
+    pub fn write_text(&self, width: Option<u16>, out: &mut dyn Write) -> io::Result<()> {
+        match self.shape {
+            Shape::Rows => write_grid(self, width, out),
+            Shape::Record => write_record(self, out),
+        }
+    }
+
+    /// Writes only this table, as comma-separated values with one line of names.
+    ///
+    /// # Errors
+    /// When the output fails.
+    pub fn write_csv(&self, out: &mut dyn Write) -> io::Result<()> {
+        let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
+        let mut bytes = names.join(",").into_bytes();
+        bytes.push(b'\n');
+        for cells in &self.rows {
+            for (index, cell) in cells.iter().enumerate() {
+                if index > 0 {
+                    bytes.push(b',');
+                }
+                push_csv(&mut bytes, csv_cell(cell).as_bytes());
+            }
+            bytes.push(b'\n');
         }
         out.write_all(&bytes)
     }
@@ -141,11 +178,27 @@ fn write_grid(table: &Table, width: Option<u16>, out: &mut dyn Write) -> io::Res
     Ok(())
 }
 
+/// One line for each column.
+fn write_record(table: &Table, out: &mut dyn Write) -> io::Result<()> {
+    let width = table
+        .columns
+        .iter()
+        .map(|column| column.title.chars().count())
+        .max()
+        .unwrap_or(0);
+    for (column, cell) in table.columns.iter().zip(table.rows.iter().flatten()) {
+        let line = format!("  {:<width$}  {}", column.title, text_cell(cell));
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
 fn text_cell(cell: &Cell) -> String {
     match cell {
         Cell::Absent => "-".to_owned(),
         Cell::Text(text) => text.clone(),
         Cell::Branch { depth, text } => format!("{:indent$}{text}", "", indent = 2 * depth),
+        Cell::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
         Cell::Count(count) => count.to_string(),
         Cell::Time(time) => format!(
             "{}.{:06}",
@@ -161,6 +214,7 @@ fn json_cell(cell: &Cell) -> Value {
     match cell {
         Cell::Absent => Value::Null,
         Cell::Text(text) | Cell::Branch { text, .. } => Value::from(text.as_str()),
+        Cell::Flag(flag) => Value::from(*flag),
         Cell::Count(count) => Value::from(*count),
         Cell::Time(time) => Value::from(time.0),
         Cell::Percent(percent) => Value::from((percent * 10_000.0).round() / 10_000.0),
@@ -172,6 +226,7 @@ fn csv_cell(cell: &Cell) -> String {
     match cell {
         Cell::Absent => String::new(),
         Cell::Text(text) | Cell::Branch { text, .. } => text.clone(),
+        Cell::Flag(flag) => flag.to_string(),
         Cell::Count(count) => count.to_string(),
         Cell::Time(time) => time.0.to_string(),
         Cell::Percent(percent) => format!("{percent:.4}"),

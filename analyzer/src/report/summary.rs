@@ -4,7 +4,7 @@
 
 use super::accounts::Times;
 use super::pass::Pass;
-use super::table::{Cell, Report, Table, column};
+use super::table::{Cell, Report, Shape, Table, column};
 use crate::model::Activity;
 use crate::sources::Trace;
 
@@ -75,6 +75,7 @@ fn trace_table(trace: &Trace, pass: &Pass) -> Table {
     Table {
         name: "trace",
         title: "Trace".to_owned(),
+        shape: Shape::Record,
         columns: vec![
             column("start_ns", "Start (s)"),
             column("end_ns", "End (s)"),
@@ -110,6 +111,7 @@ fn count_table(trace: &Trace, pass: &Pass) -> Table {
     Table {
         name: "counts",
         title: "Number of occurrences (- is not recorded)".to_owned(),
+        shape: Shape::Rows,
         columns: vec![
             column("what", "What"),
             column("count", "Count"),
@@ -134,6 +136,7 @@ fn cpu_table(pass: &Pass) -> Table {
     Table {
         name: "cpus",
         title: "What the CPUs did (seconds)".to_owned(),
+        shape: Shape::Rows,
         columns: vec![
             column("cpu", "CPU"),
             column("user_ns", "User"),

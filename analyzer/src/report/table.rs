@@ -23,10 +23,21 @@ pub struct Table {
     pub name: &'static str,
     /// Heading, for people.
     pub title: String,
+    /// How its rows belong together.
+    pub shape: Shape,
     /// The columns.
     pub columns: Vec<Column>,
     /// The rows, each with a cell for every column.
     pub rows: Vec<Vec<Cell>>,
+}
+
+/// How the rows of a table belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Any number of rows of the same kind.
+    Rows,
+    /// One row, which describes one thing: people see it upright, programs as an object.
+    Record,
 }
 
 /// A column.
@@ -58,6 +69,8 @@ pub enum Cell {
         /// The text.
         text: String,
     },
+    /// Yes or no.
+    Flag(bool),
     /// A number of things.
     Count(u64),
     /// A length or point of time.

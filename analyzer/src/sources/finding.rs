@@ -1,6 +1,6 @@
 //! What is lost or doubtful in a trace, as rows that every report shows first.
 
-use trace_format::{Severity, TraceFile};
+use trace_format::{Counter, Severity, TraceFile};
 
 /// One thing that is lost, doubtful or surprising.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Finding {
     pub text: String,
     /// What the user can do; possibly empty.
     pub advice: String,
+    /// Whether it means that the trace does not hold all that it was to hold.
+    pub is_gap: bool,
 }
 
 impl Finding {
@@ -41,6 +43,7 @@ pub fn findings_of_file(file: &TraceFile) -> Vec<Finding> {
             count: None,
             text: diagnostic.to_string(),
             advice: String::new(),
+            is_gap: diagnostic.severity() >= Severity::DataLoss,
         });
     }
     let Some(trailer) = file.trailer() else {
@@ -56,9 +59,11 @@ pub fn findings_of_file(file: &TraceFile) -> Vec<Finding> {
             count: Some(count),
             text: counter.doc().to_owned(),
             advice: counter.advice().to_owned(),
+            is_gap: counter.severity() == Severity::Error
+                || matches!(counter, Counter::RecordsLost | Counter::CpuUnknown),
         });
     }
-    if trailer.stats.get(trace_format::Counter::RecordsLost) == 0 {
+    if trailer.stats.get(Counter::RecordsLost) == 0 {
         findings.extend(lost_in_chunks(file));
     }
     sort_findings(&mut findings);
@@ -73,6 +78,7 @@ fn no_trailer() -> Finding {
         text: "The recording has no end: the trace is whole up to its last chunk, what came after is not there."
             .to_owned(),
         advice: String::new(),
+        is_gap: true,
     }
 }
 
@@ -84,6 +90,7 @@ fn lost_in_chunks(file: &TraceFile) -> Option<Finding> {
         count: Some(lost),
         text: "Records dropped because both buffers of a CPU were full.".to_owned(),
         advice: "use --mode lossless or a larger --buffer-size".to_owned(),
+        is_gap: true,
     })
 }
 

@@ -1,0 +1,219 @@
+//! `guesttrace events`: the events of a trace, a line each.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use analyzer::export::{LineFormat, LineWriter};
+use analyzer::model::{CpuId, Tid};
+use analyzer::report::{Glob, Selection};
+use analyzer::sources::{Item, Range, Record, RecordStream, Trace};
+use anyhow::{Context as _, Result};
+use clap::Args;
+use guesttrace_filter::{BoundFilter, Filter};
+use trace_format::{EventSchema, Schema};
+
+use crate::console::Console;
+use crate::report::{Format, PartArgs};
+use crate::{Usage, failure, tell};
+
+/// Show the events of a trace, one line each
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+guesttrace events out.bin --event 'sched_*' --from 1.5s --to 1.6s\n  \
+guesttrace events out.bin --filter 'syscall_exit.ret < 0 && comm == \"sh\"' --format json\n\n\
+Records that only say which thread runs (thread_context) are shown when --event names them.")]
+pub(crate) struct EventsArgs {
+    /// Trace to read
+    #[arg(value_name = "TRACE")]
+    trace: PathBuf,
+    /// Only events for which this holds, such as 'prev_state == S && prev_pid != 0'
+    #[arg(long, value_name = "EXPR")]
+    filter: Option<String>,
+    /// Only events of this name, which may have `*` and `?`; may be repeated, or several with commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    event: Vec<String>,
+    #[command(flatten)]
+    part: PartArgs,
+    /// Only this thread; may be repeated
+    #[arg(long, value_name = "N")]
+    tid: Vec<u32>,
+    /// End after so many lines
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// How to write them
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// Bytes that are gathered before they are written.
+const BLOCK_BYTES: usize = 1 << 16;
+
+/// What is shown.
+struct Choice {
+    /// By event id.
+    events: Vec<bool>,
+    contexts: bool,
+    selection: Selection,
+    is_selective: bool,
+    tids: Vec<Tid>,
+    filter: Option<BoundFilter>,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &EventsArgs, console: &mut Console<'_>) -> Result<ExitCode> {
+    let trace = tell::open(&args.trace)?;
+    let findings = trace.findings();
+    tell::warn(&findings, console.talk)?;
+    let choice = Choice::new(args, trace.schema())?;
+    let format = match args.format {
+        Format::Text => LineFormat::Text,
+        Format::Json => LineFormat::Json,
+        Format::Csv => LineFormat::Csv,
+    };
+    let mut lines = LineWriter::new(trace.schema(), format);
+    let mut block = Vec::with_capacity(2 * BLOCK_BYTES);
+    lines.push_header(&mut block, choice.only_event(trace.schema()));
+    let mut stream = trace.stream(&range(&trace, args))?;
+    let limit = args.limit.unwrap_or(u64::MAX);
+    let written = copy(&mut *stream, &choice, limit, |record| {
+        lines.push(&mut block, record);
+        if block.len() >= BLOCK_BYTES {
+            console.out.write_all(&block)?;
+            block.clear();
+        }
+        Ok(())
+    });
+    console.out.write_all(&block)?;
+    written?;
+    for damage in stream.damage() {
+        writeln!(console.talk, "warning: {damage}")?;
+    }
+    let unreliable = tell::is_unreliable(&findings);
+    Ok(if unreliable {
+        ExitCode::from(failure::BAD_DATA)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// Hands the chosen records over, at most `limit`.
+fn copy(
+    stream: &mut dyn RecordStream,
+    choice: &Choice,
+    limit: u64,
+    mut write: impl FnMut(&Record<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut left = limit;
+    while left > 0 {
+        match stream.next_item()? {
+            None => break,
+            Some(Item::Loss(_)) => {}
+            Some(Item::Record(record)) => {
+                if choice.has(&record) {
+                    write(&record)?;
+                    left -= 1;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The part of the trace that has to be read.
+fn range(trace: &Trace, args: &EventsArgs) -> Range {
+    let clock = trace.clock();
+    let from = args.part.from.map_or(0, |from| clock.tsc(from));
+    let to = args.part.to.map_or(u64::MAX, |to| clock.tsc(to));
+    Range {
+        tscs: from..=to,
+        cpus: args.part.cpu.iter().copied().map(CpuId).collect(),
+    }
+}
+
+impl Choice {
+    fn new(args: &EventsArgs, schema: &Schema) -> Result<Self> {
+        let filter = match &args.filter {
+            Some(text) => {
+                let filter = Filter::parse(text).context("--filter cannot be understood")?;
+                Some(
+                    filter
+                        .bind(schema)
+                        .context("--filter does not fit this trace")?,
+                )
+            }
+            None => None,
+        };
+        let selection = args.part.selection()?;
+        let part = &args.part;
+        let is_selective = part.from.is_some()
+            || part.to.is_some()
+            || !(part.cpu.is_empty()
+                && part.pid.is_empty()
+                && part.comm.is_empty()
+                && args.tid.is_empty());
+        let mut choice = Self {
+            events: Vec::new(),
+            contexts: false,
+            selection,
+            is_selective,
+            tids: args.tid.iter().copied().map(Tid).collect(),
+            filter,
+        };
+        choice.choose_events(&args.event, schema)?;
+        Ok(choice)
+    }
+
+    fn choose_events(&mut self, patterns: &[String], schema: &Schema) -> Result<()> {
+        let globs: Vec<Glob> = patterns.iter().map(|pattern| Glob::new(pattern)).collect();
+        for (glob, pattern) in globs.iter().zip(patterns) {
+            if !schema
+                .events
+                .iter()
+                .any(|event| glob.matches(event.name.as_bytes()))
+            {
+                let usage = Usage::new(format!("the trace has no event {pattern:?}"));
+                return Err(usage
+                    .hint("`guesttrace info` lists the events of a trace")
+                    .into());
+            }
+        }
+        self.contexts = globs.iter().any(|glob| glob.matches(b"thread_context"));
+        let count = schema
+            .events
+            .last()
+            .map_or(0, |event| usize::from(event.id.0) + 1);
+        self.events = vec![globs.is_empty(); count];
+        for event in &schema.events {
+            if globs.iter().any(|glob| glob.matches(event.name.as_bytes())) {
+                self.events[usize::from(event.id.0)] = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// The event that is the only one to be shown.
+    fn only_event<'s>(&self, schema: &'s Schema) -> Option<&'s EventSchema> {
+        let mut chosen = schema
+            .events
+            .iter()
+            .filter(|event| self.events[usize::from(event.id.0)]);
+        chosen.next().filter(|_| chosen.next().is_none())
+    }
+
+    #[inline]
+    fn has(&self, record: &Record<'_>) -> bool {
+        !record.is_repeated
+            && (!record.is_context || self.contexts)
+            && self.events.get(usize::from(record.event.0)) == Some(&true)
+            && (!self.is_selective || self.is_of_interest(record))
+            && self
+                .filter
+                .as_ref()
+                .is_none_or(|filter| filter.matches(record))
+    }
+
+    fn is_of_interest(&self, record: &Record<'_>) -> bool {
+        self.selection.has_record(record)
+            && (self.tids.is_empty() || self.tids.contains(&record.context.tid))
+    }
+}

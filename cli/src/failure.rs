@@ -1,0 +1,107 @@
+//! Errors as text and exit status: the one place.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use analyzer::sources::TraceError;
+use trace_format::ReadError;
+
+/// The command was not understood.
+pub(crate) const USAGE: u8 = 2;
+/// Data are bad or incomplete.
+pub(crate) const BAD_DATA: u8 = 3;
+
+/// What the user can do about an error; goes into its context and is printed below it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hint(pub(crate) &'static str);
+
+impl fmt::Display for Hint {
+    /// Nothing: the hint has its own line.
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
+/// The command asks for what cannot be.
+#[derive(Clone, Debug)]
+pub(crate) struct Usage {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Usage {
+    /// With what is wrong.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// And with what to do.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Prints an error and says with which status to end.
+pub(crate) fn report(error: &anyhow::Error, talk: &mut dyn Write) -> ExitCode {
+    let Some(status) = status(error) else {
+        return ExitCode::SUCCESS;
+    };
+    let mut messages: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let message = cause.to_string();
+        // Some errors tell their cause themselves.
+        let told = messages.last().is_some_and(|last| last.ends_with(&message));
+        if !message.is_empty() && !told {
+            messages.push(message);
+        }
+    }
+    let _ = writeln!(talk, "error: {}", messages.join(": "));
+    let usage = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<Usage>());
+    let hint = error.downcast_ref::<Hint>().map(|hint| hint.0);
+    if let Some(hint) = hint.or(usage.and_then(|usage| usage.hint.as_deref())) {
+        let _ = writeln!(talk, "hint: {hint}");
+    }
+    ExitCode::from(status)
+}
+
+/// The exit status; `None` when the reader of our output has had enough, which is no failure.
+fn status(error: &anyhow::Error) -> Option<u8> {
+    for cause in error.chain() {
+        if let Some(error) = cause.downcast_ref::<io::Error>()
+            && error.kind() == io::ErrorKind::BrokenPipe
+        {
+            return None;
+        }
+        if cause.is::<Usage>()
+            || cause.is::<guesttrace_filter::FilterError>()
+            || cause.is::<plan_compiler::CompileError>()
+        {
+            return Some(USAGE);
+        }
+        let unreadable = match cause.downcast_ref::<TraceError>() {
+            Some(TraceError::Own(error)) => Some(error),
+            Some(_) | None => cause.downcast_ref::<ReadError>(),
+        };
+        if let Some(ReadError::Io { .. }) = unreadable {
+            return Some(USAGE);
+        }
+    }
+    Some(BAD_DATA)
+}

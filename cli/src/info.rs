@@ -1,0 +1,43 @@
+//! `guesttrace info`: what a trace file says about itself.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use analyzer::report;
+use analyzer::sources::Trace;
+use anyhow::Result;
+use clap::Args;
+
+use crate::console::Console;
+use crate::report::Format;
+use crate::{failure, tell};
+
+/// Show what a trace holds, how exact it is and what was lost
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  guesttrace info out.bin\n\nExit status: 3 when the trace is not complete"
+)]
+pub(crate) struct InfoArgs {
+    /// Trace to describe
+    #[arg(value_name = "TRACE")]
+    trace: PathBuf,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &InfoArgs, console: &mut Console<'_>) -> Result<ExitCode> {
+    let trace = tell::open(&args.trace)?;
+    let info = match &trace {
+        Trace::Own(file) => report::info(file, trace.clock()),
+        other => anyhow::bail!("{other:?} has no description"),
+    };
+    info.write(args.format.of_report(console.width), console.out)?;
+    let is_complete = !info.findings.iter().any(|finding| finding.is_gap);
+    Ok(if is_complete {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(failure::BAD_DATA)
+    })
+}

@@ -1,0 +1,97 @@
+//! `guesttrace list`: what can be recorded, and what a kernel has.
+
+mod rows;
+
+use std::process::ExitCode;
+
+use analyzer::report::{Cell, Column, Shape, Table};
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use crate::Usage;
+use crate::console::Console;
+use crate::kernel_image::KernelArgs;
+use crate::report::Format;
+
+/// List events, a kernel's tracepoints, functions or system calls, workloads, or reports
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  guesttrace list events --kernel bzImage\n  \
+guesttrace list tracepoints --kernel bzImage --format json\n\nJSON is one object a line."
+)]
+pub(crate) struct ListArgs {
+    /// What to list
+    #[arg(value_enum, value_name = "WHAT")]
+    what: What,
+    #[command(flatten)]
+    kernel: KernelArgs,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// What can be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Events of the event table; with --kernel, which of them that kernel has
+    Events,
+    /// Tracepoints compiled into a kernel
+    Tracepoints,
+    /// Functions of a kernel
+    Functions,
+    /// System calls of a kernel
+    Syscalls,
+    /// Workloads of our guest images
+    Workloads,
+    /// Reports
+    Reports,
+}
+
+/// A list: for people and spreadsheets as a table, for programs as objects.
+pub(crate) struct List {
+    pub(crate) columns: Vec<Column>,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// An item.
+pub(crate) struct Row {
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) object: Value,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &ListArgs, console: &mut Console<'_>) -> Result<ExitCode> {
+    let list = match args.what {
+        What::Events if args.kernel.is_empty() => rows::events(None)?,
+        What::Events => rows::events(Some(&args.kernel.load()?))?,
+        What::Tracepoints => rows::tracepoints(&args.kernel.load()?)?,
+        What::Functions => rows::functions(&args.kernel.load()?),
+        What::Syscalls => rows::syscalls(&args.kernel.load()?)?,
+        What::Workloads | What::Reports if !args.kernel.is_empty() => {
+            return Err(Usage::new("this list does not depend on a kernel")
+                .hint("leave --kernel out")
+                .into());
+        }
+        What::Workloads => rows::workloads(),
+        What::Reports => rows::reports(),
+    };
+    if args.format == Format::Json {
+        for row in &list.rows {
+            writeln!(console.out, "{}", row.object)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let table = Table {
+        name: "list",
+        title: String::new(),
+        shape: Shape::Rows,
+        columns: list.columns,
+        rows: list.rows.into_iter().map(|row| row.cells).collect(),
+    };
+    match args.format {
+        Format::Csv => table.write_csv(console.out)?,
+        Format::Text | Format::Json => table.write_text(console.width, console.out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,112 @@
+//! `guesttrace report`: analyses of a trace.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use analyzer::model::{CpuId, GuestNanos, Pid, Span};
+use analyzer::report::{Glob, REPORTS, ReportFormat, Selection, report_named};
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use crate::console::Console;
+use crate::time::parse_time;
+use crate::{Usage, failure, tell};
+
+/// Analyse a trace
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  guesttrace report processes out.bin --from 1.5s --to 2s\n\n\
+`guesttrace list reports` names the reports. What was lost or is doubtful comes first."
+)]
+pub(crate) struct ReportArgs {
+    /// Report to make, such as `summary`
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Trace to analyse
+    #[arg(value_name = "TRACE")]
+    trace: PathBuf,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    #[command(flatten)]
+    part: PartArgs,
+}
+
+/// What part of a trace is looked at.
+#[derive(Debug, Args)]
+pub(crate) struct PartArgs {
+    /// Begin at this time since the start of the trace, such as 1.5s, 200ms or 15us
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) from: Option<GuestNanos>,
+    /// End before this time
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) to: Option<GuestNanos>,
+    /// Only this CPU; may be repeated
+    #[arg(long, value_name = "N")]
+    pub(crate) cpu: Vec<u32>,
+    /// Only this process; may be repeated
+    #[arg(long, value_name = "N")]
+    pub(crate) pid: Vec<u32>,
+    /// Only threads of this name, which may have `*` and `?`; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) comm: Vec<String>,
+}
+
+impl PartArgs {
+    pub(crate) fn selection(&self) -> Result<Selection> {
+        let start = self.from.unwrap_or(Span::ALL.start);
+        let end = self.to.unwrap_or(Span::ALL.end);
+        if start > end {
+            return Err(Usage::new("--from is later than --to").into());
+        }
+        Ok(Selection {
+            span: Span { start, end },
+            cpus: self.cpu.iter().copied().map(CpuId).collect(),
+            pids: self.pid.iter().copied().map(Pid).collect(),
+            comms: self.comm.iter().map(|name| Glob::new(name)).collect(),
+        })
+    }
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For spreadsheets
+    Csv,
+}
+
+impl Format {
+    pub(crate) fn of_report(self, width: Option<u16>) -> ReportFormat {
+        match self {
+            Self::Text => ReportFormat::Text { width },
+            Self::Json => ReportFormat::Json,
+            Self::Csv => ReportFormat::Csv,
+        }
+    }
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &ReportArgs, console: &mut Console<'_>) -> Result<ExitCode> {
+    let Some(kind) = report_named(&args.name) else {
+        let names: Vec<&str> = REPORTS.iter().map(|report| report.name).collect();
+        let usage = Usage::new(format!("there is no report {:?}", args.name));
+        return Err(usage.hint(format!("there are {}", names.join(", "))).into());
+    };
+    let selection = args.part.selection()?;
+    let trace = tell::open(&args.trace)?;
+    let report = kind.make(&trace, &selection)?;
+    report.write(args.format.of_report(console.width), console.out)?;
+    if args.format != Format::Text {
+        tell::warn(&report.findings, console.talk)?;
+    }
+    let unreliable = tell::is_unreliable(&report.findings);
+    Ok(if unreliable {
+        ExitCode::from(failure::BAD_DATA)
+    } else {
+        ExitCode::SUCCESS
+    })
+}

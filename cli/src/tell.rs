@@ -1,0 +1,41 @@
+//! What every verb that reads a trace says about its faults.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use analyzer::report::write_findings;
+use analyzer::sources::{Finding, Trace, TraceError};
+use anyhow::{Context as _, Result};
+use trace_format::{ReadError, Severity};
+
+use crate::Usage;
+
+/// Opens a trace.
+pub(crate) fn open(path: &Path) -> Result<Trace> {
+    match Trace::open(path) {
+        Ok(trace) => Ok(trace),
+        Err(TraceError::Own(ReadError::NotATrace)) if path.is_dir() => {
+            Err(Usage::new(format!("{} is a directory", path.display())).into())
+        }
+        // The message names the file already.
+        Err(error @ TraceError::Own(ReadError::Io { .. })) => Err(error.into()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Warns of what is missing in a trace.
+pub(crate) fn warn(findings: &[Finding], talk: &mut dyn Write) -> io::Result<()> {
+    let bad: Vec<Finding> = findings
+        .iter()
+        .filter(|finding| finding.severity >= Severity::DataLoss)
+        .cloned()
+        .collect();
+    write_findings(&bad, talk)
+}
+
+/// Whether results can be relied on at all.
+pub(crate) fn is_unreliable(findings: &[Finding]) -> bool {
+    findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error)
+}
