@@ -173,15 +173,10 @@ impl Writer {
                 cpu: u32::try_from(cpu).unwrap_or(u32::MAX),
                 lost_before: buffer.lost_before,
             };
-            // A correction of the clock may step back by a few ticks; stamps of one CPU must not.
-            let mut last = 0;
-            let mut tsc_of = |stamp: u64| {
-                let tsc = match scale {
-                    StampScale::Counted { segments, shift } => tick(segments, *shift, stamp),
-                    StampScale::Wall { offset } => stamp.saturating_sub(*offset),
-                };
-                last = tsc.max(last);
-                last
+            // The file's writer keeps stamps of one CPU from going back and counts where it had to.
+            let mut tsc_of = |stamp: u64| match scale {
+                StampScale::Counted { segments, shift } => tick(segments, *shift, stamp),
+                StampScale::Wall { offset } => stamp.saturating_sub(*offset),
             };
             self.out
                 .write_chunk(&meta, &buffer, &mut tsc_of)
@@ -198,7 +193,6 @@ impl Writer {
     }
 
     fn finish(self, mut trailer: Trailer) -> Result<(), OutputError> {
-        let slide = self.slide.unwrap_or(Slide(0));
         trailer.kernel_slide = self.slide.map(|slide| slide.0);
         trailer.symbols = self
             .symbols
@@ -210,7 +204,8 @@ impl Writer {
                 )
             })
             .collect();
-        let _ = slide;
+        let doubtful = trailer.stats.get(Counter::StampsDoubtful) + self.out.clamped_count();
+        trailer.stats.set(Counter::StampsDoubtful, doubtful);
         let records = trailer.stats.get(Counter::RecordsWritten);
         let reason = trailer.end_reason.clone();
         let bytes = self.out.bytes_written();
