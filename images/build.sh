@@ -52,8 +52,10 @@ disk.sd     ahci? ata_piix? virtio_pci virtio_scsi sd_mod?
 disk.pmem   nfit? nd_pmem?
 fs.ext4     crc32c_generic? ext4
 fs.squashfs squashfs
-e1000       e1000?
-virtio_net  virtio_pci virtio_net
+pci.8086.100e e1000?
+pci.8086.10d3 e1000e?
+pci.1af4.1000 virtio_pci virtio_net
+pci.1af4.1041 virtio_pci virtio_net
 '
 
 is_fresh() {
