@@ -43,10 +43,10 @@ esac
 # Prints those of the named packages that are not installed.
 not_installed() {
   local installed package
-  installed=" $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null |
-    sed -n 's/^installed //p' | tr '\n' ' ')"
+  # dpkg-query fails as soon as one of them is unknown, and says nothing of it here.
+  installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)
   for package in "$@"; do
-    case $installed in *" $package "*) ;; *) echo "$package" ;; esac
+    grep -qx "installed $package" <<<"$installed" || echo "$package"
   done
 }
 
@@ -58,15 +58,20 @@ qemu_is_missing() {
   [ -z "$found" ] || ! version_reaches "$found" "$qemu_wanted"
 }
 
-# Prints every package to install.
-missing_packages() {
-  not_installed "${packages[@]}"
-  if qemu_is_missing; then echo qemu-system-x86; fi
-  if ! use_cargo; then
-    printf '%s\n' rustc-web cargo-web
-  elif [ "$purpose" = test ] && ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then
-    printf '%s\n' rustfmt-web rust-web-clippy
-  fi
+# Sets `missing` to all packages to install.
+find_missing() {
+  local found
+  found=$(
+    not_installed "${packages[@]}"
+    if qemu_is_missing; then echo qemu-system-x86; fi
+    if ! use_cargo; then
+      printf '%s\n' rustc-web cargo-web
+    elif [ "$purpose" = test ] && ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then
+      printf '%s\n' rustfmt-web rust-web-clippy
+    fi
+  )
+  missing=()
+  if [ -n "$found" ]; then mapfile -t missing <<<"$found"; fi
 }
 
 as_root() {
@@ -97,7 +102,7 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   die "this system has no apt, and scripts/setup.sh knows only Debian 12 and 13" \
     "install QEMU >= $qemu_wanted, cargo >= $(cargo_wanted) and the tools named in scripts/setup.sh by hand"
 fi
-mapfile -t missing < <(missing_packages)
+find_missing
 if [ ${#missing[@]} -eq 0 ]; then
   [ "$quiet" = yes ] || say "nothing is missing"
   exit 0
@@ -129,7 +134,7 @@ backported=()
 if [ "$os" = debian12 ] && qemu_is_missing; then
   add_backports
   backported=(qemu-system-x86 qemu-utils)
-  mapfile -t missing < <(printf '%s\n' "${missing[@]}" | grep -v '^qemu-')
+  mapfile -t missing < <(printf '%s\n' "${missing[@]}" | grep -v '^qemu-' || true)
 fi
 apt "reading the lists of packages (apt-get update)" update
 if [ ${#missing[@]} -gt 0 ]; then
@@ -140,7 +145,7 @@ if [ ${#backported[@]} -gt 0 ]; then
     install -y --no-install-recommends -t bookworm-backports "${backported[@]}"
 fi
 
-mapfile -t missing < <(missing_packages)
+find_missing
 if [ ${#missing[@]} -gt 0 ]; then
   die "apt installed all that was asked for, and yet something is missing or too old: ${missing[*]}" \
     "apt's sources must include the security suite of this release; see: apt-cache policy ${missing[*]}"
