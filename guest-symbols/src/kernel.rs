@@ -138,12 +138,14 @@ impl Kernel {
     }
 
     /// The sections that hold code, by address.
+    ///
+    /// Not `.data`, which is marked as code since 7.0 for the sake of the vsyscall page in it.
     pub fn code(&self) -> impl Iterator<Item = (LinkAddr, &[u8])> {
         let sections = self
             .image
             .sections
             .loaded()
-            .filter(|section| section.is_code);
+            .filter(|section| section.is_code && !section.is_writable);
         sections
             .filter_map(|section| Some((section.addr, self.image.elf.get(section.file.clone())?)))
     }

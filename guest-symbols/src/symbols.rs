@@ -86,6 +86,15 @@ impl SymbolTable {
         Some((self.symbol(best), addr.0 - base.0))
     }
 
+    /// All symbols that start at that address.
+    pub fn exactly_at(&self, addr: LinkAddr) -> impl Iterator<Item = Symbol<'_>> {
+        let first = self.entries.partition_point(|entry| entry.addr < addr);
+        let rest = self.entries.get(first..).unwrap_or_default();
+        rest.iter()
+            .take_while(move |entry| entry.addr == addr)
+            .map(|entry| self.symbol(entry))
+    }
+
     /// All symbols by ascending address.
     pub fn iter(&self) -> impl Iterator<Item = Symbol<'_>> {
         self.entries.iter().map(|entry| self.symbol(entry))

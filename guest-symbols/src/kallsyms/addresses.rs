@@ -73,9 +73,7 @@ fn candidates(
     tokens: &Tokens<'_>,
 ) -> Vec<(usize, Encoding)> {
     let mut out = Vec::new();
-    let Some(table_bytes) = align_up(index(names.count).saturating_mul(4), 8) else {
-        return out;
-    };
+    let table_bytes = index(names.count).saturating_mul(4);
     let mut with_base = |offsets_at: usize, base_at: usize| {
         if let Some(base) = u64_at(bytes, base_at) {
             out.push((offsets_at, Encoding::SignedFromBase(base)));
@@ -83,17 +81,20 @@ fn candidates(
         }
     };
     // To 6.3: the offsets and their base come before the count of names.
-    if let Some(base_at) = names.count_at.checked_sub(8)
-        && let Some(offsets_at) = base_at.checked_sub(table_bytes)
-    {
+    let base_at = names.count_at.checked_sub(8);
+    let before = base_at.and_then(|at| at.checked_sub(align_up(table_bytes, 8)?));
+    if let Some((offsets_at, base_at)) = before.zip(base_at) {
         with_base(offsets_at, base_at);
     }
     // From 6.4: they come after the tokens.
-    if let Some(offsets_at) = align_up(tokens.end(), 8) {
-        with_base(offsets_at, offsets_at.saturating_add(table_bytes));
-        let place = section.addr.checked_add(offsets_at as u64);
-        out.extend(place.map(|place| (offsets_at, Encoding::FromPlace(place))));
+    let after = align_up(tokens.end(), 8);
+    let base_at = after.and_then(|at| align_up(at.checked_add(table_bytes)?, 8));
+    if let Some((offsets_at, base_at)) = after.zip(base_at) {
+        with_base(offsets_at, base_at);
     }
+    // From 7.0: there is no base, and nothing to align to 8.
+    let place = section.addr.checked_add(tokens.end() as u64);
+    out.extend(place.map(|place| (tokens.end(), Encoding::FromPlace(place))));
     out
 }
 

@@ -1,7 +1,7 @@
 //! Symbols from the tables that the kernel carries for itself, found by their shape: a bzImage has no symbol table.
 //!
-//! Relies on the output of `scripts/kallsyms.c`, 4.20 to the last tested. Each table is aligned to 8 bytes in
-//! `.rodata`; their order and the form of the addresses changed:
+//! Relies on the output of `scripts/kallsyms.c`, 4.20 to the last tested. Each table is aligned in `.rodata`, to 8
+//! bytes and since 7.0 to 4; their order and the form of the addresses changed:
 //!
 //! - to 6.1: offsets, relative_base, num_syms, names, markers, token_table, token_index
 //! - 6.2 (and 6.1 stable): the same with seqs_of_names between markers and token_table
@@ -18,6 +18,9 @@ mod tokens;
 use crate::elf::Sections;
 use crate::error::KallsymsProblem;
 use crate::symbols::SymbolTableBuilder;
+
+/// What the tables may be aligned to.
+const ALIGNMENTS: [usize; 2] = [8, 4];
 
 /// Reads the kernel's own symbol table.
 pub(crate) fn read(

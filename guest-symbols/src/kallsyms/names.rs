@@ -1,5 +1,6 @@
 //! The packed names: found by their markers, unpacked with the tokens.
 
+use super::ALIGNMENTS;
 use super::tokens::Tokens;
 use crate::bytes::{align_up, index, slice, u32_at};
 
@@ -45,9 +46,9 @@ impl DecodedNames {
 /// agree with one by one.
 pub(super) fn find<'a>(bytes: &'a [u8], tokens: &Tokens<'_>) -> Option<Names<'a>> {
     let lowest = tokens.table_at.saturating_sub(SEQS_BYTES_MAX);
-    let mut at = tokens.table_at & !7;
+    let mut at = tokens.table_at & !3;
     while at > lowest {
-        at -= 8;
+        at -= 4;
         // Cheap test first: a marker table starts with 0 and rises.
         if u32_at(bytes, at) != Some(0) || u32_at(bytes, at + 4).is_none_or(|second| second == 0) {
             continue;
@@ -81,41 +82,42 @@ fn names_before<'a>(bytes: &'a [u8], markers_at: usize, markers: &[u32]) -> Opti
     // seqs_of_names can look like more markers, so the count of names says how many there are.
     let last_min = index(*markers.get(MARKERS_MIN - 1)?);
     let last_max = index(*markers.last()?) + index(MARKER_DISTANCE_MAX);
-    let highest = markers_at.checked_sub(last_min)? & !7;
-    let lowest = markers_at.saturating_sub(last_max + 16);
-    let mut names_at = highest;
-    while names_at >= 8 && names_at > lowest {
-        let count_at = names_at - 8;
-        if let Some(count) = u32_at(bytes, count_at)
-            && let Some(packed) = packed_names(bytes, names_at, markers_at, count, markers)
-        {
-            return Some(Names {
-                count_at,
-                count,
-                packed,
-            });
-        }
-        names_at -= 8;
-    }
-    None
+    let highest = markers_at.checked_sub(last_min)? & !3;
+    let lowest = markers_at.saturating_sub(last_max + 16).max(8);
+    (lowest..=highest)
+        .rev()
+        .filter(|at| at % 4 == 0)
+        .find_map(|names_at| {
+            ALIGNMENTS.iter().find_map(|alignment| {
+                let count_at = names_at.checked_sub(*alignment)?;
+                let count = u32_at(bytes, count_at)?;
+                // What follows a count is padding.
+                let is_padded = bytes
+                    .get(count_at + 4..names_at)?
+                    .iter()
+                    .all(|byte| *byte == 0);
+                let names = bytes.get(names_at..markers_at).filter(|_| is_padded)?;
+                let packed = packed_names(names, count, markers, *alignment)?;
+                Some(Names {
+                    count_at,
+                    count,
+                    packed,
+                })
+            })
+        })
 }
 
+/// The names, when so many of them fill the bytes before the markers and agree with each marker.
 fn packed_names<'a>(
-    bytes: &'a [u8],
-    start: usize,
-    end: usize,
+    packed: &'a [u8],
     count: u32,
     markers: &[u32],
+    alignment: usize,
 ) -> Option<&'a [u8]> {
     let marker_count = index(count.div_ceil(NAMES_PER_MARKER));
-    // The word after a count is padding.
-    if marker_count < MARKERS_MIN
-        || marker_count > markers.len()
-        || u32_at(bytes, start - 4) != Some(0)
-    {
+    if marker_count < MARKERS_MIN || marker_count > markers.len() {
         return None;
     }
-    let packed = bytes.get(start..end)?;
     let mut at = 0;
     for i in 0..count {
         if i % NAMES_PER_MARKER == 0
@@ -126,7 +128,7 @@ fn packed_names<'a>(
         let (len_bytes, len) = name_length(packed, at)?;
         at += len_bytes + len;
     }
-    (at <= packed.len() && align_up(at, 8) == Some(packed.len())).then_some(packed)
+    (align_up(at, alignment) == Some(packed.len())).then_some(packed)
 }
 
 /// A name's packed length, in one byte, or since 6.1 in two when the first has its high bit set.

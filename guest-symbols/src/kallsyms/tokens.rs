@@ -1,5 +1,6 @@
 //! The table of the 256 strings that names are packed with.
 
+use super::ALIGNMENTS;
 use crate::bytes::{align_up, slice, u16_at};
 
 const TOKENS: usize = 256;
@@ -92,5 +93,9 @@ fn is_table(bytes: &[u8], table_at: usize, starts: &[usize; TOKENS], index_at: u
     let Some(last_end) = last_bytes.map(|len| last_at + len) else {
         return false;
     };
-    strings_fit && is_string(last_at, last_end) && align_up(last_end + 1, 8) == Some(index_at)
+    strings_fit
+        && is_string(last_at, last_end)
+        && ALIGNMENTS
+            .iter()
+            .any(|it| align_up(last_end + 1, *it) == Some(index_at))
 }
