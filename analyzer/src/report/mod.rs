@@ -4,6 +4,7 @@ mod accounts;
 mod catalogue;
 mod glob;
 mod info;
+mod json;
 mod pass;
 mod processes;
 mod render;

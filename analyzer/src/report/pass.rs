@@ -113,6 +113,10 @@ impl Reader {
     }
 
     fn take(&mut self, record: &Record<'_>, selection: &Selection) {
+        // A buffer may end between a scheduling change and its context record: then the next one repeats an old context.
+        if record.is_repeated && self.model.current(record.cpu).is_some() {
+            return;
+        }
         match self.binding.read(record.event, &record.fields) {
             Reading::Event(event) => {
                 if record.context.is_assumed && !says_who_runs(&event) {

@@ -31,11 +31,7 @@ fn system_table(pass: &Pass) -> Table {
         Activity::Softirq,
         Activity::Kernel,
     ]);
-    let unknown = sum(&[
-        Activity::Unknown,
-        Activity::RunningUnknown,
-        Activity::Unseen,
-    ]);
+    let unknown = sum(&[Activity::Unknown, Activity::RunningUnknown]);
     let row = |what: &str, time: GuestNanos| {
         vec![
             Cell::Text(what.to_owned()),
@@ -57,6 +53,7 @@ fn system_table(pass: &Pass) -> Table {
             row("kernel", kernel),
             row("idle", idle),
             row("unknown", unknown),
+            row("before a CPU's first event", times.of(Activity::Unseen)),
             row("all", total),
         ],
     }

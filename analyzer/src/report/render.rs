@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table as Grid};
-use serde_json::{Map, Value};
 
 use super::table::{Cell, Report, Shape, Table};
 use crate::export::push_csv;
@@ -49,23 +48,7 @@ impl Report {
     }
 
     fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut object = Map::new();
-        object.insert("report".to_owned(), Value::from(self.name));
-        let findings = self.findings.iter().map(json_finding).collect();
-        object.insert("findings".to_owned(), Value::Array(findings));
-        for table in &self.tables {
-            let row = |cells: &Vec<Cell>| {
-                let names = table.columns.iter().map(|column| column.name.to_owned());
-                Value::Object(names.zip(cells.iter().map(json_cell)).collect())
-            };
-            let mut rows = table.rows.iter().map(row);
-            let value = match table.shape {
-                Shape::Rows => Value::Array(rows.collect()),
-                Shape::Record => rows.next().unwrap_or(Value::Null),
-            };
-            object.insert(table.name.to_owned(), value);
-        }
-        serde_json::to_writer_pretty(&mut *out, &Value::Object(object))?;
+        serde_json::to_writer_pretty(&mut *out, self)?;
         writeln!(out)
     }
 
@@ -139,11 +122,15 @@ impl Table {
 /// When the output fails.
 pub fn write_findings(findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
     for finding in findings {
-        write!(out, "{}: ", finding.severity_name().replace('_', " "))?;
-        if let Some(count) = finding.count {
-            write!(out, "{count} ")?;
+        let severity = finding.severity_name().replace('_', " ");
+        match finding.count {
+            Some(count) => writeln!(
+                out,
+                "{severity}: {count} ({}): {}",
+                finding.name, finding.text
+            )?,
+            None => writeln!(out, "{severity}: {}", finding.text)?,
         }
-        writeln!(out, "{}: {}", finding.name, finding.text)?;
         if !finding.advice.is_empty() {
             writeln!(out, "hint: {}", finding.advice)?;
         }
@@ -210,18 +197,6 @@ fn text_cell(cell: &Cell) -> String {
     }
 }
 
-fn json_cell(cell: &Cell) -> Value {
-    match cell {
-        Cell::Absent => Value::Null,
-        Cell::Text(text) | Cell::Branch { text, .. } => Value::from(text.as_str()),
-        Cell::Flag(flag) => Value::from(*flag),
-        Cell::Count(count) => Value::from(*count),
-        Cell::Time(time) => Value::from(time.0),
-        Cell::Percent(percent) => Value::from((percent * 10_000.0).round() / 10_000.0),
-        Cell::Hex(value) => Value::from(format!("{value:#x}")),
-    }
-}
-
 fn csv_cell(cell: &Cell) -> String {
     match cell {
         Cell::Absent => String::new(),
@@ -232,18 +207,6 @@ fn csv_cell(cell: &Cell) -> String {
         Cell::Percent(percent) => format!("{percent:.4}"),
         Cell::Hex(value) => format!("{value:#x}"),
     }
-}
-
-fn json_finding(finding: &Finding) -> Value {
-    let mut object = Map::new();
-    object.insert("severity".to_owned(), Value::from(finding.severity_name()));
-    object.insert("name".to_owned(), Value::from(finding.name.as_str()));
-    object.insert(
-        "count".to_owned(),
-        finding.count.map_or(Value::Null, Value::from),
-    );
-    object.insert("text".to_owned(), Value::from(finding.text.as_str()));
-    Value::Object(object)
 }
 
 fn push_row<'a>(bytes: &mut Vec<u8>, first: &str, cells: impl Iterator<Item = &'a str>) {

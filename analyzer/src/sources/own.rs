@@ -39,6 +39,8 @@ struct CpuStream {
     /// A context record that may belong to the scheduling change after it.
     pending: Option<Pending>,
     loss: Option<Loss>,
+    /// Whether the context is not known from what came before: at the start and after a loss.
+    is_lost: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -221,6 +223,7 @@ impl CpuStream {
                 count: count.map(|count| count.saturating_add(info.lost_before)),
             });
         }
+        self.is_lost |= self.loss.is_some();
         self.position = 0;
         self.chunk = Some(chunk);
     }
@@ -236,12 +239,14 @@ impl CpuStream {
         {
             self.settle();
         }
-        if is_context {
-            self.pending = names.read(self.chunk.as_ref()?.record(self.position));
+        let (position, chunk) = (self.position, self.chunk.as_ref()?);
+        let is_repeated = position < chunk.info().sticky_count as usize;
+        // A buffer may end between a scheduling change and its context record: then the next one repeats an old context.
+        if is_context && (!is_repeated || self.is_lost) {
+            self.pending = names.read(chunk.record(position));
         }
-        let position = self.position;
+        self.is_lost &= is_repeated;
         self.position += 1;
-        let chunk = self.chunk.as_ref()?;
         Some(Record {
             at: clock.nanos(tsc),
             tsc,
@@ -249,7 +254,7 @@ impl CpuStream {
             event,
             context: &self.context,
             fields: Fields::Own(chunk.record(position)),
-            is_repeated: position < chunk.info().sticky_count as usize,
+            is_repeated,
             is_context,
         })
     }
@@ -282,6 +287,7 @@ fn cpu_streams(file: &TraceFile, range: &Range) -> Vec<CpuStream> {
             context: Context::idle(CpuId(cpu)),
             pending: None,
             loss: None,
+            is_lost: true,
         }
     };
     cpus.into_iter().map(stream).collect()

@@ -1,0 +1,146 @@
+//! Every report and every way of writing events, over traces named after what happens in them.
+
+#[path = "support/synthetic.rs"]
+mod synthetic;
+
+use std::path::Path;
+
+use analyzer::export::{LineFormat, LineWriter};
+use analyzer::report::{REPORTS, ReportFormat, Selection, info};
+use analyzer::sources::{Item, Range, Trace};
+use expect_test::expect_file;
+use trace_format::TraceFile;
+
+fn script(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name)
+        .with_extension("script");
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn open(script: &str, chunk_records: usize) -> Trace {
+    Trace::Own(TraceFile::from_bytes(synthetic::trace(script, chunk_records)).unwrap())
+}
+
+fn lines(trace: &Trace, format: LineFormat, range: &Range) -> String {
+    let mut writer = LineWriter::new(trace.schema(), format);
+    let mut out = Vec::new();
+    writer.push_header(&mut out, None);
+    let mut stream = trace.stream(range).unwrap();
+    while let Some(item) = stream.next_item().unwrap() {
+        if let Item::Record(record) = item
+            && !record.is_repeated
+            && !record.is_context
+        {
+            writer.push(&mut out, &record);
+        }
+    }
+    String::from_utf8(out).unwrap()
+}
+
+const TRACES: [&str; 2] = ["first_program", "lost_records"];
+
+#[test]
+fn reports() {
+    for name in TRACES {
+        let trace = open(&script(name), 1000);
+        for kind in REPORTS {
+            let report = kind.make(&trace, &Selection::default()).unwrap();
+            for (format, extension) in [
+                (ReportFormat::Text { width: None }, "txt"),
+                (ReportFormat::Json, "json"),
+                (ReportFormat::Csv, "csv"),
+            ] {
+                let mut out = Vec::new();
+                report.write(format, &mut out).unwrap();
+                let text = String::from_utf8(out).unwrap();
+                expect_file![format!("golden/{name}.{}.{extension}", kind.name)].assert_eq(&text);
+            }
+        }
+    }
+}
+
+#[test]
+fn events() {
+    for name in TRACES {
+        let trace = open(&script(name), 1000);
+        for (format, extension) in [
+            (LineFormat::Text, "txt"),
+            (LineFormat::Json, "json"),
+            (LineFormat::Csv, "csv"),
+        ] {
+            let text = lines(&trace, format, &Range::default());
+            expect_file![format!("golden/{name}.events.{extension}")].assert_eq(&text);
+        }
+    }
+}
+
+#[test]
+fn facts() {
+    let bytes = synthetic::trace(&script("lost_records"), 1000);
+    let clock = Trace::Own(TraceFile::from_bytes(bytes.clone()).unwrap()).clock();
+    let mut report = info(&TraceFile::from_bytes(bytes).unwrap(), clock);
+    // Size and compression are not this test's.
+    report.tables.retain(|table| table.name != "trace");
+    let mut out = Vec::new();
+    report
+        .write(ReportFormat::Text { width: None }, &mut out)
+        .unwrap();
+    expect_file!["golden/lost_records.info.txt"].assert_eq(&String::from_utf8(out).unwrap());
+}
+
+#[test]
+fn how_a_trace_is_cut_into_chunks_changes_nothing() {
+    let script = script("first_program");
+    let whole = open(&script, 1000);
+    let expected = lines(&whole, LineFormat::Json, &Range::default());
+    let report = |trace: &Trace| {
+        let reports = REPORTS
+            .iter()
+            .map(|kind| kind.make(trace, &Selection::default()).unwrap().tables);
+        reports.collect::<Vec<_>>()
+    };
+    for chunk_records in [1, 2, 3, 7] {
+        let cut = open(&script, chunk_records);
+        assert_eq!(
+            lines(&cut, LineFormat::Json, &Range::default()),
+            expected,
+            "{chunk_records} records a chunk"
+        );
+        assert_eq!(
+            report(&cut),
+            report(&whole),
+            "{chunk_records} records a chunk"
+        );
+    }
+}
+
+#[test]
+fn a_part_is_what_the_whole_has_there() {
+    let script = script("first_program");
+    for chunk_records in [1, 3, 1000] {
+        let trace = open(&script, chunk_records);
+        let whole = lines(&trace, LineFormat::Json, &Range::default());
+        for (from, to) in [(0, 0), (4000, 13_000), (12_550, 18_500), (30_000, 40_000)] {
+            let (from, to) = (synthetic::FIRST_TSC + from, synthetic::FIRST_TSC + to);
+            let range = Range {
+                tscs: from..=to,
+                cpus: Vec::new(),
+            };
+            let inside = |line: &&str| {
+                let tsc: u64 = line["{\"tsc\":".len()..line.find(',').unwrap()]
+                    .parse()
+                    .unwrap();
+                (from..=to).contains(&tsc)
+            };
+            let expected: Vec<&str> = whole.lines().filter(inside).collect();
+            let part = lines(&trace, LineFormat::Json, &range);
+            assert_eq!(
+                part.lines().collect::<Vec<_>>(),
+                expected,
+                "{from} to {to}, {chunk_records} records a chunk"
+            );
+        }
+    }
+}
