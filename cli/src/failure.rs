@@ -61,6 +61,12 @@ pub(crate) fn report(error: &anyhow::Error, talk: &mut dyn Write) -> ExitCode {
     let Some(status) = status(error) else {
         return ExitCode::SUCCESS;
     };
+    print(error, talk);
+    ExitCode::from(status)
+}
+
+/// Prints an error with its causes, and its hint on a line of its own.
+pub(crate) fn print(error: &anyhow::Error, talk: &mut dyn Write) {
     let mut messages: Vec<String> = Vec::new();
     for cause in error.chain() {
         let message = cause.to_string();
@@ -78,7 +84,6 @@ pub(crate) fn report(error: &anyhow::Error, talk: &mut dyn Write) -> ExitCode {
     if let Some(hint) = hint.or(usage.and_then(|usage| usage.hint.as_deref())) {
         let _ = writeln!(talk, "hint: {hint}");
     }
-    ExitCode::from(status)
 }
 
 /// The exit status; `None` when the reader of our output has had enough, which is no failure.

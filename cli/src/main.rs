@@ -9,6 +9,7 @@ mod info;
 mod kernel_image;
 mod list;
 mod plan;
+mod record;
 mod report;
 mod tell;
 mod time;
@@ -20,7 +21,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use console::Console;
-#[allow(unused_imports, reason = "used by `record`")]
 pub(crate) use failure::Hint;
 pub(crate) use failure::Usage;
 
@@ -42,6 +42,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Record(record::RecordArgs),
     List(list::ListArgs),
     Plan(plan::PlanArgs),
     Info(info::InfoArgs),
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
 
 fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
     match verb {
+        Verb::Record(args) => record::run(args, console),
         Verb::List(args) => list::run(args, console),
         Verb::Plan(args) => plan::run(args, console),
         Verb::Info(args) => info::run(args, console),

@@ -1,0 +1,156 @@
+//! What the user can ask of a recording.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Boot a guest and trace its kernel from outside
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Example:\n  guesttrace record --trace out.bin --kernel bzImage --rootfs rootfs.img --smp 2\n\n\
+Exit status: 0 guest and recording ended well, 1 guest panicked or failed, 2 usage, 3 incomplete recording, 4 timeout"
+)]
+pub(crate) struct RecordArgs {
+    /// Trace to write; `FILE.partial` until it is complete
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: PathBuf,
+    /// Kernel to boot: a stock bzImage, or a vmlinux
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kernel: Option<PathBuf>,
+    /// Kernel image with DWARF, of the same build as --kernel
+    #[arg(long, value_name = "FILE")]
+    pub(crate) vmlinux: Option<PathBuf>,
+    /// Root file system image; it is never written, the guest's changes go to a temporary overlay
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rootfs: Option<PathBuf>,
+    /// Initial ramdisk (cpio, as the kernel takes it)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) initrd: Option<PathBuf>,
+    /// More kernel command line
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        allow_hyphen_values = true
+    )]
+    pub(crate) append: String,
+    /// Workload of our images to run, as `guesttrace list workloads` names them
+    #[arg(long, value_name = "NAME")]
+    pub(crate) workload: Option<String>,
+    /// Events to record: names, categories, globs, `core`, `all`; `-NAME` leaves one out
+    #[arg(
+        long,
+        value_name = "SPEC",
+        default_value = "core",
+        allow_hyphen_values = true
+    )]
+    pub(crate) events: String,
+    /// Where time comes from
+    #[arg(long, value_enum, default_value_t = Clock::Deterministic)]
+    pub(crate) clock: Clock,
+    /// Number of CPUs
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) smp: u32,
+    /// Guest memory
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(64..))]
+    pub(crate) memory: u64,
+    /// CPU model as QEMU names it [default: qemu64 with --boot pvh, else max]
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) cpu: Option<String>,
+    /// How the guest gets its root file system
+    #[arg(long, value_enum, default_value_t = DiskChoice::Auto)]
+    pub(crate) disk: DiskChoice,
+    /// Network of the guest
+    #[arg(long, value_enum, default_value_t = Net::None)]
+    pub(crate) net: Net,
+    /// How the kernel starts: as a boot loader would, or unpacked on the host (faster; no address randomisation)
+    #[arg(long, value_enum, default_value_t = Boot::Bzimage)]
+    pub(crate) boot: Boot,
+    /// Seed of everything that QEMU draws by chance
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub(crate) seed: u32,
+    /// What happens when a CPU's buffers are full: lossless makes the guest wait, unnoticed by it
+    #[arg(long, value_enum, default_value_t = Mode::Lossless)]
+    pub(crate) mode: Mode,
+    /// Size of each of a CPU's two buffers
+    #[arg(long, value_name = "KIB", default_value_t = 1024, value_parser = parse_buffer_size)]
+    pub(crate) buffer_size: usize,
+    /// Send the guest's console to a file instead of the terminal
+    #[arg(long, value_name = "FILE")]
+    pub(crate) serial: Option<PathBuf>,
+    /// End a guest that still runs after so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub(crate) timeout: u64,
+    /// Compare every RDTSC of the guest with the predicted stamp, not only those that the clock needs
+    #[arg(long)]
+    pub(crate) audit_clock: bool,
+    /// Run the same machine without tracing: the baseline of every cost figure
+    #[arg(long)]
+    pub(crate) no_plugin: bool,
+    /// Say only what went wrong
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// Arguments passed to QEMU unchanged
+    #[arg(last = true, value_name = "QEMU ARGUMENTS")]
+    pub(crate) qemu_arguments: Vec<String>,
+}
+
+/// Where time comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Clock {
+    /// Counted instructions: reproducible
+    Deterministic,
+    /// The host's clock: faster with several CPUs, never twice the same
+    Wall,
+}
+
+/// How the guest gets its root file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiskChoice {
+    /// The best that the kernel has a driver for
+    Auto,
+    /// SD card on sdhci-pci: reproducible, real interrupts
+    Sd,
+    /// Persistent memory: reproducible, no interrupts
+    Pmem,
+    /// NVMe: not reproducible
+    Nvme,
+    /// virtio-blk: not reproducible
+    Virtio,
+    /// No disk, only the initial ramdisk: reproducible
+    Initramfs,
+}
+
+/// Network of the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Net {
+    /// Loopback only
+    None,
+    /// One e1000 on QEMU's own user network, cut off from the outside
+    User,
+    /// Two e1000 on one hub
+    Hub,
+}
+
+/// How the kernel starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Boot {
+    /// As a boot loader would
+    Bzimage,
+    /// Unpacked on the host, entered through its PVH note
+    Pvh,
+}
+
+/// What happens when a CPU's buffers are full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// The guest waits
+    Lossless,
+}
+
+fn parse_buffer_size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(kib) if (128..=16_384).contains(&kib) => Ok(kib),
+        _ => Err("a number of KiB from 128 to 16384 is needed".to_owned()),
+    }
+}

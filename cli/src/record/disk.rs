@@ -1,0 +1,259 @@
+//! The root file system's way into the guest: which device, how reproducible, under which name.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::args::DiskChoice;
+use super::kernel::BootKernel;
+use crate::Hint;
+
+/// A device that can carry the root file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disk {
+    Sd,
+    Pmem,
+    Nvme,
+    Virtio,
+    Initramfs,
+}
+
+/// Functions that exist only where a driver is built in, best device first.
+const DRIVERS: [(Disk, &[&str]); 4] = [
+    (Disk::Sd, &["sdhci_pci_probe", "mmc_blk_probe"]),
+    (Disk::Pmem, &["acpi_nfit_add", "nd_pmem_probe"]),
+    (Disk::Nvme, &["nvme_probe"]),
+    (Disk::Virtio, &["virtblk_probe", "virtio_pci_probe"]),
+];
+
+/// Modules that say the same of an initial ramdisk that is not compressed.
+const MODULES: [(Disk, &[&str]); 4] = [
+    (Disk::Sd, &["sdhci_pci", "mmc_block"]),
+    (Disk::Pmem, &["nfit", "nd_pmem"]),
+    (Disk::Nvme, &["nvme"]),
+    (Disk::Virtio, &["virtio_blk", "virtio_pci"]),
+];
+
+impl Disk {
+    /// Follows the user's choice, or finds the best device that the kernel or its initial ramdisk can drive.
+    pub(crate) fn choose(
+        choice: DiskChoice,
+        kernel: &BootKernel,
+        initrd: Option<&[u8]>,
+    ) -> Result<Self> {
+        match choice {
+            DiskChoice::Sd => return Ok(Self::Sd),
+            DiskChoice::Pmem => return Ok(Self::Pmem),
+            DiskChoice::Nvme => return Ok(Self::Nvme),
+            DiskChoice::Virtio => return Ok(Self::Virtio),
+            DiskChoice::Initramfs => return Ok(Self::Initramfs),
+            DiskChoice::Auto => {}
+        }
+        let symbols = kernel.facts()?.symbols();
+        let built_in = |names: &[&str]| names.iter().all(|name| symbols.address(name).is_some());
+        let loaded = |names: &[&str]| {
+            initrd.is_some_and(|bytes| names.iter().all(|name| contains(bytes, name)))
+        };
+        let usable = DRIVERS
+            .iter()
+            .zip(MODULES)
+            .find(|((_, functions), (_, modules))| built_in(functions) || loaded(modules));
+        match usable {
+            Some(((disk, _), _)) => Ok(*disk),
+            None => Err(anyhow::anyhow!(
+                "{} has no built-in driver for an SD card, persistent memory, NVMe or virtio disk, and no initial ramdisk that loads one",
+                kernel.path.display()
+            ))
+            .context(Hint("pass --initrd with the driver's module (and --disk if the ramdisk is compressed), or --disk initramfs")),
+        }
+    }
+
+    /// Name of the device in the guest.
+    pub(crate) fn guest_device(self) -> Option<&'static str> {
+        match self {
+            Self::Sd => Some("/dev/mmcblk0"),
+            Self::Pmem => Some("/dev/pmem0"),
+            Self::Nvme => Some("/dev/nvme0n1"),
+            Self::Virtio => Some("/dev/vda"),
+            Self::Initramfs => None,
+        }
+    }
+
+    /// What a user calls it.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Sd => "SD card",
+            Self::Pmem => "persistent memory",
+            Self::Nvme => "NVMe",
+            Self::Virtio => "virtio-blk",
+            Self::Initramfs => "none, initial ramdisk only",
+        }
+    }
+
+    /// Why runs with it differ; measured for each device.
+    pub(crate) fn obstacle(self) -> Option<String> {
+        matches!(self, Self::Nvme | Self::Virtio).then(|| {
+            format!(
+                "disk: {} completes requests at moments that the host decides",
+                self.label()
+            )
+        })
+    }
+
+    /// QEMU's arguments for it.
+    pub(crate) fn qemu_arguments(self, overlay: &Overlay) -> Vec<String> {
+        let file = escape(&overlay.path);
+        let drive = |device: &str| {
+            let drive = format!("if=none,id=disk0,format=qcow2,file={file}");
+            vec![
+                "-drive".to_owned(),
+                drive,
+                "-device".to_owned(),
+                device.to_owned(),
+            ]
+        };
+        match self {
+            Self::Sd => {
+                let mut arguments = vec!["-device".to_owned(), "sdhci-pci".to_owned()];
+                arguments.extend(drive("sd-card,drive=disk0"));
+                arguments
+            }
+            Self::Nvme => drive("nvme,serial=guesttrace,drive=disk0"),
+            Self::Virtio => drive("virtio-blk-pci,drive=disk0"),
+            Self::Pmem => vec![
+                "-object".to_owned(),
+                format!(
+                    "memory-backend-file,id=pmem0,share=off,mem-path={file},size={}",
+                    overlay.bytes
+                ),
+                "-device".to_owned(),
+                "nvdimm,id=nvdimm0,memdev=pmem0".to_owned(),
+            ],
+            Self::Initramfs => Vec::new(),
+        }
+    }
+}
+
+/// Where the guest's writes go.
+#[derive(Debug)]
+pub(crate) struct Overlay {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+}
+
+impl Overlay {
+    /// Makes an overlay over the user's image. An SD card has to be a power of two in size.
+    pub(crate) fn create(disk: Disk, rootfs: &Path, work_dir: &Path) -> Result<Self> {
+        let bytes = image_bytes(rootfs)?;
+        if disk == Disk::Pmem {
+            // Persistent memory maps a file: a private copy takes the guest's writes.
+            let path = work_dir.join("disk.raw");
+            std::fs::copy(rootfs, &path)
+                .with_context(|| format!("cannot copy {}", rootfs.display()))?;
+            let aligned = bytes.next_multiple_of(2 << 20);
+            File::options().write(true).open(&path)?.set_len(aligned)?;
+            return Ok(Self {
+                path,
+                bytes: aligned,
+            });
+        }
+        let bytes = if disk == Disk::Sd {
+            bytes.next_power_of_two()
+        } else {
+            bytes.next_multiple_of(512)
+        };
+        let path = work_dir.join("disk.qcow2");
+        let backing = std::path::absolute(rootfs)?;
+        let output = Command::new("qemu-img")
+            .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
+            .arg(&backing)
+            .arg(&path)
+            .arg(bytes.to_string())
+            .output()
+            .context("cannot run qemu-img")
+            .context(Hint("scripts/setup.sh installs it (package qemu-utils)"))?;
+        anyhow::ensure!(
+            output.status.success(),
+            "qemu-img: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(Self { path, bytes })
+    }
+}
+
+/// The kernel command line's `root=` for an image: the whole device, or its first partition.
+pub(crate) fn root_argument(disk: Disk, rootfs: &Path) -> Result<Option<String>> {
+    let Some(device) = disk.guest_device() else {
+        return Ok(None);
+    };
+    let mut start = vec![0; 512];
+    let mut file =
+        File::open(rootfs).with_context(|| format!("cannot read {}", rootfs.display()))?;
+    let partitioned =
+        file.read_exact(&mut start).is_ok() && start[510..] == [0x55, 0xaa] && !is_ext(&mut file)?;
+    let suffix = match (partitioned, disk) {
+        (false, _) => "",
+        (true, Disk::Virtio) => "1",
+        (true, _) => "p1",
+    };
+    Ok(Some(format!("root={device}{suffix} rw")))
+}
+
+/// Whether an ext2, ext3 or ext4 superblock is where it has to be.
+fn is_ext(file: &mut File) -> Result<bool> {
+    let mut magic = [0; 2];
+    file.seek(SeekFrom::Start(0x438))?;
+    Ok(file.read_exact(&mut magic).is_ok() && magic == [0x53, 0xef])
+}
+
+fn image_bytes(rootfs: &Path) -> Result<u64> {
+    let data = std::fs::metadata(rootfs)
+        .with_context(|| format!("cannot read the root file system {}", rootfs.display()))?;
+    anyhow::ensure!(
+        data.is_file() && data.len() > 0,
+        "{} is not a file system image",
+        rootfs.display()
+    );
+    Ok(data.len())
+}
+
+/// A file name within a QEMU option list: a comma is written twice.
+pub(crate) fn escape(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}
+
+/// Whether an uncompressed archive has the module: file names have - or _ where module names have _.
+fn contains(bytes: &[u8], module: &str) -> bool {
+    [module.to_owned(), module.replace('_', "-")]
+        .iter()
+        .any(|name| memchr::memmem::find(bytes, format!("/{name}.ko").as_bytes()).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unpartitioned_image_is_the_whole_device() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("root.img");
+        let mut image = vec![0; 4096];
+        image[0x438..0x43a].copy_from_slice(&[0x53, 0xef]);
+        std::fs::write(&path, &image).unwrap();
+        assert_eq!(
+            root_argument(Disk::Sd, &path).unwrap().unwrap(),
+            "root=/dev/mmcblk0 rw"
+        );
+        let mut partitioned = vec![0; 4096];
+        partitioned[510..512].copy_from_slice(&[0x55, 0xaa]);
+        std::fs::write(&path, &partitioned).unwrap();
+        assert_eq!(
+            root_argument(Disk::Nvme, &path).unwrap().unwrap(),
+            "root=/dev/nvme0n1p1 rw"
+        );
+        assert_eq!(root_argument(Disk::Initramfs, &path).unwrap(), None);
+    }
+}

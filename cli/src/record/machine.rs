@@ -1,0 +1,278 @@
+//! The emulated machine: QEMU's arguments, the kernel command line, and whether two runs are the same.
+//!
+//! Everything that makes a run reproducible was measured on Debian's kernels: one thread for all CPUs, counted
+//! instructions for time, a seed, a fixed date, no default devices, no disk that completes requests asynchronously.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use trace_format::MachineInfo;
+
+use super::ICOUNT_SHIFT;
+use super::args::{Boot, Clock, Net, RecordArgs};
+use super::disk::{Disk, Overlay, root_argument};
+use super::emulator::Emulator;
+use super::kernel::{BootKernel, sha256};
+use crate::{Hint, Usage};
+
+/// A machine that is ready to start.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    /// Arguments with real file names.
+    pub(crate) arguments: Vec<String>,
+    /// The kernel's command line.
+    pub(crate) command_line: String,
+    /// Digests of the files that the guest sees.
+    pub(crate) digests: Vec<(String, String)>,
+    roles: Vec<(String, String)>,
+    disk: Disk,
+    cpu_count: u32,
+    memory_mib: u64,
+    obstacles: Vec<String>,
+}
+
+impl Machine {
+    /// Decides everything and makes the overlay.
+    pub(crate) fn build(args: &RecordArgs, kernel: &BootKernel, work_dir: &Path) -> Result<Self> {
+        let initrd = read_initrd(args)?;
+        let disk = match &args.rootfs {
+            Some(_) => Disk::choose(args.disk, kernel, initrd.as_deref())?,
+            None => Disk::Initramfs,
+        };
+        if initrd.is_none() && args.rootfs.is_none() && !args.append.contains("root=") {
+            let missing = "no root file system: neither --rootfs nor --initrd is given";
+            return Err(Usage::new(missing).hint("pass --rootfs rootfs.img").into());
+        }
+        let mut machine = Self {
+            arguments: Vec::new(),
+            command_line: String::new(),
+            digests: Vec::new(),
+            roles: Vec::new(),
+            disk,
+            cpu_count: args.smp,
+            memory_mib: args.memory,
+            obstacles: Vec::new(),
+        };
+        machine.add_base(args);
+        machine.add_boot(args, kernel)?;
+        machine.add_initrd(args, initrd.as_deref());
+        machine.add_disk(args, work_dir)?;
+        machine.add_network(args.net);
+        machine.command_line = command_line(args, disk)?;
+        machine.push(["-append", &machine.command_line.clone()]);
+        machine
+            .arguments
+            .extend(args.qemu_arguments.iter().cloned());
+        if !args.qemu_arguments.is_empty() {
+            machine.obstacles.push(
+                "machine: arguments passed on to QEMU are not checked for reproducibility"
+                    .to_owned(),
+            );
+        }
+        Ok(machine)
+    }
+
+    fn push<const N: usize>(&mut self, arguments: [&str; N]) {
+        self.arguments.extend(arguments.map(str::to_owned));
+    }
+
+    fn add_base(&mut self, args: &RecordArgs) {
+        let machine = if self.disk == Disk::Pmem {
+            "q35,nvdimm=on"
+        } else {
+            "q35"
+        };
+        self.push([
+            "-M",
+            machine,
+            "-nodefaults",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-no-user-config",
+        ]);
+        let memory = match self.disk {
+            Disk::Pmem => format!("{}M,slots=2,maxmem={}M", args.memory, args.memory + 65_536),
+            _ => format!("{}M", args.memory),
+        };
+        self.push(["-m", &memory, "-smp", &args.smp.to_string()]);
+        let cpu = args.cpu.as_deref().unwrap_or(match args.boot {
+            Boot::Pvh => "qemu64",
+            Boot::Bzimage => "max",
+        });
+        self.push(["-cpu", cpu]);
+        match args.clock {
+            Clock::Deterministic => {
+                self.push([
+                    "-accel",
+                    "tcg,thread=single",
+                    "-icount",
+                    &format!("shift={ICOUNT_SHIFT},sleep=off"),
+                ]);
+                self.push([
+                    "-rtc",
+                    "base=2026-01-01,clock=vm",
+                    "-seed",
+                    &args.seed.to_string(),
+                ]);
+            }
+            Clock::Wall => {
+                self.push(["-accel", "tcg,thread=multi"]);
+                self.obstacles.push("clock: time is the host's".to_owned());
+            }
+        }
+    }
+
+    fn add_boot(&mut self, args: &RecordArgs, kernel: &BootKernel) -> Result<()> {
+        let path = match args.boot {
+            Boot::Bzimage => kernel.path.clone(),
+            Boot::Pvh => {
+                // The firmware that does nothing but start the kernel.
+                self.push(["-bios", "qboot.rom"]);
+                unpacked_kernel(kernel)?
+            }
+        };
+        self.add_file("-kernel", &path, "KERNEL");
+        Ok(())
+    }
+
+    fn add_initrd(&mut self, args: &RecordArgs, initrd: Option<&[u8]>) {
+        if let (Some(path), Some(bytes)) = (&args.initrd, initrd) {
+            self.add_file("-initrd", path, "INITRD");
+            self.digests.push(("initrd".to_owned(), sha256(bytes)));
+        }
+    }
+
+    fn add_disk(&mut self, args: &RecordArgs, work_dir: &Path) -> Result<()> {
+        let Some(rootfs) = args
+            .rootfs
+            .as_ref()
+            .filter(|_| self.disk != Disk::Initramfs)
+        else {
+            return Ok(());
+        };
+        let overlay = Overlay::create(self.disk, rootfs, work_dir)?;
+        let image =
+            fs::read(rootfs).with_context(|| format!("cannot read {}", rootfs.display()))?;
+        self.digests.push(("disk".to_owned(), sha256(&image)));
+        self.roles
+            .push((super::disk::escape(&overlay.path), "DISK".to_owned()));
+        self.arguments.extend(self.disk.qemu_arguments(&overlay));
+        self.obstacles.extend(self.disk.obstacle());
+        Ok(())
+    }
+
+    fn add_network(&mut self, net: Net) {
+        match net {
+            Net::None => {}
+            Net::User => self.push([
+                "-netdev",
+                "user,id=net0,restrict=on",
+                "-device",
+                "e1000,netdev=net0",
+            ]),
+            Net::Hub => {
+                for name in ["net0", "net1"] {
+                    let netdev = format!("hubport,id={name},hubid=0");
+                    self.push([
+                        "-netdev",
+                        &netdev,
+                        "-device",
+                        &format!("e1000,netdev={name}"),
+                    ]);
+                }
+            }
+        }
+    }
+
+    fn add_file(&mut self, option: &str, path: &Path, role: &str) {
+        let name = path.to_string_lossy().into_owned();
+        self.roles.push((name.clone(), role.to_owned()));
+        self.push([option, &name]);
+    }
+
+    /// What the trace says of the machine: no file name of the host.
+    pub(crate) fn info(&self, emulator: &Emulator) -> MachineInfo {
+        let anonymous = |argument: &String| {
+            self.roles
+                .iter()
+                .fold(argument.clone(), |text, (path, role)| {
+                    text.replace(path.as_str(), role)
+                })
+        };
+        MachineInfo {
+            qemu_version: emulator.version.clone(),
+            qemu_arguments: self.arguments.iter().map(anonymous).collect(),
+            cpu_count: self.cpu_count,
+            memory_mib: self.memory_mib,
+            reproducible: self.obstacles.is_empty(),
+            reproducible_obstacles: self.obstacles.clone(),
+        }
+    }
+
+    /// Says which choices were made.
+    pub(crate) fn describe(&self, out: &mut dyn Write) -> Result<()> {
+        let reproducible = if self.obstacles.is_empty() {
+            "the same command gives the same trace".to_owned()
+        } else {
+            format!("not reproducible ({})", self.obstacles.join("; "))
+        };
+        writeln!(
+            out,
+            "guesttrace: {} CPU(s), {} MiB, disk: {}; {reproducible}",
+            self.cpu_count,
+            self.memory_mib,
+            self.disk.label()
+        )?;
+        Ok(())
+    }
+}
+
+fn read_initrd(args: &RecordArgs) -> Result<Option<Vec<u8>>> {
+    let Some(path) = &args.initrd else {
+        return Ok(None);
+    };
+    fs::read(path)
+        .map(Some)
+        .with_context(|| format!("cannot read the initial ramdisk {}", path.display()))
+}
+
+/// The kernel command line. Our words come first, so that the user's win.
+fn command_line(args: &RecordArgs, disk: Disk) -> Result<String> {
+    let mut words = vec!["console=ttyS0".to_owned(), "panic=-1".to_owned()];
+    if args.boot == Boot::Pvh {
+        words.push("cryptomgr.notests=1".to_owned());
+    }
+    if let Some(rootfs) = args
+        .rootfs
+        .as_ref()
+        .filter(|_| !args.append.contains("root="))
+    {
+        words.extend(root_argument(disk, rootfs)?);
+    }
+    if let Some(workload) = &args.workload {
+        words.push(format!("guesttrace.workload={workload}"));
+    }
+    if !args.append.is_empty() {
+        words.push(args.append.clone());
+    }
+    Ok(words.join(" "))
+}
+
+/// The ELF image of a bzImage, unpacked once per kernel.
+fn unpacked_kernel(kernel: &BootKernel) -> Result<PathBuf> {
+    let path = super::plan::cache_dir()?.join(format!("vmlinux-{}", kernel.digest));
+    if path.exists() {
+        return Ok(path);
+    }
+    let temporary = path.with_extension(std::process::id().to_string());
+    fs::write(&temporary, kernel.facts()?.elf())
+        .and_then(|()| fs::rename(&temporary, &path))
+        .with_context(|| format!("cannot write {}", path.display()))
+        .context(Hint(
+            "set XDG_CACHE_HOME to a directory that can be written",
+        ))?;
+    Ok(path)
+}

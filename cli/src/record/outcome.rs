@@ -1,0 +1,162 @@
+//! How a recording ended, in an exit status and in words.
+
+use std::process::ExitCode;
+
+use analyzer::report::{ReportFormat, Selection, report_named};
+use anyhow::Result;
+
+use super::args::RecordArgs;
+use super::process::Finished;
+use crate::console::Console;
+use crate::tell;
+
+/// How a recording ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Guest and recording ended well.
+    Well,
+    /// The guest panicked, or failed, or QEMU did: why, and what to do.
+    GuestFailed(String),
+    /// The trace is not whole.
+    Incomplete(String),
+    /// The guest was ended because it ran too long.
+    TimedOut,
+}
+
+/// What a console says when a guest fails, and what that means.
+const CONSOLE_SIGNS: [(&str, &str); 3] = [
+    (
+        "guesttrace-init: cannot mount root",
+        "hint: is the image a file system that the kernel knows?",
+    ),
+    (
+        "VFS: Unable to mount root fs",
+        "hint: the kernel has no driver for this disk or file system built in: pass --initrd or another --disk",
+    ),
+    (
+        "No working init found",
+        "hint: the root file system has no /sbin/init",
+    ),
+];
+
+impl Outcome {
+    /// Judges a run.
+    pub(crate) fn judge(finished: &Finished, traced: bool) -> Self {
+        if let Some(message) = &finished.failure {
+            return Self::Incomplete(message.clone());
+        }
+        if finished.timed_out {
+            return Self::TimedOut;
+        }
+        let console = String::from_utf8_lossy(&finished.console);
+        if let Some(line) = failed_workload(&console) {
+            return Self::GuestFailed(line.to_owned());
+        }
+        for (sign, hint) in CONSOLE_SIGNS {
+            if let Some(line) = console.lines().find(|line| line.contains(sign)) {
+                return Self::GuestFailed(format!("{}\n{hint}", line.trim()));
+            }
+        }
+        let panicked = finished.panicked || console.contains("Kernel panic - not syncing");
+        if panicked {
+            let line = console
+                .lines()
+                .find(|line| line.contains("Kernel panic"))
+                .unwrap_or("the guest's kernel panicked");
+            return Self::GuestFailed(line.trim().to_owned());
+        }
+        let exited_well = finished.exit.is_some_and(|exit| exit.success());
+        if !exited_well && finished.ended.is_none() {
+            return Self::GuestFailed(format!("QEMU failed: {}", finished.complaints.trim()));
+        }
+        if traced && !finished.armed {
+            return Self::Incomplete("the guest never ran the kernel that these symbols are for\nhint: pass the kernel image that the guest boots".to_owned());
+        }
+        if traced && finished.ended.is_none() {
+            return Self::Incomplete("QEMU ended before the trace was complete".to_owned());
+        }
+        Self::Well
+    }
+
+    /// The contract's exit status.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Well => ExitCode::SUCCESS,
+            Self::GuestFailed(_) => ExitCode::from(1),
+            Self::Incomplete(_) => ExitCode::from(3),
+            Self::TimedOut => ExitCode::from(4),
+        }
+    }
+}
+
+/// The line by which our images report a workload that failed.
+fn failed_workload(console: &str) -> Option<&str> {
+    console.lines().map(str::trim).find(|line| {
+        line.starts_with("guesttrace-init: workload")
+            && line.contains("ended with status")
+            && !line.ends_with(" 0")
+    })
+}
+
+/// Tells the user what went wrong, where the trace is, and what to do with it.
+pub(crate) fn report(
+    args: &RecordArgs,
+    outcome: &Outcome,
+    finished: &Finished,
+    console: &mut Console<'_>,
+) -> Result<()> {
+    let trouble = match outcome {
+        Outcome::Well => None,
+        Outcome::GuestFailed(message) | Outcome::Incomplete(message) => Some(message.clone()),
+        Outcome::TimedOut => Some(format!(
+            "the guest still ran after {} s and was ended\nhint: a longer --timeout, or look at its console for why it hangs",
+            args.timeout
+        )),
+    };
+    if let Some(trouble) = trouble {
+        writeln!(console.talk, "error: {trouble}")?;
+    }
+    if args.no_plugin {
+        return Ok(());
+    }
+    let partial = super::partial_path(&args.trace);
+    match &finished.ended {
+        None if partial.exists() => {
+            writeln!(
+                console.talk,
+                "what was recorded so far is in {}",
+                partial.display()
+            )?;
+        }
+        Some(_) if !args.quiet => summarise(args, finished, console)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// One screen about the trace, and the next commands to type.
+fn summarise(args: &RecordArgs, finished: &Finished, console: &mut Console<'_>) -> Result<()> {
+    let trace = tell::open(&args.trace)?;
+    if let Some(kind) = report_named("summary") {
+        let report = kind.make(&trace, &Selection::default())?;
+        report.write(
+            ReportFormat::Text {
+                width: console.width,
+            },
+            console.talk,
+        )?;
+    }
+    let name = args.trace.display();
+    writeln!(
+        console.talk,
+        "\nrecorded in {:.1} s; now try\n",
+        finished.wall.as_secs_f64()
+    )?;
+    writeln!(console.talk, "  guesttrace report processes {name}")?;
+    writeln!(
+        console.talk,
+        "  guesttrace events {name} --event 'sched_*' --limit 20"
+    )?;
+    writeln!(console.talk, "  guesttrace info {name}")?;
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! The probe plan of a recording: compiled once per kernel and choice of events, then taken from the cache.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use guesttrace_events::EventTable;
+use plan_compiler::Selection;
+use probe_plan::Plan;
+use trace_format::{KernelInfo, Schema};
+
+use super::args::RecordArgs;
+use super::kernel::{BootKernel, file_stamp, sha256};
+use crate::Hint;
+
+/// A plan on disk.
+#[derive(Debug)]
+pub(crate) struct PreparedPlan {
+    pub(crate) path: PathBuf,
+    /// SHA-256 in hexadecimal.
+    pub(crate) digest: String,
+    pub(crate) kernel: KernelInfo,
+    pub(crate) schema: Schema,
+}
+
+/// Finds or compiles the plan, and puts it where QEMU finds it.
+pub(crate) fn prepare(
+    args: &RecordArgs,
+    kernel: &BootKernel,
+    work_dir: &Path,
+) -> Result<PreparedPlan> {
+    let program = std::env::current_exe()
+        .map(|path| file_stamp(&path))
+        .unwrap_or_default();
+    let key = sha256(format!("{program}\n{}\n{}", kernel.cache_key(), args.events).as_bytes());
+    let cached = cache_dir()?.join(format!("plan-{key}"));
+    let bytes = match fs::read(&cached) {
+        Ok(bytes) => bytes,
+        Err(_) => {
+            let bytes = compile(args, kernel)?;
+            // A cache that cannot be written costs time, nothing else.
+            let temporary = cached.with_extension(std::process::id().to_string());
+            let _ = fs::write(&temporary, &bytes).and_then(|()| fs::rename(&temporary, &cached));
+            bytes
+        }
+    };
+    let plan =
+        Plan::from_bytes(&bytes).with_context(|| format!("cannot use {}", cached.display()))?;
+    let path = work_dir.join("plan");
+    fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(PreparedPlan {
+        path,
+        digest: sha256(&bytes),
+        kernel: plan.kernel,
+        schema: plan.schema,
+    })
+}
+
+fn compile(args: &RecordArgs, kernel: &BootKernel) -> Result<Vec<u8>> {
+    let table = EventTable::builtin();
+    let selection = Selection::parse(&args.events);
+    let compiled = plan_compiler::compile(kernel.facts()?, &table, &selection)?;
+    Ok(compiled.plan.to_bytes()?)
+}
+
+/// Where unpacked kernels and plans are kept.
+pub(crate) fn cache_dir() -> Result<PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .unwrap_or_else(std::env::temp_dir);
+    let dir = base.join("guesttrace");
+    fs::create_dir_all(&dir)
+        .with_context(|| format!("cannot make {}", dir.display()))
+        .context(Hint(
+            "set XDG_CACHE_HOME to a directory that can be written",
+        ))?;
+    Ok(dir)
+}

@@ -1,0 +1,292 @@
+//! Runs QEMU: its console, its complaints, the recorder's status, the time limit.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read, Write};
+use std::os::unix::net::UnixListener;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use probe_plan::{Recording, Status};
+
+use super::Prepared;
+use super::args::RecordArgs;
+use super::disk::escape;
+use super::emulator::Emulator;
+
+/// How long a QEMU that was asked to end may take.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long a guest that panicked may take to restart, which ends QEMU.
+const PANIC_GRACE: Duration = Duration::from_secs(5);
+/// What is kept of the console to explain a failure.
+const CONSOLE_TAIL_BYTES: usize = 64 * 1024;
+
+/// How a run went.
+#[derive(Debug, Default)]
+pub(crate) struct Finished {
+    pub(crate) exit: Option<ExitStatus>,
+    pub(crate) armed: bool,
+    pub(crate) ended: Option<(String, u64, u64)>,
+    pub(crate) failure: Option<String>,
+    pub(crate) panicked: bool,
+    pub(crate) timed_out: bool,
+    /// The end of the console.
+    pub(crate) console: Vec<u8>,
+    /// What QEMU said.
+    pub(crate) complaints: String,
+    pub(crate) wall: Duration,
+}
+
+/// What the threads report.
+enum Report {
+    Console(Vec<u8>),
+    Complaint(String),
+    Status(Status),
+    ConsoleClosed,
+}
+
+/// Starts QEMU and stays with it to the end.
+pub(crate) fn run(args: &RecordArgs, prepared: &Prepared, out: &mut dyn Write) -> Result<Finished> {
+    let (sender, reports) = channel();
+    let mut command = Command::new(&prepared.emulator.program);
+    command.args(&prepared.machine.arguments);
+    command.arg("-chardev").arg(match &args.serial {
+        Some(path) => format!(
+            "file,id=console,path={}",
+            escape(&std::path::absolute(path)?)
+        ),
+        None => "file,id=console,path=/dev/stdout".to_owned(),
+    });
+    command.args(["-serial", "chardev:console"]);
+    if let Some(recording) = &prepared.recording {
+        let description = prepared.work_dir.path().join("recording.json");
+        fs::write(&description, serde_json::to_vec(recording)?)?;
+        let plugin = Emulator::plugin()?;
+        command.arg("-plugin").arg(format!(
+            "{},recording={}",
+            escape(&plugin),
+            escape(&description)
+        ));
+        listen(recording, sender.clone())?;
+    }
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let started = Instant::now();
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start {}", prepared.emulator.program.display()))?;
+    forward(&mut child, &sender);
+    drop(sender);
+    let mut finished = attend(args, &mut child, &reports, started, out)?;
+    finished.wall = started.elapsed();
+    if let Some(path) = &args.serial {
+        finished.console = tail(fs::read(path).unwrap_or_default());
+    }
+    Ok(finished)
+}
+
+/// Takes the recorder's status lines.
+fn listen(recording: &Recording, reports: Sender<Report>) -> Result<()> {
+    let Some(path) = &recording.status_socket else {
+        return Ok(());
+    };
+    let listener =
+        UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    thread::spawn(move || {
+        let Ok((stream, _)) = listener.accept() else {
+            return;
+        };
+        for line in BufReader::new(stream).lines() {
+            let Ok(line) = line else { return };
+            if let Ok(status) = serde_json::from_str(&line) {
+                let _ = reports.send(Report::Status(status));
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Takes QEMU's console and complaints.
+fn forward(child: &mut Child, reports: &Sender<Report>) {
+    if let Some(mut console) = child.stdout.take() {
+        let reports = reports.clone();
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = console.read(&mut bytes) {
+                let _ = reports.send(Report::Console(bytes[..count].to_vec()));
+            }
+            let _ = reports.send(Report::ConsoleClosed);
+        });
+    }
+    if let Some(complaints) = child.stderr.take() {
+        let reports = reports.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(complaints).lines().map_while(Result::ok) {
+                let _ = reports.send(Report::Complaint(line));
+            }
+        });
+    }
+}
+
+/// Waits for the end, in the meantime showing how it goes.
+fn attend(
+    args: &RecordArgs,
+    child: &mut Child,
+    reports: &Receiver<Report>,
+    started: Instant,
+    out: &mut dyn Write,
+) -> Result<Finished> {
+    let progress = progress_bar(args);
+    let mut finished = Finished::default();
+    let mut deadline = started + Duration::from_secs(args.timeout);
+    let mut stopping = false;
+    loop {
+        let wait = deadline
+            .saturating_duration_since(Instant::now())
+            .min(Duration::from_millis(200));
+        match reports.recv_timeout(wait) {
+            Ok(Report::Console(bytes)) => {
+                progress.suspend(|| out.write_all(&bytes).and_then(|()| out.flush()))?;
+                finished.console.extend_from_slice(&bytes);
+                if finished.console.len() > 2 * CONSOLE_TAIL_BYTES {
+                    finished.console = tail(std::mem::take(&mut finished.console));
+                }
+            }
+            Ok(Report::Complaint(line)) => {
+                finished.complaints.push_str(&line);
+                finished.complaints.push('\n');
+            }
+            Ok(Report::Status(status)) => {
+                if take_status(status, &mut finished, &progress, started) {
+                    deadline = deadline.min(Instant::now() + PANIC_GRACE);
+                }
+            }
+            Ok(Report::ConsoleClosed)
+            | Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => {}
+        }
+        if let Some(exit) = child.try_wait()? {
+            finished.exit = Some(exit);
+            break;
+        }
+        if Instant::now() >= deadline {
+            if stopping {
+                child.kill()?;
+                finished.exit = Some(child.wait()?);
+                break;
+            }
+            finished.timed_out =
+                !finished.panicked && finished.ended.is_none() && finished.failure.is_none();
+            terminate(child)?;
+            stopping = true;
+            deadline = Instant::now() + GRACE;
+        }
+    }
+    drain(reports, &mut finished, &progress, started, out)?;
+    progress.finish_and_clear();
+    Ok(finished)
+}
+
+/// Takes what is still under way after QEMU's end; every sender has gone by then.
+fn drain(
+    reports: &Receiver<Report>,
+    finished: &mut Finished,
+    progress: &ProgressBar,
+    started: Instant,
+    out: &mut dyn Write,
+) -> Result<()> {
+    while let Ok(report) = reports.recv_timeout(Duration::from_secs(2)) {
+        match report {
+            Report::Console(bytes) => {
+                progress.suspend(|| out.write_all(&bytes))?;
+                finished.console.extend_from_slice(&bytes);
+            }
+            Report::Complaint(line) => {
+                finished.complaints.push_str(&line);
+                finished.complaints.push('\n');
+            }
+            Report::Status(status) => {
+                take_status(status, finished, progress, started);
+            }
+            Report::ConsoleClosed => {}
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Notes a status. Returns whether the guest is to be ended soon.
+fn take_status(
+    status: Status,
+    finished: &mut Finished,
+    progress: &ProgressBar,
+    started: Instant,
+) -> bool {
+    match status {
+        Status::Armed { .. } => finished.armed = true,
+        Status::Running {
+            tsc,
+            records,
+            bytes,
+        } => {
+            progress.set_message(format!(
+                "guest {:.2} s, {records} events, {:.1} MB, {:.0} s",
+                seconds(tsc),
+                megabytes(bytes),
+                started.elapsed().as_secs_f64()
+            ));
+            progress.tick();
+        }
+        Status::Panicked => {
+            finished.panicked = true;
+            return true;
+        }
+        Status::Ended {
+            reason,
+            records,
+            bytes,
+        } => {
+            let halted = reason == "halt";
+            finished.ended = Some((reason, records, bytes));
+            return halted;
+        }
+        Status::Failed { message } => {
+            finished.failure = Some(message);
+            return true;
+        }
+    }
+    false
+}
+
+fn progress_bar(args: &RecordArgs) -> ProgressBar {
+    if args.quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::new_spinner().with_style(style)
+}
+
+/// Asks QEMU to end, which completes the trace.
+fn terminate(child: &Child) -> Result<()> {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).context("cannot end QEMU")
+}
+
+fn tail(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.split_off(bytes.len().saturating_sub(CONSOLE_TAIL_BYTES))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for people, to two decimals")]
+fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for people, to one decimal")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
