@@ -6,6 +6,10 @@ pub(super) enum Binary {
     Add,
     Sub,
     Mul,
+    /// Unsigned; 0 when divided by 0, where the processor would trap.
+    Div,
+    /// The rest of [`Binary::Div`].
+    Rem,
     And,
     Or,
     Xor,
@@ -32,6 +36,8 @@ impl Binary {
             Self::Add => a.wrapping_add(b),
             Self::Sub => a.wrapping_sub(b),
             Self::Mul => a.wrapping_mul(b),
+            Self::Div => a.checked_div(b).unwrap_or(0),
+            Self::Rem => a.checked_rem(b).unwrap_or(0),
             Self::And => a & b,
             Self::Or => a | b,
             Self::Xor => a ^ b,

@@ -12,12 +12,12 @@ pub(super) trait Code {
     fn symbol_at(&self, addr: u64) -> Option<&str>;
     /// Address of the symbol of that name.
     fn address_of(&self, name: &str) -> Option<u64>;
+    /// Size of `struct tracepoint`.
+    fn tracepoint_bytes(&self) -> u64;
 }
 
 /// Bytes of `cpu_online_mask`: `CONFIG_NR_CPUS` is at most 8192.
 const CPU_MASK_BYTES: u64 = 1024;
-/// Bytes of `struct tracepoint` from its start to behind `funcs`; the next one lies further on in every version.
-const TRACEPOINT_BYTES: u64 = 72;
 
 /// One site of a tracepoint, and how the call of its handlers is recognised.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub(super) struct Place<'a> {
     pub(super) sites: &'a [(u64, u64)],
     pub(super) image: ImageRange,
     goals: [Option<u64>; 2],
-    tracepoint: Option<u64>,
-    cpu_mask: Option<u64>,
+    tracepoint: Range<u64>,
+    cpu_mask: Range<u64>,
 }
 
 impl<'a> Place<'a> {
@@ -53,8 +53,11 @@ impl<'a> Place<'a> {
                 code.address_of(&format!("__SCT__tp_func_{name}")),
                 code.address_of(&format!("__traceiter_{name}")),
             ],
-            tracepoint: code.address_of(&format!("__tracepoint_{name}")),
-            cpu_mask: code.address_of("__cpu_online_mask"),
+            tracepoint: range(
+                code.address_of(&format!("__tracepoint_{name}")),
+                code.tracepoint_bytes(),
+            ),
+            cpu_mask: range(code.address_of("__cpu_online_mask"), CPU_MASK_BYTES),
         }
     }
 
@@ -79,13 +82,16 @@ impl<'a> Place<'a> {
 
     /// The tracepoint's own structure: its handlers and its state.
     pub(super) fn tracepoint(&self) -> Range<u64> {
-        self.tracepoint
-            .map_or(0..0, |start| start..start.saturating_add(TRACEPOINT_BYTES))
+        self.tracepoint.clone()
     }
 
     /// The set of CPUs that are on: each site tests its own, which always is.
     pub(super) fn cpu_mask(&self) -> Range<u64> {
-        self.cpu_mask
-            .map_or(0..0, |start| start..start.saturating_add(CPU_MASK_BYTES))
+        self.cpu_mask.clone()
     }
+}
+
+/// So many bytes from `start` on; nothing without a start.
+fn range(start: Option<u64>, bytes: u64) -> Range<u64> {
+    start.map_or(0..0, |start| start..start.saturating_add(bytes))
 }

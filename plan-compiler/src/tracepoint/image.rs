@@ -9,6 +9,9 @@ use super::{Parameter, RecoveredSite, Unrecoverable, recover};
 /// More parameters than this are damaged types: `TRACE_EVENT` takes 12 at most where BPF programs can attach.
 const PARAMETERS_MAX: usize = 24;
 
+/// Size of `struct tracepoint` in 6.12, for kernels without its type.
+const TRACEPOINT_BYTES: u64 = 80;
+
 /// An argument of a tracepoint as its handlers take it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TracepointArgument {
@@ -153,5 +156,13 @@ impl Code for Image<'_> {
 
     fn address_of(&self, name: &str) -> Option<u64> {
         self.0.symbols().address(name).map(|addr| addr.0)
+    }
+
+    fn tracepoint_bytes(&self) -> u64 {
+        let types = self.0.types();
+        let known = types
+            .struct_named("tracepoint")
+            .and_then(|found| types.byte_size(found));
+        known.unwrap_or(TRACEPOINT_BYTES)
     }
 }

@@ -83,6 +83,8 @@ fn step(op: Binary) -> Op {
         Binary::Add => Op::Add,
         Binary::Sub => Op::Sub,
         Binary::Mul => Op::Mul,
+        Binary::Div => Op::Div,
+        Binary::Rem => Op::Rem,
         Binary::And => Op::And,
         Binary::Or => Op::Or,
         Binary::Xor => Op::Xor,

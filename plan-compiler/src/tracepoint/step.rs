@@ -146,8 +146,9 @@ impl State {
         let Some(value) = self.operand(pool, image, i, 0) else {
             return false;
         };
+        let bits = operand_bits(i, 0);
         let value = compute(pool, value);
-        let value = pool.zero_extend(operand_bits(i, 0), value);
+        let value = pool.zero_extend(bits, value);
         self.write(pool, image, i, value)
     }
 
@@ -191,6 +192,39 @@ impl State {
             _ => Flags::Result { value, bits },
         };
         self.write(pool, image, i, value)
+    }
+
+    /// `adc`: what the compiler makes of adding a comparison.
+    fn add_with_carry(&mut self, pool: &mut Pool, image: &ImageRange, i: &Instruction) -> bool {
+        let carry = self.condition(pool, ConditionCode::b);
+        self.arithmetic(pool, image, i, Binary::Add)
+            && self.in_place(pool, image, i, |pool, sum| {
+                pool.binary(Binary::Add, sum, carry)
+            })
+    }
+
+    /// `div` of a number that fits its low half, which it does where the compiler divides; false otherwise.
+    fn divide(&mut self, pool: &mut Pool, image: &ImageRange, i: &Instruction) -> bool {
+        let (low, high) = match operand_bits(i, 0) {
+            64 => (Iced::RAX, Iced::RDX),
+            32 => (Iced::EAX, Iced::EDX),
+            _ => return false,
+        };
+        let (a, upper) = (self.get(pool, low), self.get(pool, high));
+        let Some(b) = self
+            .operand(pool, image, i, 0)
+            .filter(|_| upper == pool.constant(0))
+        else {
+            return false;
+        };
+        let (quotient, rest) = (
+            pool.binary(Binary::Div, a, b),
+            pool.binary(Binary::Rem, a, b),
+        );
+        self.set(pool, low, quotient);
+        self.set(pool, high, rest);
+        self.flags = Flags::Unknown(pool.unknown(Unrecoverable::FlagsUnknown));
+        true
     }
 
     /// `op0 += by`, as `inc` and `dec` do.

@@ -45,6 +45,10 @@ impl Code for FakeKernel {
     fn address_of(&self, name: &str) -> Option<u64> {
         self.symbols.get(name).copied()
     }
+
+    fn tracepoint_bytes(&self) -> u64 {
+        72
+    }
 }
 
 /// How a kernel calls handlers.
@@ -471,5 +475,25 @@ fn bytes_of_registers_and_conditional_moves() {
         &expect![[r#"
             u8(rcx)
             ((rdi<r8) ? r8 : rdx)"#]],
+    );
+}
+
+#[test]
+fn carry_and_division() {
+    check(
+        &[NUMBER, NUMBER, NUMBER],
+        |a| {
+            a.cmp(rdi, r8)?;
+            a.adc(esi, 0)?;
+            a.xor(edx, edx)?;
+            a.mov(rax, rbx)?;
+            a.div(rcx)?;
+            a.mov(rcx, rax)?;
+            a.call(HANDLERS)
+        },
+        &expect![[r#"
+            u32((u32(rsi)+(rdi<r8)))
+            (rbx%rcx)
+            (rbx/rcx)"#]],
     );
 }

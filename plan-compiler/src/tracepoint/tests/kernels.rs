@@ -64,14 +64,16 @@ fn check_kernel(name: &str) {
                 whole = false;
                 let why = why.to_string();
                 let kind = why.split(" at 0x").next().unwrap().to_owned();
-                *reasons.entry(kind).or_default().entry(&tracepoint.name).or_default() += 1;
+                *reasons
+                    .entry(kind)
+                    .or_default()
+                    .entry(&tracepoint.name)
+                    .or_default() += 1;
             }
         }
         complete += usize::from(whole);
     }
-    println!(
-        "{name}: {complete} of {with_sites} tracepoints with sites are complete; {reasons:?}"
-    );
+    println!("{name}: {complete} of {with_sites} tracepoints with sites are complete; {reasons:?}");
     assert!(with_sites > 400, "only {with_sites} tracepoints with sites");
     assert!(
         complete * 100 >= with_sites * COMPLETE_PERCENT_MIN,
@@ -150,38 +152,74 @@ fn sites_read_by_hand() {
     let check = |tracepoint, function, expected: Expect| {
         check_site(&kernel, tracepoint, function, &expected)
     };
-    check("sched_switch", "__schedule", expect![[r#"
+    check(
+        "sched_switch",
+        "__schedule",
+        expect![[r#"
         (preempt, prev, next, prev_state)
-        u32[rbp-0x44], r13, r12, u32[rbp-0x48]"#]]);
-    check("sched_waking", "try_to_wake_up", expect![[r#"
+        u32[rbp-0x44], r13, r12, u32[rbp-0x48]"#]],
+    );
+    check(
+        "sched_waking",
+        "try_to_wake_up",
+        expect![[r#"
         (p)
         rbx
-        rbx"#]]);
-    check("mm_page_alloc", "__alloc_pages", expect![[r#"
+        rbx"#]],
+    );
+    check(
+        "mm_page_alloc",
+        "__alloc_pages",
+        expect![[r#"
         (page, order, gfp_flags, migratetype)
-        r14, u32(rbp), u32(r13), u32[rsp+0x18]"#]]);
-    check("block_rq_issue", "blk_mq_start_request", expect![[r#"
+        r14, u32(rbp), u32(r13), u32[rsp+0x18]"#]],
+    );
+    check(
+        "block_rq_issue",
+        "blk_mq_start_request",
+        expect![[r#"
         (rq)
-        rbx"#]]);
-    check("irq_handler_entry", "__handle_irq_event_percpu", expect![[r#"
+        rbx"#]],
+    );
+    check(
+        "irq_handler_entry",
+        "__handle_irq_event_percpu",
+        expect![[r#"
         (irq, action)
-        u32(r13), rbx"#]]);
-    check("ext4_da_write_begin", "ext4_da_write_begin", expect![[r#"
+        u32(r13), rbx"#]],
+    );
+    check(
+        "ext4_da_write_begin",
+        "ext4_da_write_begin",
+        expect![[r#"
         (inode, pos, len)
-        rbp, r12, u32(r13)"#]]);
+        rbp, r12, u32(r13)"#]],
+    );
     // Three arguments on the stack, one of them computed.
-    check("mm_vmscan_lru_isolate", "isolate_lru_folios", expect![[r#"
+    check(
+        "mm_vmscan_lru_isolate",
+        "isolate_lru_folios",
+        expect![[r#"
         (highest_zoneidx, order, nr_requested, nr_scanned, nr_skipped, nr_taken, isolate_mode, lru)
-        rsi, u32(s8(rdi)), u64[rsp+0x8], r15, r9, u64[rsp+0x10], u32(((u1((u8(rax)>>0x5))^0x1)<<0x1)), r13"#]]);
+        rsi, u32(s8(rdi)), u64[rsp+0x8], r15, r9, u64[rsp+0x10], u32(((u1((u8(rax)>>0x5))^0x1)<<0x1)), r13"#]],
+    );
     // Through a helper that makes the path of the memory cgroup, which cannot be had while it is off.
-    check("mmap_lock_acquire_returned", "map_vdso", expect![[r#"
+    check(
+        "mmap_lock_acquire_returned",
+        "map_vdso",
+        expect![[r#"
         (mm, memcg_path, write, success)
-        r13, ?, 0x1, !u32(rax)"#]]);
+        r13, ?, 0x1, !u32(rax)"#]],
+    );
     // Fires only for an allocator.
-    check("mem_connect", "xdp_rxq_info_reg_mem_model", expect![[r#"
+    check(
+        "mem_connect",
+        "xdp_rxq_info_reg_mem_model",
+        expect![[r#"
         (xa, rxq)
         rax, rbx if (rax ? 0x1 : 0x0)
-        rax, rbx"#]]);
+        rax, rbx"#]],
+    );
 }
 
 #[test]
@@ -205,7 +243,8 @@ fn list_says_what_it_knows_and_why_not() {
         format!("{:?} {arguments} {:?}", found.system, found.reason)
     };
     expect![[r#"Some("sched") bool preempt; struct task_struct * prev; struct task_struct * next; unsigned int prev_state None"#]].assert_eq(&shown("sched_switch"));
-    expect![[r#"Some("raw_syscalls") struct pt_regs * regs; long int id None"#]].assert_eq(&shown("sys_enter"));
+    expect![[r#"Some("raw_syscalls") struct pt_regs * regs; long int id None"#]]
+        .assert_eq(&shown("sys_enter"));
     expect![[r#"Some("mmap_lock") unknown Some("187 of 187 sites: argument memcg_path: it points to a buffer that is filled only when the tracepoint is on")"#]].assert_eq(&shown("mmap_lock_released"));
     expect![[r#"Some("net") struct sk_buff * skb Some("1 of 2 sites: it may fire several times at one run of the nop (the call at 0xffffffff817dfd7b is in a loop)")"#]].assert_eq(&shown("netif_receive_skb_list_entry"));
 }

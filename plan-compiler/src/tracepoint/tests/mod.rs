@@ -56,6 +56,8 @@ fn run(ops: &[Op], stack: &mut Vec<String>) {
             Op::Add => infix("+"),
             Op::Sub => infix("-"),
             Op::Mul => infix("*"),
+            Op::Div => infix("/"),
+            Op::Rem => infix("%"),
             Op::And => infix("&"),
             Op::Or => infix("|"),
             Op::Xor => infix("^"),
