@@ -64,9 +64,8 @@ find_missing() {
   found=$(
     not_installed "${packages[@]}"
     if qemu_is_missing; then echo qemu-system-x86; fi
-    if ! use_cargo; then
-      printf '%s\n' rustc-web cargo-web
-    elif [ "$purpose" = test ] && ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then
+    if ! use_cargo; then printf '%s\n' rustc-web cargo-web; fi
+    if [ "$purpose" = test ] && ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then
       printf '%s\n' rustfmt-web rust-web-clippy
     fi
   )
