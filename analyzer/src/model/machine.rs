@@ -269,9 +269,6 @@ impl<O: Observer> Model<O> {
         }
         self.evict(at, cpu);
         self.take_from_other_cpu(at, cpu, thread);
-        if self.threads[thread].scheduling == Scheduling::Dead {
-            self.threads[thread].forget_context();
-        }
         self.threads[thread].scheduling = Scheduling::Running(cpu);
         self.refresh_thread(at, thread);
         self.cpus[cpu.0 as usize].current = Some(thread);

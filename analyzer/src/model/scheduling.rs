@@ -7,14 +7,13 @@ use super::event::{
 use super::ids::{CpuId, GuestNanos, Tid};
 use super::machine::Model;
 use super::observer::Observer;
-use super::state::{Frame, Ground, Scheduling, Wait};
+use super::state::{Activity, Frame, Ground, Scheduling, Wait};
 use super::thread::{OpenFrame, ThreadIndex, Waker};
 
 impl<O: Observer> Model<O> {
     /// Moves `prev` off and `next` onto the CPU.
     pub(super) fn switch(&mut self, at: GuestNanos, cpu: CpuId, event: &SchedSwitch<'_>) {
         let prev = self.living(at, event.prev_pid, cpu);
-        let next = self.living(at, event.next_pid, cpu);
         let current = self.cpus[cpu.0 as usize].current;
         if current != Some(prev) {
             if current.is_some() {
@@ -25,6 +24,7 @@ impl<O: Observer> Model<O> {
         }
         self.name(prev, event.prev_comm);
         self.switch_out(at, prev, event.prev_state);
+        let next = self.living(at, event.next_pid, cpu);
         self.name(next, event.next_comm);
         self.switch_in(at, cpu, next);
     }
@@ -32,6 +32,7 @@ impl<O: Observer> Model<O> {
     fn switch_out(&mut self, at: GuestNanos, index: ThreadIndex, prev_state: Option<u64>) {
         let thread = &mut self.threads[index];
         let left = match prev_state {
+            _ if thread.idle_of.is_some() => Scheduling::Runnable,
             Some(state) => Scheduling::from_kernel(state),
             None if thread.exiting => Scheduling::Dead,
             None => Scheduling::Unknown,
@@ -46,10 +47,10 @@ impl<O: Observer> Model<O> {
             _ => left,
         };
         if left == Scheduling::Dead {
-            thread.frames.clear();
-            thread.died = Some(at);
+            self.bury(at, index);
+        } else {
+            self.refresh_thread(at, index);
         }
-        self.refresh_thread(at, index);
     }
 
     fn switch_in(&mut self, at: GuestNanos, cpu: CpuId, next: ThreadIndex) {
@@ -194,7 +195,7 @@ impl<O: Observer> Model<O> {
 
     /// The recorder says which thread runs from here on.
     pub(super) fn context(&mut self, at: GuestNanos, cpu: CpuId, event: &ThreadContext<'_>) {
-        let index = self.threads.known(event.tid, cpu);
+        let index = self.living(at, event.tid, cpu);
         self.name(index, event.comm);
         if event.pid.is_some() {
             self.threads[index].pid = event.pid;
@@ -218,7 +219,8 @@ impl<O: Observer> Model<O> {
             KernelEvent::ProcessExec(exec) => exec.pid == self.threads[claimed].tid,
             _ => false,
         };
-        if !explained && self.cpus[cpu.0 as usize].current != Some(claimed) {
+        let is_dead = self.threads[claimed].scheduling == Scheduling::Dead;
+        if !explained && !is_dead && self.cpus[cpu.0 as usize].current != Some(claimed) {
             self.doubts.count(Doubt::ContextDisagrees);
             self.adopt(at, cpu, claimed);
         }
@@ -239,13 +241,17 @@ impl<O: Observer> Model<O> {
         if let Scheduling::Running(cpu) = self.threads[index].scheduling {
             self.evict(at, cpu);
         }
-        let thread = &mut self.threads[index];
-        if thread.died.is_none() {
-            thread.scheduling = Scheduling::Dead;
-            thread.frames.clear();
-            thread.died = Some(at);
-            self.refresh_thread(at, index);
+        if self.threads[index].died.is_none() {
+            self.bury(at, index);
         }
+    }
+
+    fn bury(&mut self, at: GuestNanos, index: ThreadIndex) {
+        let thread = &mut self.threads[index];
+        thread.scheduling = Scheduling::Dead;
+        thread.frames.clear();
+        thread.died = Some(at);
+        self.close_thread(at, index, Activity::Unknown);
     }
 
     fn name(&mut self, index: ThreadIndex, comm: Option<&[u8]>) {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -198,6 +199,7 @@ fn event<'a>(name: &str, words: &[&'a str]) -> KernelEvent<'a> {
 /// Runs a script; the states of every thread and CPU must add up to its time, whatever it says.
 fn check(script: &str, expected: Expect) {
     let (model, end) = run(script);
+    check_partitions(&model, end);
     let mut out = String::new();
     let log = &model.observer;
     for ((tid, _), steps) in &log.threads {
@@ -205,11 +207,6 @@ fn check(script: &str, expected: Expect) {
     }
     for (cpu, steps) in &log.cpus {
         writeln!(out, "cpu {cpu}: {}", steps.join(", ")).unwrap();
-        assert_eq!(
-            total(steps),
-            end,
-            "the states of CPU {cpu} must partition the trace"
-        );
     }
     log.frames
         .iter()
@@ -217,23 +214,86 @@ fn check(script: &str, expected: Expect) {
     for (doubt, count) in model.doubts().iter() {
         writeln!(out, "! {} {count}", doubt.name()).unwrap();
     }
-    for (index, thread) in model.threads().iter() {
+    expected.assert_eq(&out);
+}
+
+fn check_partitions(model: &Model<Log>, end: u64) {
+    let log = &model.observer;
+    for (cpu, steps) in &log.cpus {
+        assert_eq!(
+            total(steps),
+            end,
+            "the states of CPU {cpu} must partition the trace"
+        );
+    }
+    for (index, thread) in model
+        .threads()
+        .iter()
+        .filter(|(_, thread)| thread.idle_of.is_none())
+    {
         let mine = log
             .threads
             .iter()
             .filter(|((_, at), _)| *at == index.index());
         let steps: Vec<String> = mine.flat_map(|(_, steps)| steps.clone()).collect();
         let life = thread.died.map_or(end, |died| died.0) - thread.born.0;
-        if thread.idle_of.is_none() {
-            assert_eq!(
-                total(&steps),
-                life,
-                "the states of thread {} must partition its life",
-                thread.tid
-            );
-        }
+        assert_eq!(
+            total(&steps),
+            life,
+            "the states of thread {} must partition its life",
+            thread.tid
+        );
     }
-    expected.assert_eq(&out);
+    let running = model
+        .cpus()
+        .filter_map(|cpu| model.current(cpu))
+        .collect::<Vec<_>>();
+    let mut distinct = running.clone();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(
+        distinct.len(),
+        running.len(),
+        "a thread runs on one CPU at a time"
+    );
+}
+
+/// Any event, sensible or not.
+fn any_event() -> impl Strategy<Value = String> {
+    let tid = || 0..5_u32;
+    prop_oneof![
+        4 => (tid(), prop::sample::select(vec!["R", "S", "D", "X"]), tid()).prop_map(|(prev, state, next)| {
+            format!("switch {prev} {state} {next}")
+        }),
+        2 => (0..3_u32).prop_map(|nr| format!("call {nr}")),
+        2 => (0..3_u32).prop_map(|nr| format!("ret {nr} 0")),
+        2 => (prop::sample::select(vec!["trap", "irq", "softirq"]), prop::bool::ANY)
+            .prop_map(|(what, user)| format!("{what} 3 {}", if user { "user" } else { "kernel" })),
+        2 => prop::sample::select(vec!["trap_end 3", "irq_end 3", "softirq_end 3"]).prop_map(str::to_owned),
+        2 => (prop::sample::select(vec!["waking", "wakeup", "new", "exit", "context"]), 1..5_u32)
+            .prop_map(|(what, tid)| format!("{what} {tid}")),
+        1 => (tid(), 1..5_u32).prop_map(|(parent, child)| format!("fork {parent} {child}")),
+        1 => (1..5_u32, 1..5_u32).prop_map(|(tid, old)| format!("exec {tid} {old}")),
+        1 => prop::sample::select(vec!["boot", "lost", "sleep"]).prop_map(str::to_owned),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn states_partition_time_whatever_happens(
+        events in prop::collection::vec((0..4_u64, 0..3_u32, any_event()), 1..120)
+    ) {
+        let mut at = 0;
+        let mut script = String::new();
+        for (step, cpu, event) in events {
+            // Now and then time runs backwards.
+            at = if step == 3 { at - at.min(1) } else { at + step };
+            writeln!(script, "{at}@{cpu} {event};").unwrap();
+        }
+        writeln!(script, "{} end", at + 200).unwrap();
+        let (model, end) = run(&script);
+        check_partitions(&model, end);
+    }
 }
 
 fn total(steps: &[String]) -> u64 {
