@@ -19,7 +19,7 @@ macro_rules! builtin_files {
 }
 
 /// The rows, in the order in which a newcomer should read them.
-const BUILTIN: [(&str, &str); 10] = builtin_files![
+const BUILTIN: [(&str, &str); 11] = builtin_files![
     "context.toml",
     "syscall.toml",
     "trap.toml",
@@ -29,6 +29,7 @@ const BUILTIN: [(&str, &str); 10] = builtin_files![
     "process.toml",
     "timer.toml",
     "power.toml",
+    "memory.toml",
     "printk.toml",
 ];
 
