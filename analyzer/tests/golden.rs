@@ -1,5 +1,7 @@
 //! Every report and every way of writing events, over traces named after what happens in them.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+
 #[path = "support/synthetic.rs"]
 mod synthetic;
 

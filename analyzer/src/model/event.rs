@@ -69,7 +69,6 @@ macro_rules! kernel_events {
         }
 
         /// Every event that the model knows.
-        #[must_use]
         pub fn model_events() -> impl Iterator<Item = EventNames> {
             EventKind::ALL.iter().map(|(_, names)| *names)
         }

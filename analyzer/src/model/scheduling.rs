@@ -135,10 +135,8 @@ impl<O: Observer> Model<O> {
     /// What a new thread starts in: the call that made it, or the kernel.
     fn inherited(&self, at: GuestNanos, parent: ThreadIndex) -> (Ground, Vec<OpenFrame>) {
         let parent = &self.threads[parent];
-        let call = parent.frames.iter().map(|open| open.frame);
-        let call = call
-            .filter(|frame| matches!(frame, Frame::Syscall { .. }))
-            .last();
+        let mut frames = parent.frames.iter().rev().map(|open| open.frame);
+        let call = frames.find(|frame| matches!(frame, Frame::Syscall { .. }));
         match (parent.ground, call) {
             (Ground::Kernel | Ground::Idle, _) => (Ground::Kernel, Vec::new()),
             (Ground::User, Some(frame)) => {

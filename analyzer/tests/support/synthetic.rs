@@ -3,6 +3,8 @@
 //! A line is `TIME@CPU EVENT FIELD=VALUE ...`; a field that is not given is missing. `lost@CPU N` says that N records
 //! are missing before the CPU's next one, `lost@CPU N CONTEXT` also that the thread runs that a context record names. Times are ticks of 1 ns after the start of the trace.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+
 use std::collections::BTreeMap;
 use std::io::Cursor;
 
