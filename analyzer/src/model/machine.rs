@@ -13,6 +13,9 @@ use super::observer::{Observer, ThreadInterval};
 use super::state::{Abi, Activity, Frame, Scheduling};
 use super::thread::{ThreadIndex, Threads};
 
+/// What the end of a device's interrupt has for its vector (-1): the kernel does not keep it that long.
+const VECTOR_FORGOTTEN: u64 = u64::MAX;
+
 /// State of a machine, fed with events in order of time.
 #[derive(Debug)]
 pub struct Model<O> {
@@ -216,7 +219,9 @@ impl<O: Observer> Model<O> {
                 self.enter(at, cpu, Frame::Irq { vector }, irq.user);
             }
             E::IrqExit(exit) => self.leave(at, cpu, None, |frame| {
-                matches!(frame, Frame::Irq { vector } if exit.vector.is_none_or(|id| id == *vector))
+                matches!(frame, Frame::Irq { vector } if exit
+                    .vector
+                    .is_none_or(|id| id == *vector || id == VECTOR_FORGOTTEN))
             }),
             E::IrqHandlerEntry(handler) => {
                 self.enter(at, cpu, Frame::IrqHandler { irq: handler.irq }, None);
