@@ -1,15 +1,20 @@
-//! Prints what is known of a kernel and how long it took: `kernel_facts [--vmlinux FILE] [FILE]`.
+//! Prints what is known of a kernel and how long it took: `kernel_facts [--dwarf] [--vmlinux FILE] [FILE]`.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::time::Instant;
 
-use guest_symbols::{Kernel, NameKind};
+use guest_symbols::{ImageBytes, Kernel, NameKind, TypeOrigin};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let (mut kernel, mut vmlinux) = (None, None);
+    let mut origin = TypeOrigin::Best;
     while let Some(arg) = args.next() {
+        if arg == "--dwarf" {
+            origin = TypeOrigin::Dwarf;
+            continue;
+        }
         let is_vmlinux = arg == "--vmlinux";
         let path = if is_vmlinux {
             args.next().ok_or("--vmlinux needs a file")?
@@ -21,10 +26,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         } else {
             &mut kernel
         };
-        *file = Some(std::fs::read(path)?);
+        *file = Some(ImageBytes::new(std::fs::read(path)?));
     }
     let start = Instant::now();
-    let kernel = Kernel::from_vecs(kernel, vmlinux)?;
+    let kernel = Kernel::from_images(kernel, vmlinux, origin)?;
     println!("{:?} to read {:?}", start.elapsed(), kernel.identity());
     let start = Instant::now();
     println!(
@@ -73,5 +78,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         syscalls.len(),
         start.elapsed()
     );
+    let schedule = kernel.symbols().address("schedule").unwrap_or_default();
+    let start = Instant::now();
+    println!(
+        "schedule is at {:?}; {:?}",
+        kernel.source_line(schedule),
+        start.elapsed()
+    );
+    let start = Instant::now();
+    let addresses = kernel.addresses_of_line("kernel/sched/core.c", 6700);
+    println!("core.c:6700 is at {addresses:x?}; {:?}", start.elapsed());
     Ok(())
 }

@@ -5,7 +5,9 @@
 
 use crate::SymbolError;
 use crate::bytes::{index, slice, text_at, u16_at, u32_at};
-use crate::type_graph::{Member, NameIndex, NameKind, StructType, Type, TypeId, Types};
+use crate::c_type::{Member, StructType, Type, TypeId};
+use crate::name_index::{NameIndex, NameKind};
+use crate::type_graph::Types;
 
 const MAGIC: u16 = 0xeb9f;
 const HEADER_BYTES: usize = 24;
@@ -164,7 +166,7 @@ impl Reader<'_> {
             names.add(kind, name, id);
             add_enumerators(&mut names, read);
         }
-        Types::new(types, names)
+        Types::whole(types, names)
     }
 
     fn name(&self, at: u32) -> Option<&str> {

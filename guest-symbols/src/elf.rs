@@ -9,7 +9,7 @@ use std::ops::Range;
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::header::{EM_X86_64, ET_DYN, ET_EXEC, Header};
 use goblin::elf::section_header::{
-    SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, SHT_NOTE, SectionHeader,
+    SHF_ALLOC, SHF_COMPRESSED, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, SHT_NOTE, SectionHeader,
 };
 
 use crate::bytes::{align_up, distance, index, slice, text_at, u32_at};
@@ -36,6 +36,7 @@ pub(crate) struct Section {
     pub(crate) is_code: bool,
     pub(crate) is_writable: bool,
     pub(crate) is_note: bool,
+    pub(crate) is_compressed: bool,
     pub(crate) kind: u32,
     pub(crate) link: u32,
 }
@@ -178,6 +179,7 @@ fn describe(file: &[u8], section: &SectionHeader, names_at: usize) -> Section {
         is_loaded: has(SHF_ALLOC),
         is_code: has(SHF_EXECINSTR),
         is_writable: has(SHF_WRITE),
+        is_compressed: has(SHF_COMPRESSED),
         is_note: section.sh_type == SHT_NOTE,
         kind: section.sh_type,
         link: section.sh_link,

@@ -1,14 +1,27 @@
 //! A kernel image with all that is known of it.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
+use crate::dwarf::{DebugSections, LazyTypes, Lines, SourceLine};
 use crate::elf::Sections;
 use crate::identity::Identity;
-use crate::symbols::{SymbolTable, SymbolTableBuilder};
+use crate::symbols::SymbolTable;
 use crate::syscalls::{self, Syscall};
 use crate::tracepoints::{self, Tracepoint};
 use crate::type_graph::Types;
-use crate::{LinkAddr, SymbolError, btf, image, kallsyms, symtab};
+use crate::{ImageBytes, LinkAddr, SymbolError, btf, image, kallsyms, symtab};
+
+/// Where types are taken from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TypeOrigin {
+    /// BTF when there is any, as it is small and complete; else DWARF.
+    #[default]
+    Best,
+    /// `.BTF` alone.
+    Btf,
+    /// DWARF alone. It also describes what BTF leaves out: global variables, functions in assembly and inlined ones.
+    Dwarf,
+}
 
 /// A kernel image and the facts in it.
 #[derive(Debug)]
@@ -17,34 +30,40 @@ pub struct Kernel {
     identity: Identity,
     symbols: SymbolTable,
     types: Types,
+    debug: Option<Arc<DebugSections>>,
+    lines: OnceLock<Lines>,
     syscalls: OnceLock<Vec<Syscall>>,
     tracepoints: OnceLock<Vec<Tracepoint>>,
 }
 
 /// The bytes of an ELF image with its sections.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Image {
-    elf: Vec<u8>,
+    elf: ImageBytes,
     sections: Sections,
 }
 
 impl Image {
     /// Unpacks a bzImage, or takes an ELF file as it is.
-    fn open(file: Vec<u8>) -> Result<Self, SymbolError> {
-        let elf = image::elf_from(&file)?.unwrap_or(file);
-        let sections = Sections::parse(&elf)?;
+    fn open(file: ImageBytes) -> Result<Self, SymbolError> {
+        let elf = image::elf_from(file.as_slice())?.map_or(file, ImageBytes::new);
+        let sections = Sections::parse(elf.as_slice())?;
         Ok(Self { elf, sections })
     }
 
+    fn bytes(&self) -> &[u8] {
+        self.elf.as_slice()
+    }
+
     fn section(&self, name: &str) -> Option<&[u8]> {
-        self.sections
-            .named(name)
-            .and_then(|section| self.elf.get(section.file.clone()))
-            .filter(|b| !b.is_empty())
+        let section = self.sections.named(name)?;
+        self.bytes()
+            .get(section.file.clone())
+            .filter(|bytes| !bytes.is_empty())
     }
 
     fn identity(&self) -> Identity {
-        Identity::read(&self.elf, &self.sections, None)
+        Identity::read(self.bytes(), &self.sections, None)
     }
 }
 
@@ -61,20 +80,40 @@ impl Kernel {
         kernel: Option<Vec<u8>>,
         vmlinux: Option<Vec<u8>>,
     ) -> Result<Self, SymbolError> {
+        Self::from_images(
+            kernel.map(ImageBytes::new),
+            vmlinux.map(ImageBytes::new),
+            TypeOrigin::Best,
+        )
+    }
+
+    /// As [`Kernel::from_bytes`], from shared or mapped bytes, with types from where the caller says.
+    pub fn from_images(
+        kernel: Option<ImageBytes>,
+        vmlinux: Option<ImageBytes>,
+        origin: TypeOrigin,
+    ) -> Result<Self, SymbolError> {
         let kernel = kernel.map(Image::open).transpose()?;
         let vmlinux = vmlinux.map(Image::open).transpose()?;
         if let (Some(kernel), Some(vmlinux)) = (&kernel, &vmlinux) {
             check_same_build(kernel, vmlinux)?;
         }
-        let symbols = read_symbols(vmlinux.as_ref(), kernel.as_ref())?;
-        let types = read_types(vmlinux.as_ref(), kernel.as_ref())?;
+        let images: Vec<&Image> = vmlinux.iter().chain(&kernel).collect();
+        let symbols = read_symbols(&images)?;
+        let debug = images
+            .iter()
+            .find_map(|image| DebugSections::open(&image.elf, &image.sections))
+            .map(Arc::new);
+        let types = read_types(&images, debug.as_ref(), origin)?;
         let image = kernel.or(vmlinux).ok_or(SymbolError::NoInput)?;
-        let identity = Identity::read(&image.elf, &image.sections, Some(&symbols));
+        let identity = Identity::read(image.bytes(), &image.sections, Some(&symbols));
         Ok(Self {
             image,
             identity,
             symbols,
             types,
+            debug,
+            lines: OnceLock::new(),
             syscalls: OnceLock::new(),
             tracepoints: OnceLock::new(),
         })
@@ -129,12 +168,12 @@ impl Kernel {
     /// Bytes of the image at a link address; `None` outside what the file holds (`.bss`, gaps).
     #[must_use]
     pub fn read(&self, addr: LinkAddr, len: usize) -> Option<&[u8]> {
-        self.image.sections.read(&self.image.elf, addr, len)
+        self.image.sections.read(self.image.bytes(), addr, len)
     }
 
     /// The file's bytes from a link address to the end of its section.
     pub(crate) fn rest(&self, addr: LinkAddr) -> Option<&[u8]> {
-        self.image.sections.rest(&self.image.elf, addr)
+        self.image.sections.rest(self.image.bytes(), addr)
     }
 
     /// The sections that hold code, by address.
@@ -146,8 +185,9 @@ impl Kernel {
             .sections
             .loaded()
             .filter(|section| section.is_code && !section.is_writable);
-        sections
-            .filter_map(|section| Some((section.addr, self.image.elf.get(section.file.clone())?)))
+        sections.filter_map(|section| {
+            Some((section.addr, self.image.bytes().get(section.file.clone())?))
+        })
     }
 
     /// The system calls, by ABI and number.
@@ -168,10 +208,29 @@ impl Kernel {
         Ok(self.tracepoints.get_or_init(|| read))
     }
 
+    /// The line of the source that the instruction at an address comes from; needs DWARF.
+    ///
+    /// Of code that was inlined it is the line in the inlined function.
+    pub fn source_line(&self, addr: LinkAddr) -> Result<Option<SourceLine>, SymbolError> {
+        Ok(self.lines()?.at(addr))
+    }
+
+    /// Where the statements of a line start, by address; none when the compiler left no code of it. Needs DWARF.
+    ///
+    /// `file` is a path in the source or the end of one: `kernel/sched/core.c`, `core.c`.
+    pub fn addresses_of_line(&self, file: &str, line: u64) -> Result<Vec<LinkAddr>, SymbolError> {
+        Ok(self.lines()?.addresses(file, line))
+    }
+
+    fn lines(&self) -> Result<&Lines, SymbolError> {
+        let debug = self.debug.as_ref().ok_or(SymbolError::NoDwarf)?;
+        Ok(self.lines.get_or_init(|| Lines::open(debug.clone())))
+    }
+
     /// The ELF image: what a bzImage unpacks to, or the vmlinux as given. QEMU boots it through its PVH note.
     #[must_use]
     pub fn elf(&self) -> &[u8] {
-        &self.image.elf
+        self.image.bytes()
     }
 }
 
@@ -190,36 +249,45 @@ fn check_same_build(kernel: &Image, vmlinux: &Image) -> Result<(), SymbolError> 
     })
 }
 
-/// From the symbol table of the first image that has one, else from kallsyms.
-fn read_symbols(
-    vmlinux: Option<&Image>,
-    kernel: Option<&Image>,
-) -> Result<SymbolTable, SymbolError> {
-    let images = || [vmlinux, kernel].into_iter().flatten();
-    let from_symtab =
-        images().find_map(|image| Some((image, symtab::read(&image.elf, &image.sections)?)));
-    let (image, builder): (&Image, SymbolTableBuilder) = match from_symtab {
+/// From the symbol table of the first image that has one, else from kallsyms of the last.
+fn read_symbols(images: &[&Image]) -> Result<SymbolTable, SymbolError> {
+    let from_symtab = |image: &&Image| {
+        Some((
+            symtab::read(image.bytes(), &image.sections)?,
+            image.sections.clone(),
+        ))
+    };
+    let (builder, sections) = match images.iter().find_map(from_symtab) {
         Some(found) => found,
         None => {
-            let image = images().last().ok_or(SymbolError::NoInput)?;
-            let builder = kallsyms::read(&image.elf, &image.sections);
+            let image = images.last().ok_or(SymbolError::NoInput)?;
+            let builder = kallsyms::read(image.bytes(), &image.sections);
             (
-                image,
                 builder.map_err(|problem| SymbolError::NoSymbols { problem })?,
+                image.sections.clone(),
             )
         }
     };
-    let areas = image
-        .sections
+    let areas = sections
         .in_memory()
         .map(|section| (section.addr, section.end()));
     Ok(builder.finish(areas.collect()))
 }
 
-fn read_types(vmlinux: Option<&Image>, kernel: Option<&Image>) -> Result<Types, SymbolError> {
-    let mut sections = [vmlinux, kernel]
-        .into_iter()
-        .flatten()
-        .filter_map(|image| image.section(".BTF"));
-    btf::read(sections.next().ok_or(SymbolError::NoTypes)?)
+fn read_types(
+    images: &[&Image],
+    debug: Option<&Arc<DebugSections>>,
+    origin: TypeOrigin,
+) -> Result<Types, SymbolError> {
+    let btf = images
+        .iter()
+        .find_map(|image| image.section(".BTF"))
+        .filter(|_| origin != TypeOrigin::Dwarf);
+    let debug = debug.filter(|_| origin != TypeOrigin::Btf);
+    match (btf, debug, origin) {
+        (Some(section), ..) => btf::read(section),
+        (None, Some(debug), _) => Ok(Types::lazy(LazyTypes::open(debug.clone()))),
+        (None, None, TypeOrigin::Dwarf) => Err(SymbolError::NoDwarf),
+        (None, None, _) => Err(SymbolError::NoTypes),
+    }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::bytes::{distance, i32_at, i64_at, text_at, u64_at};
-use crate::type_graph::{Type, TypeId};
+use crate::c_type::{Type, TypeId};
 use crate::{Kernel, LinkAddr, SymbolError};
 
 /// A tracepoint that is compiled into the image.

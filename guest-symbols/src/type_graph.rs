@@ -1,211 +1,52 @@
-//! The kernel's C types, whichever debug format they came from.
+//! The types of one kernel: from ids and names to [`Type`]s, and what follows from those.
 //!
-//! `const`, `volatile`, `restrict` and type tags are dropped: a reference to them is a reference to what they qualify.
+//! BTF is read whole, being small. DWARF is read as it is asked for.
 
-use std::collections::HashMap;
-
-/// A type of one kernel; means nothing to another [`Types`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TypeId(pub u32);
-
-impl TypeId {
-    /// `void`, and what is not known.
-    pub const VOID: Self = Self(0);
-}
-
-/// A C type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Type {
-    /// `void`, or a type that the debug information does not describe.
-    Void,
-    /// An integer, character or boolean.
-    Int {
-        /// As in C, such as `long unsigned int`.
-        name: String,
-        /// Size.
-        bytes: u8,
-        /// Whether the top bit is a sign.
-        signed: bool,
-    },
-    /// A floating-point number.
-    Float {
-        /// As in C.
-        name: String,
-        /// Size.
-        bytes: u8,
-    },
-    /// A pointer to another type.
-    Pointer(TypeId),
-    /// A struct or union.
-    Struct(StructType),
-    /// An array; several dimensions are arrays of arrays.
-    Array {
-        /// What it holds.
-        element: TypeId,
-        /// How many; 0 for a flexible array.
-        count: u64,
-    },
-    /// An enumeration.
-    Enum {
-        /// Its tag, if it has one.
-        name: Option<String>,
-        /// Size.
-        bytes: u8,
-        /// Whether values are signed.
-        signed: bool,
-        /// Enumerators in the order of the source.
-        values: Vec<(String, i64)>,
-    },
-    /// Another name for a type.
-    Typedef {
-        /// The name.
-        name: String,
-        /// What it stands for.
-        target: TypeId,
-    },
-    /// A function's prototype.
-    Function {
-        /// What it returns.
-        returns: TypeId,
-        /// Parameters, with names where they are known.
-        params: Vec<(Option<String>, TypeId)>,
-    },
-    /// A struct or union that is declared and nowhere defined.
-    Forward {
-        /// Its tag.
-        name: String,
-        /// Whether it is a union.
-        is_union: bool,
-    },
-}
-
-/// A struct or union.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StructType {
-    /// Its tag, if it has one.
-    pub name: Option<String>,
-    /// Size.
-    pub bytes: u64,
-    /// Whether members overlap.
-    pub is_union: bool,
-    /// Members in the order of the source.
-    pub members: Vec<Member>,
-}
-
-/// A member of a struct or union.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Its name; none for an anonymous struct or union, whose members belong to the outer one.
-    pub name: Option<String>,
-    /// Its type.
-    pub type_id: TypeId,
-    /// Bits from the start of the struct.
-    pub bit_offset: u64,
-    /// Width of a bit-field.
-    pub bitfield_bits: Option<u8>,
-}
-
-/// Where a member lies, seen from the outermost struct.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemberPlace {
-    /// Its type.
-    pub type_id: TypeId,
-    /// Bits from the start of the outermost struct.
-    pub bit_offset: u64,
-    /// Width of a bit-field.
-    pub bitfield_bits: Option<u8>,
-}
-
-impl MemberPlace {
-    /// Bytes from the start of the struct; `None` for a bit-field.
-    #[must_use]
-    pub fn byte_offset(&self) -> Option<u64> {
-        (self.bitfield_bits.is_none() && self.bit_offset.is_multiple_of(8))
-            .then_some(self.bit_offset / 8)
-    }
-}
-
-/// What a name names; C keeps tags, functions and the rest apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NameKind {
-    /// `struct name`.
-    Struct,
-    /// `union name`.
-    Union,
-    /// `enum name`.
-    Enum,
-    /// A typedef.
-    Typedef,
-    /// A function; its type is a [`Type::Function`].
-    Function,
-    /// A variable; its type is that of the variable.
-    Variable,
-}
-
-const NAME_KINDS: usize = 6;
-
-/// Names and what they mean.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct NameIndex {
-    by_kind: [HashMap<String, Vec<TypeId>>; NAME_KINDS],
-    enumerators: HashMap<String, i64>,
-}
-
-impl NameIndex {
-    pub(crate) fn add(&mut self, kind: NameKind, name: &str, id: TypeId) {
-        let Some(map) = self.by_kind.get_mut(kind as usize) else {
-            return;
-        };
-        match map.get_mut(name) {
-            Some(ids) => ids.push(id),
-            None => drop(map.insert(name.to_owned(), vec![id])),
-        }
-    }
-
-    /// The first definition of an enumerator counts.
-    pub(crate) fn add_enumerator(&mut self, name: &str, value: i64) {
-        if !self.enumerators.contains_key(name) {
-            self.enumerators.insert(name.to_owned(), value);
-        }
-    }
-
-    fn get(&self, kind: NameKind, name: &str) -> &[TypeId] {
-        self.by_kind
-            .get(kind as usize)
-            .and_then(|map| map.get(name))
-            .map_or(&[], Vec::as_slice)
-    }
-
-    fn names(&self, kind: NameKind) -> Vec<&str> {
-        let map = self.by_kind.get(kind as usize);
-        let mut names: Vec<&str> = map
-            .iter()
-            .flat_map(|map| map.keys())
-            .map(String::as_str)
-            .collect();
-        names.sort_unstable();
-        names
-    }
-}
+use crate::c_type::{Member, MemberPlace, Type, TypeId};
+use crate::dwarf::LazyTypes;
+use crate::name_index::{NameIndex, NameKind};
 
 /// The types of one kernel.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Types {
-    types: Vec<Type>,
-    names: NameIndex,
+    store: Store,
+}
+
+#[derive(Debug)]
+enum Store {
+    /// Read whole, by id.
+    Whole(Vec<Type>, Box<NameIndex>),
+    /// Read as it is asked for.
+    Lazy(Box<LazyTypes>),
 }
 
 impl Types {
-    pub(crate) fn new(types: Vec<Type>, names: NameIndex) -> Self {
-        Self { types, names }
+    pub(crate) fn whole(types: Vec<Type>, names: NameIndex) -> Self {
+        Self {
+            store: Store::Whole(types, Box::new(names)),
+        }
+    }
+
+    pub(crate) fn lazy(types: LazyTypes) -> Self {
+        Self {
+            store: Store::Lazy(Box::new(types)),
+        }
+    }
+
+    fn index(&self) -> &NameIndex {
+        match &self.store {
+            Store::Whole(_, names) => names,
+            Store::Lazy(types) => types.names(),
+        }
     }
 
     /// The type behind an id.
     #[must_use]
     pub fn get(&self, id: TypeId) -> &Type {
-        self.types
-            .get(crate::bytes::index(id.0))
-            .unwrap_or(&Type::Void)
+        match &self.store {
+            Store::Whole(types, _) => types.get(crate::bytes::index(id.0)).unwrap_or(&Type::Void),
+            Store::Lazy(types) => types.get(id),
+        }
     }
 
     /// `struct name`.
@@ -247,23 +88,23 @@ impl Types {
     /// The value of an enumerator of any enumeration.
     #[must_use]
     pub fn enum_value(&self, name: &str) -> Option<i64> {
-        self.names.enumerators.get(name).copied()
+        self.index().enumerator(name)
     }
 
     /// All types of that name and kind: files of the kernel may define their own struct under the same tag.
     #[must_use]
     pub fn all_named(&self, kind: NameKind, name: &str) -> &[TypeId] {
-        self.names.get(kind, name)
+        self.index().get(kind, name)
     }
 
     /// All names of that kind, sorted.
     #[must_use]
     pub fn names(&self, kind: NameKind) -> Vec<&str> {
-        self.names.names(kind)
+        self.index().names(kind)
     }
 
     fn first(&self, kind: NameKind, name: &str) -> Option<TypeId> {
-        self.names.get(kind, name).first().copied()
+        self.index().get(kind, name).first().copied()
     }
 
     /// The type behind any typedefs.

@@ -4,10 +4,12 @@
 //! `scripts/Makefile.lib` for how each compression ends: the last four bytes of the payload are the unpacked size
 //! (gzip's own trailer, appended by the build for all others).
 
+mod bytes;
 mod kind;
 mod setup_header;
 mod unpack;
 
+pub use bytes::ImageBytes;
 pub use kind::FileKind;
 pub use unpack::Compression;
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::bytes::{text_at, u64_at};
-use crate::type_graph::{MemberPlace, Type};
+use crate::c_type::{MemberPlace, Type};
 use crate::{Kernel, LinkAddr};
 
 /// More arguments than the ABI has registers for.
