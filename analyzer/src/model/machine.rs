@@ -10,7 +10,7 @@ use super::doubt::{Doubt, Doubts};
 use super::event::KernelEvent;
 use super::ids::{CpuId, GuestNanos, Span};
 use super::observer::{Observer, ThreadInterval};
-use super::state::{Abi, Activity, Frame, Scheduling};
+use super::state::{Abi, Activity, Frame, Ground, Scheduling};
 use super::thread::{ThreadIndex, Threads};
 
 /// What the end of a device's interrupt has for its vector (-1): the kernel does not keep it that long.
@@ -118,20 +118,17 @@ impl<O: Observer> Model<O> {
 
     /// Says that `cpu` runs its idle thread if nothing is known of it: what it does before its first scheduling change.
     pub fn start_assumed(&mut self, at: GuestNanos, cpu: CpuId) {
-        if self
-            .cpus
-            .get(cpu.0 as usize)
-            .is_none_or(|slot| slot.last_event.is_none())
-        {
+        if !self.is_seen(cpu) {
             self.start_idle(at, cpu);
         }
     }
 
-    /// Says that `cpu` runs its idle thread.
+    /// Says that `cpu` runs its idle thread, which boots it until it idles or is switched away from.
     pub fn start_idle(&mut self, at: GuestNanos, cpu: CpuId) {
         let at = self.advance(at);
         self.see(cpu);
         let idle = self.threads.idle(cpu);
+        self.threads[idle].ground = Ground::Kernel;
         self.adopt(at, cpu, idle);
     }
 
@@ -267,6 +264,13 @@ impl<O: Observer> Model<O> {
         }
     }
 
+    /// Whether the CPU had an event.
+    pub(super) fn is_seen(&self, cpu: CpuId) -> bool {
+        self.cpus
+            .get(cpu.0 as usize)
+            .is_some_and(|slot| slot.last_event.is_some())
+    }
+
     /// Makes `thread` the one that runs on `cpu`, without a scheduling change having been seen.
     pub(super) fn adopt(&mut self, at: GuestNanos, cpu: CpuId, thread: ThreadIndex) {
         if self.cpus[cpu.0 as usize].current == Some(thread) {
@@ -311,12 +315,13 @@ impl<O: Observer> Model<O> {
         }
     }
 
-    /// A CPU that goes to sleep runs its idle thread.
+    /// A CPU that goes to sleep runs its idle thread, and has booted.
     fn idle_evidence(&mut self, at: GuestNanos, cpu: CpuId) {
+        let idle = self.threads.idle(cpu);
         if self.cpus[cpu.0 as usize].current.is_none() {
-            let idle = self.threads.idle(cpu);
             self.adopt(at, cpu, idle);
         }
+        self.threads[idle].ground = Ground::Idle;
     }
 
     fn refresh_current(&mut self, at: GuestNanos, cpu: CpuId) {

@@ -32,7 +32,10 @@ impl<O: Observer> Model<O> {
     fn switch_out(&mut self, at: GuestNanos, index: ThreadIndex, prev_state: Option<u64>) {
         let thread = &mut self.threads[index];
         let left = match prev_state {
-            _ if thread.idle_of.is_some() => Scheduling::Runnable,
+            _ if thread.idle_of.is_some() => {
+                thread.ground = Ground::Idle;
+                Scheduling::Runnable
+            }
             Some(state) => Scheduling::from_kernel(state),
             None if thread.exiting => Scheduling::Dead,
             None => Scheduling::Unknown,
@@ -198,8 +201,11 @@ impl<O: Observer> Model<O> {
         if event.pid.is_some() {
             self.threads[index].pid = event.pid;
         }
+        let is_first = !self.is_seen(cpu);
         let slot = &mut self.cpus[cpu.0 as usize];
         match slot.current {
+            // A CPU's first thread boots it.
+            None if is_first && event.tid == Tid(0) => self.start_idle(at, cpu),
             None => self.adopt(at, cpu, index),
             Some(current) if current == index => {}
             // It may come before the scheduling change that it belongs to.

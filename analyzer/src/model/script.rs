@@ -335,7 +335,7 @@ fn wait_inside_a_system_call_resumes_there() {
          11 irq_end 33; 12 switch 0 R 7; 14 ret 0 100; 15 end",
         expect![[r#"
             7: unknown 1, running_unknown 1, irq 1, user 1, syscall 2, blocked 4, runnable 2, syscall 2, user 1
-            cpu 0: idle 1, running_unknown 1, irq 1, user 1, syscall 2, idle 3, irq 2, idle 1, syscall 2, user 1
+            cpu 0: kernel 1, running_unknown 1, irq 1, user 1, syscall 2, idle 3, irq 2, idle 1, syscall 2, user 1
             Irq { vector: 32 } took 1
             Irq { vector: 33 } took 2
             syscall 0 took 10 = 100
@@ -436,7 +436,7 @@ fn kernel_thread_that_becomes_a_program_returns_from_no_call() {
         "0 boot; 1 fork 0 1; 2 new 1; 3 switch 0 R 1; 4 exec 1; 6 ret 59; 8 call 1; 9 ret 1; 10 end",
         expect![[r#"
             1: blocked 1, runnable 1, kernel 3, user 2, syscall 1, user 1
-            cpu 0: idle 3, kernel 3, user 2, syscall 1, user 1
+            cpu 0: kernel 6, user 2, syscall 1, user 1
             syscall 1 took 1 = 0
         "#]],
     );
@@ -444,7 +444,7 @@ fn kernel_thread_that_becomes_a_program_returns_from_no_call() {
         "0 boot; 1 fork 0 1; 2 new 1; 3 switch 0 R 1; 4 exec 1; 6 trap 14 user; 7 trap_end 14; 10 end",
         expect![[r#"
             1: blocked 1, runnable 1, kernel 3, trap 1, user 3
-            cpu 0: idle 3, kernel 3, trap 1, user 3
+            cpu 0: kernel 6, trap 1, user 3
             Trap { vector: 14 } took 1
         "#]],
     );

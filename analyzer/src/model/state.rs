@@ -138,7 +138,7 @@ activities! {
     Trap "trap" "The handler of an exception.";
     Irq "irq" "An interrupt.";
     Softirq "softirq" "A softirq.";
-    Kernel "kernel" "A kernel thread's own code.";
+    Kernel "kernel" "A kernel thread's own code, or the boot of a CPU.";
     Idle "idle" "A CPU's idle thread.";
     RunningUnknown "running_unknown" "Running, but the trace does not say what.";
     Runnable "runnable" "Ready to run, without a CPU.";

@@ -144,7 +144,7 @@ fn cpu_table(pass: &Pass) -> Table {
             column("trap_ns", "Traps"),
             column("irq_ns", "Interrupts"),
             column("softirq_ns", "Softirqs"),
-            column("kernel_ns", "Kernel threads"),
+            column("kernel_ns", "Kernel's own"),
             column("idle_ns", "Idle"),
             column("unknown_ns", "Unknown"),
             column("unseen_ns", "Before first event"),
