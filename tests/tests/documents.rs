@@ -76,7 +76,7 @@ fn the_event_chapter_is_the_event_table() {
 
 /// The commands of a document's `sh` blocks that a shell would run.
 fn commands(document: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(project_dir().join(document)).unwrap();
+    let text = std::fs::read_to_string(project_dir().join(document)).expect("a document");
     let blocks = text
         .split("```sh\n")
         .skip(1)
