@@ -2,13 +2,14 @@
 //!
 //! A tracepoint that is off is a nop which the kernel runs every time. Beside it, in code that runs only when the
 //! tracepoint is on, the compiler loads the arguments and calls the handlers (`include/linux/tracepoint.h`,
-//! `__DO_TRACE`, 5.10 to 6.12). That code is followed on symbolic values, which turns each argument into an evaluation
-//! over the registers and the memory at the nop.
+//! `__DO_TRACE`; tested on 6.1 and 6.12). That code is followed on symbolic values, which turns each argument into an
+//! evaluation over the registers and the memory at the nop.
 //!
 //! Assumes that the compiler keeps to the calling convention, and that the walk's own stores reach what
 //! `tracepoint/memory.rs` says. What cannot be told is an [`Unrecoverable`], never a guess.
 //! Does not cut an argument to the size of its type, nor decide which sites to use.
 
+mod arithmetic;
 mod binary;
 mod code;
 mod condition;
