@@ -211,6 +211,14 @@ fn sites_read_by_hand() {
         (mm, memcg_path, write, success)
         r13, ?, 0x1, !u32(rax)"#]],
     );
+    // Behind a warning, a lock and the tracing of idle CPUs, which a tracepoint that runs there calls itself.
+    check(
+        "console",
+        "printk_sprint",
+        expect![[r#"
+        (text, len)
+        rbx, rbp"#]],
+    );
     // Fires only for an allocator.
     check(
         "mem_connect",
