@@ -22,7 +22,7 @@ pub(crate) fn parse_time(text: &str) -> Result<GuestNanos, String> {
         .find(|(name, _)| *name == unit)
         .ok_or_else(bad)?;
     let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
-    let whole: u64 = whole.parse().map_err(|_| bad())?;
+    let whole: u64 = whole.parse().ok().ok_or_else(bad)?;
     let mut time = whole.checked_mul(*nanos).ok_or_else(bad)?;
     let mut place = *nanos;
     for digit in part.chars() {

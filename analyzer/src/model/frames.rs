@@ -7,10 +7,59 @@ use super::doubt::Doubt;
 use super::ids::{CpuId, GuestNanos, Span};
 use super::machine::Model;
 use super::observer::{FrameInterval, Observer};
-use super::state::{Frame, Ground};
+use super::state::{Abi, Frame, Ground};
 use super::thread::{OpenFrame, ThreadIndex};
 
+/// What an exit says of the frame that it leaves; its number may be forgotten by then.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Left {
+    Trap(Option<u64>),
+    Irq(Option<u64>),
+    IrqHandler(Option<i64>),
+    Softirq(Option<u64>),
+}
+
+/// What the end of a device's interrupt has for its vector (-1): the kernel does not keep it that long.
+const VECTOR_FORGOTTEN: u64 = u64::MAX;
+
+impl Left {
+    pub(super) fn irq(vector: Option<u64>) -> Self {
+        Self::Irq(vector.filter(|vector| *vector != VECTOR_FORGOTTEN))
+    }
+
+    fn fits(self, frame: Frame) -> bool {
+        match (self, frame) {
+            (Self::Trap(left), Frame::Trap { vector: entered })
+            | (Self::Irq(left), Frame::Irq { vector: entered })
+            | (Self::Softirq(left), Frame::Softirq { vec: entered }) => {
+                left.is_none_or(|left| left == entered)
+            }
+            (Self::IrqHandler(left), Frame::IrqHandler { irq }) => {
+                left.is_none_or(|left| left == irq)
+            }
+            (Self::Trap(_) | Self::Irq(_) | Self::IrqHandler(_) | Self::Softirq(_), _) => false,
+        }
+    }
+}
+
 impl<O: Observer> Model<O> {
+    /// Enters a system call.
+    pub(super) fn call(
+        &mut self,
+        at: GuestNanos,
+        cpu: CpuId,
+        abi: Abi,
+        nr: u64,
+        name: Option<&[u8]>,
+    ) {
+        if let Some(name) = name {
+            self.syscall_names
+                .entry((abi, nr))
+                .or_insert_with(|| name.to_owned());
+        }
+        self.enter_from_user(at, cpu, Frame::Syscall { abi, nr });
+    }
+
     /// Enters a frame; `user` says whether user code was interrupted, if that is known.
     pub(super) fn enter(&mut self, at: GuestNanos, cpu: CpuId, frame: Frame, user: Option<bool>) {
         if user == Some(true) {
@@ -33,18 +82,12 @@ impl<O: Observer> Model<O> {
     }
 
     /// Leaves the innermost frame that is the one looked for.
-    pub(super) fn leave(
-        &mut self,
-        at: GuestNanos,
-        cpu: CpuId,
-        ret: Option<i64>,
-        is_it: impl Fn(&Frame) -> bool,
-    ) {
+    pub(super) fn leave(&mut self, at: GuestNanos, cpu: CpuId, left: Left, ret: Option<i64>) {
         let Some(thread) = self.running(cpu) else {
             return;
         };
         let frames = &self.threads[thread].frames;
-        if let Some(depth) = frames.iter().rposition(|open| is_it(&open.frame)) {
+        if let Some(depth) = frames.iter().rposition(|open| left.fits(open.frame)) {
             self.pop(at, thread, depth, ret);
         } else if self.threads[thread].ground != Ground::Unknown {
             // What began before the thread became known may end unannounced.

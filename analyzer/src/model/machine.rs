@@ -8,13 +8,11 @@ use std::collections::BTreeMap;
 
 use super::doubt::{Doubt, Doubts};
 use super::event::KernelEvent;
+use super::frames::Left;
 use super::ids::{CpuId, GuestNanos, Span};
 use super::observer::{Observer, ThreadInterval};
 use super::state::{Abi, Activity, Frame, Ground, Scheduling};
 use super::thread::{ThreadIndex, Threads};
-
-/// What the end of a device's interrupt has for its vector (-1): the kernel does not keep it that long.
-const VECTOR_FORGOTTEN: u64 = u64::MAX;
 
 /// State of a machine, fed with events in order of time.
 #[derive(Debug)]
@@ -192,46 +190,28 @@ impl<O: Observer> Model<O> {
     fn dispatch(&mut self, at: GuestNanos, cpu: CpuId, event: &KernelEvent<'_>) {
         use KernelEvent as E;
         match event {
-            E::SyscallEntry(call) => {
-                self.name_syscall(Abi::Native, call.nr, call.name);
-                let (abi, nr) = (Abi::Native, call.nr);
-                self.enter_from_user(at, cpu, Frame::Syscall { abi, nr });
-            }
-            E::CompatSyscallEntry(call) => {
-                self.name_syscall(Abi::Compat, call.nr, call.name);
-                let (abi, nr) = (Abi::Compat, call.nr);
-                self.enter_from_user(at, cpu, Frame::Syscall { abi, nr });
-            }
+            E::SyscallEntry(call) => self.call(at, cpu, Abi::Native, call.nr, call.name),
+            E::CompatSyscallEntry(call) => self.call(at, cpu, Abi::Compat, call.nr, call.name),
             E::SyscallExit(exit) => self.leave_syscall(at, cpu, exit.nr, exit.ret),
             E::CompatSyscallExit(exit) => self.leave_syscall(at, cpu, exit.nr, exit.ret),
             E::TrapEntry(trap) => {
                 let vector = trap.vector;
                 self.enter(at, cpu, Frame::Trap { vector }, trap.user);
             }
-            E::TrapExit(exit) => self.leave(at, cpu, None, |frame| {
-                matches!(frame, Frame::Trap { vector } if exit.vector.is_none_or(|id| id == *vector))
-            }),
+            E::TrapExit(exit) => self.leave(at, cpu, Left::Trap(exit.vector), None),
             E::IrqEntry(irq) => {
                 let vector = irq.vector;
                 self.enter(at, cpu, Frame::Irq { vector }, irq.user);
             }
-            E::IrqExit(exit) => self.leave(at, cpu, None, |frame| {
-                matches!(frame, Frame::Irq { vector } if exit
-                    .vector
-                    .is_none_or(|id| id == *vector || id == VECTOR_FORGOTTEN))
-            }),
+            E::IrqExit(exit) => self.leave(at, cpu, Left::irq(exit.vector), None),
             E::IrqHandlerEntry(handler) => {
                 self.enter(at, cpu, Frame::IrqHandler { irq: handler.irq }, None);
             }
-            E::IrqHandlerExit(exit) => self.leave(at, cpu, exit.ret, |frame| {
-                matches!(frame, Frame::IrqHandler { irq } if exit.irq.is_none_or(|id| id == *irq))
-            }),
+            E::IrqHandlerExit(exit) => self.leave(at, cpu, Left::IrqHandler(exit.irq), exit.ret),
             E::SoftirqEntry(softirq) => {
                 self.enter(at, cpu, Frame::Softirq { vec: softirq.vec }, None);
             }
-            E::SoftirqExit(exit) => self.leave(at, cpu, None, |frame| {
-                matches!(frame, Frame::Softirq { vec } if exit.vec.is_none_or(|id| id == *vec))
-            }),
+            E::SoftirqExit(exit) => self.leave(at, cpu, Left::Softirq(exit.vec), None),
             E::SchedSwitch(switch) => self.switch(at, cpu, switch),
             E::SchedWaking(wake) => self.wake(at, cpu, wake.pid, wake.comm),
             E::SchedWakeup(wake) => {
@@ -304,14 +284,6 @@ impl<O: Observer> Model<O> {
         if other != cpu {
             self.doubts.count(Doubt::SwitchToRunningThread);
             self.evict(at, other);
-        }
-    }
-
-    fn name_syscall(&mut self, abi: Abi, nr: u64, name: Option<&[u8]>) {
-        if let Some(name) = name {
-            self.syscall_names
-                .entry((abi, nr))
-                .or_insert_with(|| name.to_owned());
         }
     }
 

@@ -90,108 +90,117 @@ fn state(word: &str) -> u64 {
 }
 
 fn event<'a>(name: &str, words: &[&'a str]) -> KernelEvent<'a> {
-    let user = |index: usize| words.get(index).map(|word| *word == "user");
-    let wake = || (tid(words[0]), None, None, None);
+    let number = |index: usize| words[index].parse::<u64>().unwrap();
+    let user = words.get(1).map(|word| *word == "user");
+    match name {
+        "call" => call(number(0)),
+        "ret" => {
+            let ret = words.get(1).map(|word| word.parse().unwrap());
+            KernelEvent::SyscallExit(SyscallExit {
+                nr: Some(number(0)),
+                ret,
+            })
+        }
+        "trap" => {
+            let (vector, ip, error_code, address) = (number(0), None, None, None);
+            KernelEvent::TrapEntry(TrapEntry {
+                vector,
+                ip,
+                error_code,
+                address,
+                user,
+            })
+        }
+        "trap_end" => KernelEvent::TrapExit(TrapExit {
+            vector: Some(number(0)),
+        }),
+        "irq" => KernelEvent::IrqEntry(IrqEntry {
+            vector: number(0),
+            irq: None,
+            user,
+        }),
+        "irq_end" => KernelEvent::IrqExit(IrqExit {
+            vector: Some(number(0)),
+        }),
+        "softirq" => KernelEvent::SoftirqEntry(SoftirqEntry { vec: number(0) }),
+        "softirq_end" => KernelEvent::SoftirqExit(SoftirqExit {
+            vec: Some(number(0)),
+        }),
+        "sleep" => KernelEvent::CpuIdle(CpuIdle { state: 1 }),
+        _ => thread_event(name, words),
+    }
+}
+
+fn call(nr: u64) -> KernelEvent<'static> {
+    let (name, ip, arg0, arg1, arg2) = (None, None, None, None, None);
+    let (arg3, arg4, arg5) = (None, None, None);
+    KernelEvent::SyscallEntry(SyscallEntry {
+        nr,
+        name,
+        ip,
+        arg0,
+        arg1,
+        arg2,
+        arg3,
+        arg4,
+        arg5,
+    })
+}
+
+fn thread_event<'a>(name: &str, words: &[&'a str]) -> KernelEvent<'a> {
+    let pid = tid(words[0]);
+    let (comm, prio, target_cpu) = (None, None, None);
     match name {
         "switch" => KernelEvent::SchedSwitch(SchedSwitch {
             prev_comm: None,
-            prev_pid: tid(words[0]),
+            prev_pid: pid,
             prev_prio: None,
             prev_state: Some(state(words[1])),
             next_comm: None,
             next_pid: tid(words[2]),
             next_prio: None,
         }),
-        "call" => KernelEvent::SyscallEntry(SyscallEntry {
-            nr: number(words[0]),
-            name: None,
-            ip: None,
-            arg0: None,
-            arg1: None,
-            arg2: None,
-            arg3: None,
-            arg4: None,
-            arg5: None,
+        "waking" => KernelEvent::SchedWaking(SchedWaking {
+            comm,
+            pid,
+            prio,
+            target_cpu,
         }),
-        "ret" => {
-            let ret = words.get(1).map(|word| word.parse().unwrap());
-            KernelEvent::SyscallExit(SyscallExit {
-                nr: Some(number(words[0])),
-                ret,
-            })
-        }
-        "trap" => KernelEvent::TrapEntry(TrapEntry {
-            vector: number(words[0]),
-            ip: None,
-            error_code: None,
-            address: None,
-            user: user(1),
+        "wakeup" => KernelEvent::SchedWakeup(SchedWakeup {
+            comm,
+            pid,
+            prio,
+            target_cpu,
         }),
-        "trap_end" => KernelEvent::TrapExit(TrapExit {
-            vector: Some(number(words[0])),
+        "new" => KernelEvent::SchedWakeupNew(SchedWakeupNew {
+            comm,
+            pid,
+            prio,
+            target_cpu,
         }),
-        "irq" => KernelEvent::IrqEntry(IrqEntry {
-            vector: number(words[0]),
-            irq: None,
-            user: user(1),
-        }),
-        "irq_end" => KernelEvent::IrqExit(IrqExit {
-            vector: Some(number(words[0])),
-        }),
-        "softirq" => KernelEvent::SoftirqEntry(SoftirqEntry {
-            vec: number(words[0]),
-        }),
-        "softirq_end" => KernelEvent::SoftirqExit(SoftirqExit {
-            vec: Some(number(words[0])),
-        }),
-        "waking" => {
-            let (pid, comm, prio, target_cpu) = wake();
-            KernelEvent::SchedWaking(SchedWaking {
-                comm,
-                pid,
-                prio,
-                target_cpu,
-            })
-        }
-        "wakeup" => {
-            let (pid, comm, prio, target_cpu) = wake();
-            KernelEvent::SchedWakeup(SchedWakeup {
-                comm,
-                pid,
-                prio,
-                target_cpu,
-            })
-        }
-        "new" => {
-            let (pid, comm, prio, target_cpu) = wake();
-            KernelEvent::SchedWakeupNew(SchedWakeupNew {
-                comm,
-                pid,
-                prio,
-                target_cpu,
-            })
-        }
         "fork" => KernelEvent::ProcessFork(ProcessFork {
-            parent_pid: tid(words[0]),
+            parent_pid: pid,
             child_comm: None,
             child_pid: tid(words[1]),
             child_tgid: Some(Pid(tid(words[1]).0)),
         }),
-        "exec" => KernelEvent::ProcessExec(ProcessExec {
-            filename: None,
-            pid: tid(words[0]),
-            old_pid: words.get(1).map(|word| tid(word)),
-        }),
-        "exit" => KernelEvent::ProcessExit(ProcessExit {
-            comm: None,
-            pid: tid(words[0]),
-        }),
-        "context" => KernelEvent::ThreadContext(ThreadContext {
-            tid: tid(words[0]),
-            pid: Some(Pid(tid(words[0]).0)),
-            comm: words.get(1).map(|word| word.as_bytes()),
-        }),
-        "sleep" => KernelEvent::CpuIdle(CpuIdle { state: 1 }),
+        "exec" => {
+            let old_pid = words.get(1).map(|word| tid(word));
+            KernelEvent::ProcessExec(ProcessExec {
+                filename: None,
+                pid,
+                old_pid,
+            })
+        }
+        "exit" => KernelEvent::ProcessExit(ProcessExit { comm, pid }),
+        "context" => {
+            let comm = words.get(1).map(|word| word.as_bytes());
+            KernelEvent::ThreadContext(ThreadContext {
+                tid: pid,
+                pid: Some(Pid(pid.0)),
+                comm,
+            })
+        }
         other => panic!("no event {other}"),
     }
 }
@@ -354,6 +363,14 @@ fn page_fault_inside_a_system_call_is_a_trap() {
             syscall 0 took 4 = 0
             Trap { vector: 14 } took 2
         "#]],
+    );
+}
+
+#[test]
+fn end_of_a_device_interrupt_has_forgotten_its_vector() {
+    check(
+        "0 boot; 1 irq 34 kernel; 2 irq 35 kernel; 3 forgotten_irq_end; 5 forgotten_irq_end; 6 end",
+        expect![[""]],
     );
 }
 
