@@ -54,6 +54,7 @@ pub(crate) struct RawEvent {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawSite {
     pub(crate) hooks: Vec<String>,
+    pub(crate) unless: Option<String>,
     #[serde(default)]
     pub(crate) set: BTreeMap<String, String>,
     pub(crate) when: Option<String>,

@@ -42,6 +42,8 @@ pub struct EventRow {
 pub struct SiteRow {
     /// Candidates: the first that the kernel has is used.
     pub hooks: Vec<Hook>,
+    /// A hook that makes this site superfluous where the kernel has it.
+    pub unless: Option<Hook>,
     /// Expressions, by the name of the field or binding whose own they replace here.
     pub set: BTreeMap<String, String>,
     /// A condition besides the event's own.

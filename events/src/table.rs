@@ -272,6 +272,7 @@ fn enum_values(raw: BTreeMap<String, String>) -> Result<BTreeMap<u64, String>, R
 fn sites(hooks: Vec<String>, sites: Vec<RawSite>) -> Result<Vec<SiteRow>, RowProblem> {
     let own = (!hooks.is_empty()).then(|| RawSite {
         hooks,
+        unless: None,
         set: BTreeMap::new(),
         when: None,
     });
@@ -283,8 +284,10 @@ fn sites(hooks: Vec<String>, sites: Vec<RawSite>) -> Result<Vec<SiteRow>, RowPro
                 .iter()
                 .map(|text| text.parse())
                 .collect::<Result<Vec<_>, _>>()?;
+            let unless = raw.unless.map(|text| text.parse()).transpose()?;
             Ok(SiteRow {
                 hooks,
+                unless,
                 set: raw.set,
                 when: raw.when,
             })

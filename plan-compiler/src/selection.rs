@@ -167,10 +167,8 @@ mod tests {
         check("none", &expect![""]);
         check("sched_switch", &expect!["sched_switch"]);
         check(
-            "softirq, -softirq_raise ,tick",
-            &expect![
-                "softirq_entry softirq_exit tasklet_entry tasklet_exit workqueue_execute_start tick"
-            ],
+            "softirq, -softirq_* ,tick,-w*",
+            &expect!["tasklet_entry tasklet_exit tick"],
         );
         check(
             "*_switch,sched_wake?p",

@@ -142,8 +142,14 @@ pub(crate) fn compile_site(
         notes: Vec::new(),
     };
     let mut chosen = Vec::new();
+    let superfluous = site
+        .unless
+        .as_ref()
+        .filter(|hook| resolve(kernel, hook).is_ok());
     for hook in &site.hooks {
-        let outcome = if resolution.chosen.is_some() {
+        let outcome = if let Some(other) = superfluous {
+            Err(format!("not needed: {other} covers it"))
+        } else if resolution.chosen.is_some() {
             Err("not needed: one before it was found".to_owned())
         } else {
             candidate(kernel, row, hook, &expressions).map(|(probes, notes)| {

@@ -101,9 +101,11 @@ macro_rules! on_kernel {
     };
 }
 
+on_kernel!(debian_11, "5.10-amd64");
 on_kernel!(debian_12, "6.1-amd64");
 on_kernel!(debian_12_cloud, "6.1-cloud-amd64");
 on_kernel!(debian_13, "6.12-amd64");
+on_kernel!(debian_13_backports, "7.2-amd64");
 
 /// Where objdump sees a function return or jump to the start of another one.
 fn exits_by_objdump(vmlinux: &std::path::Path, function: &str) -> Option<Vec<u64>> {

@@ -4,8 +4,10 @@
 
 mod ast;
 mod error;
+mod function;
 mod parser;
 mod token;
+mod type_name;
 
 pub use error::{ExprError, ExprProblem};
 

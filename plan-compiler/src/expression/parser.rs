@@ -1,8 +1,8 @@
 //! From words to expressions, by the precedence of C.
 
-use probe_plan::{AddressSpace, Register};
+use probe_plan::Register;
 
-use super::ast::{BaseType, BinaryOp, Expr, ExprKind, TypeName, UnaryOp};
+use super::ast::{BinaryOp, Expr, ExprKind, UnaryOp};
 use super::error::{ExprError, ExprProblem};
 use super::token::{Token, Word, tokens};
 
@@ -49,31 +49,31 @@ const LEVELS: [&[(&str, BinaryOp)]; 10] = [
     ],
 ];
 
-struct Parser {
+pub(super) struct Parser {
     tokens: Vec<Token>,
     next: usize,
     depth: usize,
 }
 
 impl Parser {
-    fn peek(&self, ahead: usize) -> &Word {
+    pub(super) fn peek(&self, ahead: usize) -> &Word {
         // The last token is the end, which everything after it repeats.
         &self.tokens[(self.next + ahead).min(self.tokens.len() - 1)].word
     }
 
-    fn word(&self) -> &Word {
+    pub(super) fn word(&self) -> &Word {
         self.peek(0)
     }
 
-    fn at(&self) -> usize {
+    pub(super) fn at(&self) -> usize {
         self.tokens[self.next].at
     }
 
-    fn advance(&mut self) {
+    pub(super) fn advance(&mut self) {
         self.next = (self.next + 1).min(self.tokens.len() - 1);
     }
 
-    fn expected(&self, expected: &'static str) -> ExprError {
+    pub(super) fn expected(&self, expected: &'static str) -> ExprError {
         let found = match self.word() {
             Word::Number { value, .. } => format!("{value}"),
             Word::Name(name) => format!("`{name}`"),
@@ -86,7 +86,7 @@ impl Parser {
         }
     }
 
-    fn take(&mut self, sign: &'static str) -> bool {
+    pub(super) fn take(&mut self, sign: &'static str) -> bool {
         let found = *self.word() == Word::Sign(sign);
         if found {
             self.advance();
@@ -94,7 +94,7 @@ impl Parser {
         found
     }
 
-    fn need(&mut self, sign: &'static str) -> Result<(), ExprError> {
+    pub(super) fn need(&mut self, sign: &'static str) -> Result<(), ExprError> {
         if self.take(sign) {
             Ok(())
         } else {
@@ -102,7 +102,7 @@ impl Parser {
         }
     }
 
-    fn name(&mut self, expected: &'static str) -> Result<String, ExprError> {
+    pub(super) fn name(&mut self, expected: &'static str) -> Result<String, ExprError> {
         let Word::Name(name) = self.word() else {
             return Err(self.expected(expected));
         };
@@ -127,7 +127,7 @@ impl Parser {
         result
     }
 
-    fn ternary(&mut self) -> Result<Expr, ExprError> {
+    pub(super) fn ternary(&mut self) -> Result<Expr, ExprError> {
         self.nested(|parser| {
             let condition = parser.binary(0)?;
             let at = parser.at();
@@ -196,73 +196,6 @@ impl Parser {
         Ok(Expr {
             at,
             kind: ExprKind::Cast(to, Box::new(operand)),
-        })
-    }
-
-    /// Whether the parenthesis here holds a type. A lone name does when an operand follows that cannot be an operator.
-    fn is_cast(&self) -> bool {
-        let Word::Name(name) = self.peek(1) else {
-            return false;
-        };
-        if is_type_word(name) {
-            return true;
-        }
-        let stars = (2..)
-            .take_while(|ahead| *self.peek(*ahead) == Word::Sign("*"))
-            .count();
-        if *self.peek(2 + stars) != Word::Sign(")") {
-            return false;
-        }
-        let after = self.peek(3 + stars);
-        stars > 0
-            || matches!(
-                after,
-                Word::Number { .. } | Word::Name(_) | Word::Sign("(" | "!" | "~")
-            )
-    }
-
-    fn type_name(&mut self) -> Result<TypeName, ExprError> {
-        let at = self.at();
-        let base = self.base_type()?;
-        let mut pointers = 0;
-        while self.take("*") {
-            pointers += 1;
-        }
-        Ok(TypeName { at, base, pointers })
-    }
-
-    fn base_type(&mut self) -> Result<BaseType, ExprError> {
-        let mut words = Vec::new();
-        loop {
-            let word = match self.word() {
-                Word::Name(name) if words.is_empty() || is_int_word(name) => name.clone(),
-                _ => break,
-            };
-            self.advance();
-            match word.as_str() {
-                "const" | "volatile" => {}
-                "struct" => return Ok(BaseType::Struct(self.name("the name of a struct")?)),
-                "union" => return Ok(BaseType::Union(self.name("the name of a union")?)),
-                "enum" => return Ok(BaseType::Enum(self.name("the name of an enumeration")?)),
-                "void" => return Ok(BaseType::Void),
-                "bool" | "_Bool" => return Ok(BaseType::Bool),
-                _ if is_int_word(&word) => words.push(word),
-                _ => return Ok(fixed_int(&word).unwrap_or(BaseType::Typedef(word))),
-            }
-        }
-        if words.is_empty() {
-            return Err(self.expected("a type"));
-        }
-        let has = |word: &str| words.iter().any(|known| known == word);
-        let bytes = match () {
-            () if has("char") => 1,
-            () if has("short") => 2,
-            () if has("long") => 8,
-            () => 4,
-        };
-        Ok(BaseType::Int {
-            bytes,
-            signed: !has("unsigned"),
         })
     }
 
@@ -340,154 +273,4 @@ impl Parser {
             }),
         }
     }
-
-    /// A function of the language; its opening parenthesis was taken.
-    fn call(&mut self, name: &str, at: usize) -> Result<ExprKind, ExprError> {
-        let kind = match name {
-            "sizeof" => self.size_of()?,
-            "offsetof" => {
-                let of = self.type_name()?;
-                self.need(",")?;
-                ExprKind::OffsetOf {
-                    of,
-                    member: self.member_path()?,
-                }
-            }
-            "container_of" => {
-                let base = Box::new(self.ternary()?);
-                self.need(",")?;
-                let of = self.type_name()?;
-                self.need(",")?;
-                ExprKind::ContainerOf {
-                    base,
-                    of,
-                    member: self.member_path()?,
-                }
-            }
-            "percpu" => ExprKind::PerCpu(self.name("the name of a per-CPU variable")?),
-            "either" => {
-                let mut alternatives = vec![self.ternary()?];
-                while self.take(",") {
-                    alternatives.push(self.ternary()?);
-                }
-                ExprKind::Either(alternatives)
-            }
-            "string" => {
-                let space = self.space()?;
-                let addr = Box::new(self.ternary()?);
-                ExprKind::Text {
-                    space,
-                    addr,
-                    max: self.max()?,
-                }
-            }
-            "bytes" => {
-                let space = self.space()?;
-                let addr = Box::new(self.ternary()?);
-                self.need(",")?;
-                let length = Box::new(self.ternary()?);
-                ExprKind::Bytes {
-                    space,
-                    addr,
-                    length,
-                    max: self.max()?,
-                }
-            }
-            _ => {
-                return Err(ExprError {
-                    at,
-                    problem: ExprProblem::UnknownFunction {
-                        name: name.to_owned(),
-                    },
-                });
-            }
-        };
-        self.need(")")?;
-        Ok(kind)
-    }
-
-    fn size_of(&mut self) -> Result<ExprKind, ExprError> {
-        // The operand's parenthesis was taken, so a type begins right here.
-        let is_type = matches!(self.word(), Word::Name(name) if is_type_word(name));
-        if is_type {
-            Ok(ExprKind::SizeOfType(self.type_name()?))
-        } else {
-            Ok(ExprKind::SizeOf(Box::new(self.ternary()?)))
-        }
-    }
-
-    /// `kernel,` or `user,`; the kernel when nothing is said.
-    fn space(&mut self) -> Result<AddressSpace, ExprError> {
-        let space = match self.word() {
-            Word::Name(name) if name == "kernel" => AddressSpace::Kernel,
-            Word::Name(name) if name == "user" => AddressSpace::User,
-            _ => return Ok(AddressSpace::Kernel),
-        };
-        if *self.peek(1) != Word::Sign(",") {
-            return Ok(AddressSpace::Kernel);
-        }
-        self.advance();
-        self.need(",")?;
-        Ok(space)
-    }
-
-    fn max(&mut self) -> Result<Option<u16>, ExprError> {
-        if !self.take(",") {
-            return Ok(None);
-        }
-        let at = self.at();
-        let Word::Number { value, .. } = *self.word() else {
-            return Err(self.expected("a number"));
-        };
-        self.advance();
-        let max = probe_plan::STRING_BYTES_MAX;
-        match u16::try_from(value) {
-            Ok(value) if value <= max => Ok(Some(value)),
-            _ => Err(ExprError {
-                at,
-                problem: ExprProblem::TooLong { max },
-            }),
-        }
-    }
-
-    fn member_path(&mut self) -> Result<Vec<String>, ExprError> {
-        let mut path = vec![self.name("the name of a field")?];
-        while self.take(".") {
-            path.push(self.name("the name of a field")?);
-        }
-        Ok(path)
-    }
-}
-
-fn is_int_word(word: &str) -> bool {
-    matches!(
-        word,
-        "char" | "short" | "int" | "long" | "signed" | "unsigned" | "const" | "volatile"
-    )
-}
-
-fn is_type_word(word: &str) -> bool {
-    is_int_word(word)
-        || matches!(
-            word,
-            "struct" | "union" | "enum" | "void" | "bool" | "_Bool"
-        )
-        || fixed_int(word).is_some()
-}
-
-/// The kernel's integers, which are the same everywhere.
-fn fixed_int(word: &str) -> Option<BaseType> {
-    let (signed, bits) = match word.split_at_checked(1)? {
-        ("u", bits) => (false, bits),
-        ("s" | "i", bits) => (true, bits),
-        _ => return None,
-    };
-    let bytes = match bits {
-        "8" => 1,
-        "16" => 2,
-        "32" => 4,
-        "64" => 8,
-        _ => return None,
-    };
-    Some(BaseType::Int { bytes, signed })
 }
