@@ -119,6 +119,9 @@ fn event<'a>(name: &str, words: &[&'a str]) -> KernelEvent<'a> {
             irq: None,
             user,
         }),
+        "forgotten_irq_end" => KernelEvent::IrqExit(IrqExit {
+            vector: Some(u64::MAX),
+        }),
         "irq_end" => KernelEvent::IrqExit(IrqExit {
             vector: Some(number(0)),
         }),
@@ -370,7 +373,11 @@ fn page_fault_inside_a_system_call_is_a_trap() {
 fn end_of_a_device_interrupt_has_forgotten_its_vector() {
     check(
         "0 boot; 1 irq 34 kernel; 2 irq 35 kernel; 3 forgotten_irq_end; 5 forgotten_irq_end; 6 end",
-        expect![[""]],
+        expect![[r#"
+            cpu 0: kernel 1, irq 4, kernel 1
+            Irq { vector: 35 } took 1
+            Irq { vector: 34 } took 4
+        "#]],
     );
 }
 
