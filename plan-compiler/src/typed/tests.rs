@@ -532,6 +532,10 @@ fn errors_say_where_and_what_instead() {
         "(nothing)5",
         &expect!["error at character 2: unknown type `nothing`"],
     );
+}
+
+#[test]
+fn operators_refuse_what_they_cannot_do() {
     check_error(
         "flags / 2",
         &expect!["error at character 7: signed division is not possible; cast to an unsigned type"],
