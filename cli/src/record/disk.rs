@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 use super::args::DiskChoice;
 use super::kernel::BootKernel;
-use crate::Hint;
+use crate::{Hint, Usage};
 
 /// A device that can carry the root file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,15 +209,19 @@ fn is_ext(file: &mut File) -> Result<bool> {
     Ok(file.read_exact(&mut magic).is_ok() && magic == [0x53, 0xef])
 }
 
-fn image_bytes(rootfs: &Path) -> Result<u64> {
-    let data = std::fs::metadata(rootfs)
-        .with_context(|| format!("cannot read the root file system {}", rootfs.display()))?;
-    anyhow::ensure!(
-        data.is_file() && data.len() > 0,
-        "{} is not a file system image",
-        rootfs.display()
-    );
-    Ok(data.len())
+/// Size of a file system image; a directory or an empty file is none.
+pub(crate) fn image_bytes(rootfs: &Path) -> Result<u64> {
+    let data = File::open(rootfs)
+        .and_then(|file| file.metadata())
+        .with_context(|| format!("cannot read the root file system {}", rootfs.display()))
+        .context(Hint("is the name right, and may you read it?"))?;
+    if data.is_file() && data.len() > 0 {
+        return Ok(data.len());
+    }
+    let usage = Usage::new(format!("{} is not a file system image", rootfs.display()));
+    Err(usage
+        .hint("pass an image such as images/build.sh or `mke2fs -d DIRECTORY` makes")
+        .into())
 }
 
 /// A file name within a QEMU option list: a comma is written twice.

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::Hint;
 
 /// Oldest QEMU whose plugin interface (API 4) can read guest memory.
 const VERSION_MIN: (u32, u32) = (9, 2);
-const SETUP_HINT: Hint = Hint("scripts/setup.sh installs a QEMU that is new enough");
+const SETUP_HINT: Hint = Hint(
+    "scripts/setup.sh installs a QEMU that is new enough; GUESTTRACE_QEMU names one that is not in the path",
+);
 
 /// A QEMU.
 #[derive(Debug)]
@@ -27,11 +29,11 @@ impl Emulator {
         let output = Command::new(&program)
             .arg("--version")
             .output()
-            .with_context(|| format!("cannot run {}", program.display()))
+            .with_context(|| format!("cannot run QEMU as {}", program.display()))
             .context(SETUP_HINT)?;
         let text = String::from_utf8_lossy(&output.stdout);
         let Some(version) = parse_version(&text) else {
-            bail!("{} does not say which version it is", program.display());
+            return Err(anyhow::anyhow!("{} is not QEMU", program.display())).context(SETUP_HINT);
         };
         let number = |index: usize| {
             version
@@ -72,7 +74,7 @@ impl Emulator {
 }
 
 fn parse_version(text: &str) -> Option<String> {
-    let rest = text.split("version ").nth(1)?;
+    let rest = text.strip_prefix("QEMU emulator version ")?;
     let version: String = rest
         .chars()
         .take_while(|c| c.is_ascii_digit() || *c == '.')
@@ -89,6 +91,6 @@ mod tests {
         let debian =
             "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)\nCopyright";
         assert_eq!(parse_version(debian).as_deref(), Some("10.0.2"));
-        assert_eq!(parse_version("busybox"), None);
+        assert_eq!(parse_version("true (GNU coreutils) version 9.1"), None);
     }
 }

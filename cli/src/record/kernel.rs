@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use guest_symbols::Kernel;
@@ -32,8 +32,7 @@ impl BootKernel {
             .context(Hint(
                 "pass --kernel bzImage; scripts/run-qemu.sh without one fetches Debian's",
             ))?;
-        let bytes = fs::read(&path)
-            .with_context(|| format!("cannot read the kernel {}", path.display()))?;
+        let bytes = read_input("kernel", &path)?;
         let digest = sha256(&bytes);
         Ok(Self {
             path,
@@ -50,9 +49,7 @@ impl BootKernel {
             return Ok(kernel);
         }
         let vmlinux = match &self.vmlinux {
-            Some(path) => {
-                Some(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?)
-            }
+            Some(path) => Some(read_input("vmlinux", path)?),
             None => None,
         };
         let kernel = Kernel::from_bytes(Some(&self.bytes), vmlinux.as_deref())
@@ -72,8 +69,15 @@ impl BootKernel {
     }
 }
 
+/// Reads a file that the user named.
+pub(crate) fn read_input(what: &str, path: &Path) -> Result<Vec<u8>> {
+    fs::read(path)
+        .with_context(|| format!("cannot read the {what} {}", path.display()))
+        .context(Hint("is the name right, and may you read it?"))
+}
+
 /// Length and time of change of a file that is too large to read for its digest.
-pub(crate) fn file_stamp(path: &std::path::Path) -> String {
+pub(crate) fn file_stamp(path: &Path) -> String {
     fs::metadata(path).map_or_else(
         |_| String::new(),
         |data| format!("{} {:?}", data.len(), data.modified().ok()),

@@ -3,19 +3,18 @@
 //! Everything that makes a run reproducible was measured on Debian's kernels: one thread for all CPUs, counted
 //! instructions for time, a seed, a fixed date, no default devices, no disk that completes requests asynchronously.
 
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use trace_format::MachineInfo;
 
 use super::ICOUNT_SHIFT;
 use super::args::{Boot, Clock, Net, RecordArgs};
-use super::disk::{Disk, Overlay, root_argument};
+use super::disk::{Disk, Overlay, image_bytes, root_argument};
 use super::emulator::Emulator;
-use super::kernel::{BootKernel, sha256};
-use crate::{Hint, Usage};
+use super::kernel::{BootKernel, read_input, sha256};
+use crate::Usage;
 
 /// A machine that is ready to start.
 #[derive(Debug)]
@@ -36,7 +35,13 @@ pub(crate) struct Machine {
 impl Machine {
     /// Decides everything and makes the overlay.
     pub(crate) fn build(args: &RecordArgs, kernel: &BootKernel, work_dir: &Path) -> Result<Self> {
-        let initrd = read_initrd(args)?;
+        let initrd = match &args.initrd {
+            Some(path) => Some(read_input("initial ramdisk", path)?),
+            None => None,
+        };
+        if let Some(rootfs) = &args.rootfs {
+            image_bytes(rootfs)?;
+        }
         let disk = match &args.rootfs {
             Some(_) => Disk::choose(args.disk, kernel, initrd.as_deref())?,
             None => Disk::Initramfs,
@@ -154,8 +159,7 @@ impl Machine {
             return Ok(());
         };
         let overlay = Overlay::create(self.disk, rootfs, work_dir)?;
-        let image =
-            fs::read(rootfs).with_context(|| format!("cannot read {}", rootfs.display()))?;
+        let image = read_input("root file system", rootfs)?;
         self.digests.push(("disk".to_owned(), sha256(&image)));
         self.roles
             .push((super::disk::escape(&overlay.path), "DISK".to_owned()));
@@ -230,15 +234,6 @@ impl Machine {
     }
 }
 
-fn read_initrd(args: &RecordArgs) -> Result<Option<Vec<u8>>> {
-    let Some(path) = &args.initrd else {
-        return Ok(None);
-    };
-    fs::read(path)
-        .map(Some)
-        .with_context(|| format!("cannot read the initial ramdisk {}", path.display()))
-}
-
 /// The kernel command line. Our words come first, so that the user's win.
 fn command_line(args: &RecordArgs, disk: Disk) -> Result<String> {
     let mut words = vec!["console=ttyS0".to_owned(), "panic=-1".to_owned()];
@@ -267,12 +262,6 @@ fn unpacked_kernel(kernel: &BootKernel) -> Result<PathBuf> {
     if path.exists() {
         return Ok(path);
     }
-    let temporary = path.with_extension(std::process::id().to_string());
-    fs::write(&temporary, kernel.facts()?.elf())
-        .and_then(|()| fs::rename(&temporary, &path))
-        .with_context(|| format!("cannot write {}", path.display()))
-        .context(Hint(
-            "set XDG_CACHE_HOME to a directory that can be written",
-        ))?;
+    super::plan::write_whole(&path, kernel.facts()?.elf())?;
     Ok(path)
 }

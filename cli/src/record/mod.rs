@@ -33,6 +33,8 @@ use crate::failure;
 const COUNTED_TSC_HZ: u64 = 1_000_000_000;
 /// `-icount shift=`: the cheapest on every kernel measured; smaller values make delay loops longer.
 const ICOUNT_SHIFT: u8 = 3;
+/// So often in guest time a buffer is written at least, so that a killed recording lacks little.
+const FLUSHES_PER_SECOND: u64 = 4;
 
 /// Runs the verb.
 pub(crate) fn run(args: &RecordArgs, console: &mut Console<'_>) -> Result<ExitCode> {
@@ -137,7 +139,7 @@ fn recording(
         },
         icount_shift: ICOUNT_SHIFT,
         buffer_bytes: args.buffer_size * 1024,
-        flush_interval_ticks: COUNTED_TSC_HZ,
+        flush_interval_ticks: COUNTED_TSC_HZ / FLUSHES_PER_SECOND,
         compression_level: 3,
         audit_clock: args.audit_clock,
     }

@@ -1,6 +1,7 @@
 //! The probe plan of a recording: compiled once per kernel and choice of events, then taken from the cache.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -39,15 +40,18 @@ pub(crate) fn prepare(
         Err(_) => {
             let bytes = compile(args, kernel)?;
             // A cache that cannot be written costs time, nothing else.
-            let temporary = cached.with_extension(std::process::id().to_string());
-            let _ = fs::write(&temporary, &bytes).and_then(|()| fs::rename(&temporary, &cached));
+            let _ = write_whole(&cached, &bytes);
             bytes
         }
     };
     let plan =
         Plan::from_bytes(&bytes).with_context(|| format!("cannot use {}", cached.display()))?;
     let path = work_dir.join("plan");
-    fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    fs::write(&path, &bytes)
+        .with_context(|| format!("cannot write {}", path.display()))
+        .context(Hint(
+            "set TMPDIR to a directory that has room and can be written",
+        ))?;
     Ok(PreparedPlan {
         path,
         digest: sha256(&bytes),
@@ -61,6 +65,22 @@ fn compile(args: &RecordArgs, kernel: &BootKernel) -> Result<Vec<u8>> {
     let selection = Selection::parse(&args.events);
     let compiled = plan_compiler::compile(kernel.facts()?, &table, &selection)?;
     Ok(compiled.plan.to_bytes()?)
+}
+
+/// Writes a file of the cache; it has its name only when all of it is there, and nothing stays when it fails.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        let dir = path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        file.write_all(bytes)?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write()
+        .with_context(|| format!("cannot write {}", path.display()))
+        .context(Hint(
+            "set XDG_CACHE_HOME to a directory that has room and can be written",
+        ))
 }
 
 /// Where unpacked kernels and plans are kept.

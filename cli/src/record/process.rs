@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read, Write};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -82,7 +82,8 @@ pub(crate) fn run(args: &RecordArgs, prepared: &Prepared, out: &mut dyn Write) -
         .with_context(|| format!("cannot start {}", prepared.emulator.program.display()))?;
     forward(&mut child, &sender);
     drop(sender);
-    let mut finished = attend(args, &mut child, &reports, started, out)?;
+    let recording = prepared.recording.as_ref();
+    let mut finished = attend(args, recording, &mut child, &reports, started, out)?;
     finished.wall = started.elapsed();
     if let Some(path) = &args.serial {
         finished.console = tail(fs::read(path).unwrap_or_default());
@@ -136,6 +137,7 @@ fn forward(child: &mut Child, reports: &Sender<Report>) {
 /// Waits for the end, in the meantime showing how it goes.
 fn attend(
     args: &RecordArgs,
+    recording: Option<&Recording>,
     child: &mut Child,
     reports: &Receiver<Report>,
     started: Instant,
@@ -185,6 +187,10 @@ fn attend(
             stopping = true;
             deadline = Instant::now() + GRACE;
         }
+    }
+    // A QEMU that never came to load the plugin leaves the listener waiting.
+    if let Some(path) = recording.and_then(|recording| recording.status_socket.as_ref()) {
+        let _ = UnixStream::connect(path);
     }
     drain(reports, &mut finished, &progress, started, out)?;
     progress.finish_and_clear();
