@@ -36,9 +36,13 @@ pub(crate) fn index(value: u32) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }
 
+/// Longer than any name or path; in a file without a NUL every look-up would search to its end.
+const TEXT_BYTES_MAX: usize = 1 << 16;
+
 /// The text up to the next NUL at `offset`.
 pub(crate) fn text_at(bytes: &[u8], offset: usize) -> Option<&str> {
     let rest = bytes.get(offset..)?;
+    let rest = rest.get(..TEXT_BYTES_MAX).unwrap_or(rest);
     let end = rest.iter().position(|byte| *byte == 0)?;
     std::str::from_utf8(rest.get(..end)?).ok()
 }

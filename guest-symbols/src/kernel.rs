@@ -70,7 +70,8 @@ impl Image {
 impl Kernel {
     /// Reads a kernel from the bytes of its bzImage or vmlinux, of its vmlinux with debug information, or of both.
     ///
-    /// When both are given they must be of one build; the boot image is then the bzImage's, symbols come from the vmlinux.
+    /// When both are given they must be of one build; the boot image is then the bzImage's, symbols come from the
+    /// vmlinux.
     pub fn from_bytes(kernel: Option<&[u8]>, vmlinux: Option<&[u8]>) -> Result<Self, SymbolError> {
         Self::from_vecs(kernel.map(<[u8]>::to_vec), vmlinux.map(<[u8]>::to_vec))
     }

@@ -4,7 +4,7 @@
 //! `btf_trace_*` of `include/trace/bpf_probe.h` (since 5.5). A tracepoint is off or on by a static key: its nop is the
 //! code of the jump entries whose key is `__tracepoint_<name>.key`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bytes::{distance, i32_at, i64_at, text_at, u64_at};
 use crate::c_type::{Type, TypeId};
@@ -37,9 +37,15 @@ const SYMBOL_PREFIX: &str = "__tracepoint_";
 /// Reads the tracepoints, by name.
 pub(crate) fn read(kernel: &Kernel) -> Result<Vec<Tracepoint>, SymbolError> {
     let key_offset = member_offset(kernel, "tracepoint", "key").unwrap_or(8);
+    let listed = listed(kernel);
     let names: BTreeMap<LinkAddr, &str> = kernel
         .symbols()
         .iter()
+        .filter(|symbol| {
+            listed
+                .as_ref()
+                .is_none_or(|listed| listed.contains(&symbol.addr))
+        })
         .filter_map(|symbol| Some((symbol.addr, symbol.name.strip_prefix(SYMBOL_PREFIX)?)))
         .collect();
     let mut sites: BTreeMap<LinkAddr, Vec<TracepointSite>> = BTreeMap::new();
@@ -125,15 +131,39 @@ fn jump_entries(kernel: &Kernel) -> Result<Vec<(LinkAddr, TracepointSite)>, Symb
     Ok(entries.collect())
 }
 
-/// The type behind `typedef void (*btf_trace_<name>)(void *, ...)`.
+/// The addresses of all `struct tracepoint`, by which the kernel itself finds them; `None` where that list is not told.
+///
+/// Other symbols have names of that form too: since 6.14 `__tracepoint_ext_*` are their rarely used halves.
+fn listed(kernel: &Kernel) -> Option<BTreeSet<LinkAddr>> {
+    let symbols = kernel.symbols();
+    let start = symbols.address("__start___tracepoints_ptrs")?;
+    let bytes = kernel.read(
+        start,
+        distance(start, symbols.address("__stop___tracepoints_ptrs")?)?,
+    )?;
+    let places = (0..).step_by(4).map(|offset| start.offset_by(offset));
+    // Relative to their own places (CONFIG_HAVE_ARCH_PREL32_RELOCATIONS, x86 since 4.19).
+    let targets = places.zip(bytes.chunks_exact(4));
+    let listed =
+        targets.filter_map(|(place, entry)| Some(place.offset_by(i32_at(entry, 0)?.into())));
+    Some(listed.collect()).filter(|listed: &BTreeSet<LinkAddr>| !listed.is_empty())
+}
+
+/// The prototype of a tracepoint's probes: that of the function that calls them (since 5.10), which names its
+/// parameters, or the type behind `typedef void (*btf_trace_<name>)(void *, ...)`.
 fn prototype(kernel: &Kernel, name: &str) -> Option<TypeId> {
     let types = kernel.types();
-    let typedef = types.typedef_named(&format!("btf_trace_{name}"))?;
-    match types.get(types.resolve_typedefs(typedef)) {
-        Type::Pointer(function) => Some(types.resolve_typedefs(*function)),
-        _ => None,
-    }
-    .filter(|id| matches!(types.get(*id), Type::Function { .. }))
+    let from_typedef = || {
+        let typedef = types.typedef_named(&format!("btf_trace_{name}"))?;
+        match types.get(types.resolve_typedefs(typedef)) {
+            Type::Pointer(function) => Some(types.resolve_typedefs(*function)),
+            _ => None,
+        }
+    };
+    let function = types
+        .function(&format!("__traceiter_{name}"))
+        .or_else(from_typedef)?;
+    matches!(types.get(function), Type::Function { .. }).then_some(function)
 }
 
 /// The system of each tracepoint that has an event: `trace_event_call.class->system` by `trace_event_call.tp`.

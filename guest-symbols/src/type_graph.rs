@@ -124,11 +124,13 @@ impl Types {
     /// Finds a member by name, in anonymous structs and unions too; `id` may be a typedef.
     #[must_use]
     pub fn member(&self, id: TypeId, name: &str) -> Option<MemberPlace> {
-        self.member_within(id, name, 0)
+        // Structs are nested some levels deep; a malformed one might hold itself, many times over.
+        let mut steps = 1000;
+        self.member_within(id, name, &mut steps)
     }
 
-    fn member_within(&self, id: TypeId, name: &str, depth: u8) -> Option<MemberPlace> {
-        const DEPTH_MAX: u8 = 16;
+    fn member_within(&self, id: TypeId, name: &str, steps: &mut u32) -> Option<MemberPlace> {
+        *steps = steps.checked_sub(1)?;
         let Type::Struct(outer) = self.get(self.resolve_typedefs(id)) else {
             return None;
         };
@@ -149,17 +151,17 @@ impl Types {
                 bitfield_bits,
             });
         }
-        let mut anonymous = outer
+        outer
             .members
             .iter()
-            .filter(|member| member.name.is_none() && depth < DEPTH_MAX);
-        anonymous.find_map(|member| {
-            let inner = self.member_within(member.type_id, name, depth + 1)?;
-            Some(MemberPlace {
-                bit_offset: inner.bit_offset.checked_add(member.bit_offset)?,
-                ..inner
+            .filter(|member| member.name.is_none())
+            .find_map(|member| {
+                let inner = self.member_within(member.type_id, name, steps)?;
+                Some(MemberPlace {
+                    bit_offset: inner.bit_offset.checked_add(member.bit_offset)?,
+                    ..inner
+                })
             })
-        })
     }
 
     /// The size of a type in bytes; `None` for functions and what is only declared.
@@ -196,14 +198,16 @@ impl Types {
     /// The type as C writes it, without qualifiers: `struct file *`, `unsigned int`, `char[16]`.
     #[must_use]
     pub fn c_name(&self, id: TypeId) -> String {
-        self.c_name_within(id, 0)
+        // A malformed type might hold itself.
+        let mut steps = 100;
+        self.c_name_within(id, &mut steps)
     }
 
-    fn c_name_within(&self, id: TypeId, depth: u8) -> String {
-        const DEPTH_MAX: u8 = 16;
-        if depth > DEPTH_MAX {
+    fn c_name_within(&self, id: TypeId, steps: &mut u32) -> String {
+        let Some(left) = steps.checked_sub(1) else {
             return "...".to_owned();
-        }
+        };
+        *steps = left;
         let tagged = |word: &str, name: &Option<String>| {
             name.as_ref().map_or_else(
                 || format!("{word} {{...}}"),
@@ -216,7 +220,7 @@ impl Types {
                 name.clone()
             }
             Type::Pointer(target) => {
-                let target = self.c_name_within(*target, depth + 1);
+                let target = self.c_name_within(*target, steps);
                 if target.ends_with('*') {
                     target + "*"
                 } else {
@@ -229,18 +233,15 @@ impl Types {
             }
             Type::Enum { name, .. } => tagged("enum", name),
             Type::Array { element, count } => {
-                format!("{}[{count}]", self.c_name_within(*element, depth + 1))
+                format!("{}[{count}]", self.c_name_within(*element, steps))
             }
             Type::Function { returns, params } => {
+                let returns = self.c_name_within(*returns, steps);
                 let params: Vec<String> = params
                     .iter()
-                    .map(|(_, id)| self.c_name_within(*id, depth + 1))
+                    .map(|(_, id)| self.c_name_within(*id, steps))
                     .collect();
-                format!(
-                    "{} ({})",
-                    self.c_name_within(*returns, depth + 1),
-                    params.join(", ")
-                )
+                format!("{returns} ({})", params.join(", "))
             }
         }
     }

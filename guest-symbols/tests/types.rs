@@ -123,8 +123,8 @@ fn prototype(types: &Types, id: TypeId) -> String {
     )
 }
 
-/// Functions of BTF that DWARF describes in no such way. BTF has one of the static functions that share a name, and knows
-/// no parameters of those in assembly.
+/// Functions of BTF that DWARF describes in no such way. BTF has one of the static functions that share a name, and
+/// knows no parameters of those in assembly.
 fn compare_functions(btf: &Types, dwarf: &Types) -> (usize, Vec<String>) {
     let all = |types: &Types, name: &str| -> Vec<String> {
         types

@@ -1,9 +1,9 @@
 //! One pass over all units: which names are defined where.
 //!
-//! Looks at the entries right below each unit, where C puts functions, global variables and almost all types, and at the
-//! types inside functions. The same header is in thousands of units: a definition is known by its kind, name, size and
-//! line, and its first copy is kept. So of two definitions that differ in nothing of that, one is lost (in 6.1 that is
-//! `elf_note_info`, whose source is compiled twice).
+//! Looks at the entries right below each unit, where C puts functions, global variables and almost all types, and at
+//! the types inside functions. The same header is in thousands of units: a definition is known by its kind, name,
+//! size and line, and its first copy is kept. So of two definitions that differ in nothing of that, one is lost (in
+//! 6.1 that is `elf_note_info`, whose source is compiled twice).
 
 use std::collections::HashMap;
 
@@ -159,7 +159,8 @@ impl<'a> Walk<'_, 'a> {
                 self.enumerators(&mut entries, depth + 1)?;
             } else if depth == top_depth
                 && tag != dw::DW_TAG_subprogram
-                && let Some(sibling) = seen.sibling.filter(|_| abbreviation.has_children())
+                // Backwards would be for ever.
+                && let Some(sibling) = seen.sibling.filter(|it| abbreviation.has_children() && *it > offset)
             {
                 entries = self.unit.entries_raw(Some(sibling))?;
                 top_depth = 0;

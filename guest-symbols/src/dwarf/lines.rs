@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
+use gimli::constants as dw;
 use rayon::prelude::*;
 
 use super::DebugSections;
@@ -131,13 +132,33 @@ fn unit_ranges<'a>(
     number: usize,
 ) -> Option<Vec<(u64, u64, usize)>> {
     let unit = sections.unit(dwarf, number)?;
-    let mut ranges = dwarf.unit_ranges(&unit).ok()?;
+    let root = unit
+        .entry(gimli::UnitOffset(unit.header.size_of_header()))
+        .ok()?;
+    let attribute = |name| root.attr_value(name).ok().flatten();
     let mut out = Vec::new();
-    while let Ok(Some(range)) = ranges.next() {
+    let mut add = |start: u64, end: u64| {
         // What the linker dropped starts at 0.
-        if range.begin > 0 && range.begin < range.end {
-            out.push((range.begin, range.end, number));
+        if start > 0 && start < end {
+            out.push((start, end, number));
         }
+    };
+    if let Some(list) = attribute(dw::DW_AT_ranges) {
+        let mut ranges = dwarf.attr_ranges(&unit, list).ok()??;
+        while let Ok(Some(range)) = ranges.next() {
+            add(range.begin, range.end);
+        }
+    } else {
+        // Not left to gimli, whose sum of both may overflow.
+        let start = dwarf
+            .attr_address(&unit, attribute(dw::DW_AT_low_pc)?)
+            .ok()??;
+        let high = attribute(dw::DW_AT_high_pc)?;
+        let end = match dwarf.attr_address(&unit, high).ok()? {
+            Some(end) => end,
+            None => start.checked_add(high.udata_value()?)?,
+        };
+        add(start, end);
     }
     Some(out)
 }

@@ -1,7 +1,7 @@
 //! Facts from DWARF, the debug information of a vmlinux: types, and the lines of the source.
 //!
-//! Versions 4 and 5 as GCC and Clang write them for C. A vmlinux is linked, so its sections need no relocation. Of 160 MB
-//! only what is asked for is read, behind one pass over all units (in parallel) that indexes names.
+//! Versions 4 and 5 as GCC and Clang write them for C. A vmlinux is linked, so its sections need no relocation. Of
+//! 160 MB only what is asked for is read, behind one pass over all units (in parallel) that indexes names.
 
 mod index;
 mod lazy;

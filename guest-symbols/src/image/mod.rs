@@ -9,6 +9,9 @@ mod kind;
 mod setup_header;
 mod unpack;
 
+#[cfg(test)]
+mod tests;
+
 pub use bytes::ImageBytes;
 pub use kind::FileKind;
 pub use unpack::Compression;

@@ -15,6 +15,9 @@ mod addresses;
 mod names;
 mod tokens;
 
+#[cfg(test)]
+mod tests;
+
 use crate::elf::Sections;
 use crate::error::KallsymsProblem;
 use crate::symbols::SymbolTableBuilder;

@@ -1,9 +1,9 @@
 //! System calls of 32-bit programs.
 //!
-//! Numbers and names of the i386 ABI up to 423 are frozen and stand in `i386.txt` (from `asm/unistd_32.h`); from 424 on
-//! all machines share their numbers (Linux 5.1). Where the kernel has `ia32_sys_call_table` it says which function serves
-//! a number. Elsewhere a switch does, and the function is found by its name: what serves a 32-bit call is named after
-//! it with a mark for why it is not the 64-bit one (`compat_`, `_time32`, `16`, ...).
+//! Numbers and names of the i386 ABI up to 423 are frozen and stand in `i386.txt` (from `asm/unistd_32.h`); from 424
+//! on all machines share their numbers (Linux 5.1). Where the kernel has `ia32_sys_call_table` it says which function
+//! serves a number. Elsewhere a switch does, and the function is found by its name: what serves a 32-bit call is
+//! named after it with a mark for why it is not the 64-bit one (`compat_`, `_time32`, `16`, ...).
 
 use super::arguments::Declarations;
 use super::{Abi, Syscall, functions};
