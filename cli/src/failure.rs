@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use analyzer::sources::TraceError;
+use guesttrace_filter::FilterError;
+use plan_compiler::{CompileError, UnknownEvent};
 use trace_format::ReadError;
 
 /// The command was not understood.
@@ -65,11 +67,18 @@ pub(crate) fn report(error: &anyhow::Error, talk: &mut dyn Write) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Prints an error with its causes, and its hint on a line of its own.
+/// Prints an error with its causes, and below it one hint, the most specific there is.
 pub(crate) fn print(error: &anyhow::Error, talk: &mut dyn Write) {
     let mut messages: Vec<String> = Vec::new();
+    let mut hint = error.downcast_ref::<Hint>().map(|hint| hint.0.to_owned());
     for cause in error.chain() {
-        let message = cause.to_string();
+        let text = cause.to_string();
+        // Libraries write their hint into the message; a cause may follow it.
+        let (message, own_hint) = match text.split_once("\nhint: ") {
+            Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
+            None => (text, None),
+        };
+        hint = hint.or(own_hint).or_else(|| usual_hint(cause));
         // Some errors tell their cause themselves.
         let told = messages.last().is_some_and(|last| last.ends_with(&message));
         if !message.is_empty() && !told {
@@ -77,13 +86,46 @@ pub(crate) fn print(error: &anyhow::Error, talk: &mut dyn Write) {
         }
     }
     let _ = writeln!(talk, "error: {}", messages.join(": "));
-    let usage = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<Usage>());
-    let hint = error.downcast_ref::<Hint>().map(|hint| hint.0);
-    if let Some(hint) = hint.or(usage.and_then(|usage| usage.hint.as_deref())) {
+    if let Some(hint) = hint {
         let _ = writeln!(talk, "hint: {hint}");
     }
+}
+
+/// What helps against errors of this kind, wherever they come up.
+fn usual_hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(usage) = cause.downcast_ref::<Usage>() {
+        return usage.hint.clone();
+    }
+    let unreadable = match cause.downcast_ref::<TraceError>() {
+        Some(TraceError::Own(error)) => Some(error),
+        Some(_) | None => cause.downcast_ref::<ReadError>(),
+    };
+    let hint = match unreadable {
+        Some(ReadError::Io { .. }) => {
+            "is the name right? a recording that did not end well is in FILE.partial"
+        }
+        Some(ReadError::NotATrace) => {
+            "pass a file that `guesttrace record --trace FILE` has written"
+        }
+        Some(ReadError::Version { .. }) => "use the version of guesttrace that recorded it",
+        Some(ReadError::Preamble | ReadError::Damaged(_)) => {
+            "the file is damaged; record or copy it again"
+        }
+        Some(_) => return None,
+        None if cause.is::<UnknownEvent>()
+            || matches!(
+                cause.downcast_ref::<CompileError>(),
+                Some(CompileError::Selection(_))
+            ) =>
+        {
+            "`guesttrace list events` names the events and their categories"
+        }
+        None if cause.is::<FilterError>() => {
+            "`guesttrace events FILE --limit 20` shows events with their fields"
+        }
+        None => return None,
+    };
+    Some(hint.to_owned())
 }
 
 /// The exit status; `None` when the reader of our output has had enough, which is no failure.
@@ -94,10 +136,7 @@ fn status(error: &anyhow::Error) -> Option<u8> {
         {
             return None;
         }
-        if cause.is::<Usage>()
-            || cause.is::<guesttrace_filter::FilterError>()
-            || cause.is::<plan_compiler::CompileError>()
-        {
+        if cause.is::<Usage>() || cause.is::<FilterError>() || cause.is::<CompileError>() {
             return Some(USAGE);
         }
         let unreadable = match cause.downcast_ref::<TraceError>() {

@@ -43,6 +43,9 @@ impl KernelArgs {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path)
-        .map_err(|error| Usage::new(format!("cannot read {}: {error}", path.display())).into())
+    std::fs::read(path).map_err(|error| {
+        Usage::new(format!("cannot read {}: {error}", path.display()))
+            .hint("is the name right, and may you read it?")
+            .into()
+    })
 }

@@ -70,7 +70,11 @@ fn main() -> ExitCode {
         width,
     };
     let result = run(&cli.verb, &mut console);
-    let flushed = out.flush().map_err(anyhow::Error::from);
+    let flushed = match out.flush() {
+        // A reader that went away changes nothing of how the verb ended.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        flushed => flushed.map_err(anyhow::Error::from),
+    };
     match result.and_then(|code| flushed.map(|()| code)) {
         Ok(code) => code,
         Err(error) => failure::report(&error, &mut io::stderr()),

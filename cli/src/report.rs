@@ -57,7 +57,9 @@ impl PartArgs {
         let start = self.from.unwrap_or(Span::ALL.start);
         let end = self.to.unwrap_or(Span::ALL.end);
         if start > end {
-            return Err(Usage::new("--from is later than --to").into());
+            return Err(Usage::new("--from is later than --to")
+                .hint("both count from the start of the trace")
+                .into());
         }
         Ok(Selection {
             span: Span { start, end },

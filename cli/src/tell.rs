@@ -12,11 +12,12 @@ use crate::Usage;
 
 /// Opens a trace.
 pub(crate) fn open(path: &Path) -> Result<Trace> {
+    if path.is_dir() {
+        let usage = Usage::new(format!("{} is a directory", path.display()));
+        return Err(usage.hint("name the trace file in it").into());
+    }
     match Trace::open(path) {
         Ok(trace) => Ok(trace),
-        Err(TraceError::Own(ReadError::NotATrace)) if path.is_dir() => {
-            Err(Usage::new(format!("{} is a directory", path.display())).into())
-        }
         // The message names the file already.
         Err(error @ TraceError::Own(ReadError::Io { .. })) => Err(error.into()),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),

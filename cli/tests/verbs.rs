@@ -127,7 +127,14 @@ fn events_are_filtered() {
     check_events(
         &whole,
         &[
-            "--from", "12600ns", "--to", "18600ns", "--cpu", "1", "--event", "irq_exit,t*",
+            "--from",
+            "12600ns",
+            "--to",
+            "18600ns",
+            "--cpu",
+            "1",
+            "--event",
+            "irq_exit,t*",
         ],
         expect![[r#"
             [0.000012600] (+?.?????????) 1 swapper/1:0 irq_exit: { vector = 253, name = reschedule_ipi }
@@ -215,26 +222,29 @@ fn wrong_usage_ends_with_2() {
         &["events", whole, "--filter", "prev_pid =="],
         2,
         expect![[r#"
-        error: --filter cannot be understood: expected a value to compare with, found the end
-          prev_pid ==
-                     ^
-    "#]],
+            error: --filter cannot be understood: expected a value to compare with, found the end
+              prev_pid ==
+                         ^
+            hint: `guesttrace events FILE --limit 20` shows events with their fields
+        "#]],
     );
     check_failure(
         &["events", whole, "--filter", "prev_pit == 1"],
         2,
         expect![[r#"
-        error: --filter does not fit this trace: no event has a field "prev_pit"; did you mean "prev_pid"?
-          prev_pit == 1
-          ^^^^^^^^
-    "#]],
+            error: --filter does not fit this trace: no event has a field "prev_pit"; did you mean "prev_pid"?
+              prev_pit == 1
+              ^^^^^^^^
+            hint: `guesttrace events FILE --limit 20` shows events with their fields
+        "#]],
     );
     check_failure(
         &["events", whole, "--from", "2s", "--to", "1s"],
         2,
         expect![[r#"
-        error: --from is later than --to
-    "#]],
+            error: --from is later than --to
+            hint: both count from the start of the trace
+        "#]],
     );
     check_failure(
         &["events", whole, "--from", "soon"],
@@ -249,8 +259,9 @@ fn wrong_usage_ends_with_2() {
         &["events", "/nonexistent/trace"],
         2,
         expect![[r#"
-        error: cannot read /nonexistent/trace: No such file or directory (os error 2)
-    "#]],
+            error: cannot read /nonexistent/trace: No such file or directory (os error 2)
+            hint: is the name right? a recording that did not end well is in FILE.partial
+        "#]],
     );
     check_failure(
         &["list", "tracepoints"],
@@ -264,8 +275,9 @@ fn wrong_usage_ends_with_2() {
         &["list", "functions", "--kernel", "/nonexistent/bzImage"],
         2,
         expect![[r#"
-        error: cannot read /nonexistent/bzImage: No such file or directory (os error 2)
-    "#]],
+            error: cannot read /nonexistent/bzImage: No such file or directory (os error 2)
+            hint: is the name right, and may you read it?
+        "#]],
     );
 }
 
@@ -278,7 +290,8 @@ fn bad_data_ends_with_3() {
         let output = run(&[verb, junk.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(3), "{verb}");
         let expected = format!(
-            "error: cannot read {}: this is not a guesttrace file: it does not start with its magic\n",
+            "error: cannot read {}: this is not a guesttrace file: it does not start with its magic\n\
+             hint: pass a file that `guesttrace record --trace FILE` has written\n",
             junk.display()
         );
         assert_eq!(stderr(&output), expected);

@@ -221,11 +221,14 @@ impl Writer {
                 path: self.partial.clone(),
                 source,
             })?;
-        fs::rename(&self.partial, &self.path).map_err(|source| OutputError::Rename {
-            from: self.partial.clone(),
-            to: self.path.clone(),
-            source,
-        })?;
+        // Without its kernel a recording has nothing in it, and an earlier one may have that name.
+        if self.slide.is_some() {
+            fs::rename(&self.partial, &self.path).map_err(|source| OutputError::Rename {
+                from: self.partial.clone(),
+                to: self.path.clone(),
+                source,
+            })?;
+        }
         self.status.send(&Status::Ended {
             reason,
             records,

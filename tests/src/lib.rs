@@ -1,10 +1,12 @@
 //! What tests of several crates share: the kernels to test on, guests to run, and the one way to skip a test.
 
+mod cage;
 mod counters;
 mod events;
 mod guest;
 mod kernels;
 
+pub use cage::{Cage, End};
 pub use counters::{Counters, counters};
 pub use events::{Event, events};
 pub use guest::{Run, guest_arguments, guests_wanted, guesttrace, record};

@@ -32,6 +32,18 @@ pub(crate) struct Machine {
     obstacles: Vec<String>,
 }
 
+/// Finds what is wrong with the guest's files before anything that takes long.
+pub(crate) fn check_inputs(args: &RecordArgs) -> Result<()> {
+    if let Some(rootfs) = &args.rootfs {
+        image_bytes(rootfs)?;
+    }
+    if args.initrd.is_none() && args.rootfs.is_none() && !args.append.contains("root=") {
+        let missing = "no root file system: neither --rootfs nor --initrd is given";
+        return Err(Usage::new(missing).hint("pass --rootfs rootfs.img").into());
+    }
+    Ok(())
+}
+
 impl Machine {
     /// Decides everything and makes the overlay.
     pub(crate) fn build(args: &RecordArgs, kernel: &BootKernel, work_dir: &Path) -> Result<Self> {
@@ -39,17 +51,10 @@ impl Machine {
             Some(path) => Some(read_input("initial ramdisk", path)?),
             None => None,
         };
-        if let Some(rootfs) = &args.rootfs {
-            image_bytes(rootfs)?;
-        }
         let disk = match &args.rootfs {
             Some(_) => Disk::choose(args.disk, kernel, initrd.as_deref())?,
             None => Disk::Initramfs,
         };
-        if initrd.is_none() && args.rootfs.is_none() && !args.append.contains("root=") {
-            let missing = "no root file system: neither --rootfs nor --initrd is given";
-            return Err(Usage::new(missing).hint("pass --rootfs rootfs.img").into());
-        }
         let mut machine = Self {
             arguments: Vec::new(),
             command_line: String::new(),

@@ -5,9 +5,11 @@
 mod args;
 mod disk;
 mod emulator;
+mod interrupts;
 mod kernel;
 mod machine;
 mod outcome;
+mod output;
 mod plan;
 mod process;
 
@@ -22,12 +24,13 @@ pub(crate) use args::RecordArgs;
 
 use args::Clock;
 use emulator::Emulator;
+use interrupts::Interrupts;
 use kernel::BootKernel;
 use machine::Machine;
 use outcome::Outcome;
 
 use crate::console::Console;
-use crate::failure;
+use crate::{Hint, failure};
 
 /// Ticks of the guest's TSC in a second under `-icount`: it counts virtual nanoseconds.
 const COUNTED_TSC_HZ: u64 = 1_000_000_000;
@@ -35,6 +38,7 @@ const COUNTED_TSC_HZ: u64 = 1_000_000_000;
 const ICOUNT_SHIFT: u8 = 3;
 /// So often in guest time a buffer is written at least, so that a killed recording lacks little.
 const FLUSHES_PER_SECOND: u64 = 4;
+const WORK_DIR_HINT: Hint = Hint("set TMPDIR to a directory that has room and can be written");
 
 /// Runs the verb.
 pub(crate) fn run(args: &RecordArgs, console: &mut Console<'_>) -> Result<ExitCode> {
@@ -49,6 +53,10 @@ pub(crate) fn run(args: &RecordArgs, console: &mut Console<'_>) -> Result<ExitCo
         prepared.machine.describe(console.talk)?;
     }
     let finished = process::run(args, &prepared, console.out)?;
+    if !finished.armed && !args.no_plugin {
+        // There is nothing in it.
+        let _ = std::fs::remove_file(output::partial_path(&args.trace));
+    }
     let outcome = Outcome::judge(&finished, prepared.recording.is_some());
     outcome::report(args, &outcome, &finished, console)?;
     Ok(outcome.exit_code())
@@ -62,37 +70,43 @@ struct Prepared {
     recording: Option<Recording>,
     /// Removed with all it holds at the end.
     work_dir: TempDir,
+    interrupts: Interrupts,
 }
 
 fn prepare(args: &RecordArgs) -> Result<Prepared> {
-    if !args.no_plugin {
-        check_writable(&args.trace)?;
-    }
+    output::check(args)?;
     let emulator = Emulator::find()?;
     let kernel = BootKernel::load(args)?;
+    machine::check_inputs(args)?;
+    let plan = if args.no_plugin {
+        None
+    } else {
+        Some(plan::prepare(args, &kernel)?)
+    };
+    // All that takes long is done: what is on the way from here on has to be removed at the end.
+    let interrupts = Interrupts::watch()?;
     let work_dir = tempfile::Builder::new()
         .prefix("guesttrace-")
         .tempdir()
-        .context("cannot make a temporary directory")?;
+        .context("cannot make a temporary directory")
+        .context(WORK_DIR_HINT)?;
     let machine = Machine::build(args, &kernel, work_dir.path())?;
-    let recording = if args.no_plugin {
-        None
-    } else {
-        let plan = plan::prepare(args, &kernel, work_dir.path())?;
-        Some(recording(
-            args,
-            &emulator,
-            &machine,
-            &kernel,
-            &plan,
-            work_dir.path(),
-        ))
+    let recording = match plan {
+        Some(plan) => {
+            plan.write(work_dir.path())
+                .context("cannot write the plan")
+                .context(WORK_DIR_HINT)?;
+            let dir = work_dir.path();
+            Some(recording(args, &emulator, &machine, &kernel, plan, dir))
+        }
+        None => None,
     };
     Ok(Prepared {
         emulator,
         machine,
         recording,
         work_dir,
+        interrupts,
     })
 }
 
@@ -101,19 +115,19 @@ fn recording(
     emulator: &Emulator,
     machine: &Machine,
     kernel: &BootKernel,
-    plan: &plan::PreparedPlan,
+    plan: plan::PreparedPlan,
     work_dir: &std::path::Path,
 ) -> Recording {
     let deterministic = args.clock == Clock::Deterministic;
-    let mut kernel_info = plan.kernel.clone();
+    let mut kernel_info = plan.kernel;
     kernel_info.command_line = machine.command_line.clone();
     let mut digests = vec![
-        ("plan".to_owned(), plan.digest.clone()),
+        ("plan".to_owned(), plan.digest),
         ("kernel".to_owned(), kernel.digest.clone()),
     ];
     digests.extend(machine.digests.iter().cloned());
     Recording {
-        plan: plan.path.clone(),
+        plan: work_dir.join(plan::FILE_NAME),
         out: absolute(&args.trace),
         status_socket: Some(work_dir.join("status")),
         header: Header {
@@ -134,7 +148,7 @@ fn recording(
                     CpuIdentity::Emulator
                 },
             },
-            schema: plan.schema.clone(),
+            schema: plan.schema,
             digests,
         },
         icount_shift: ICOUNT_SHIFT,
@@ -143,24 +157,6 @@ fn recording(
         compression_level: 3,
         audit_clock: args.audit_clock,
     }
-}
-
-/// Refuses an output that cannot be written before a guest boots for nothing.
-fn check_writable(trace: &std::path::Path) -> Result<()> {
-    let partial = partial_path(trace);
-    std::fs::File::create(&partial)
-        .map(drop)
-        .and_then(|()| std::fs::remove_file(&partial))
-        .with_context(|| format!("cannot write {}", trace.display()))
-        .context(crate::Hint(
-            "choose a file in a directory that exists and can be written",
-        ))
-}
-
-fn partial_path(trace: &std::path::Path) -> std::path::PathBuf {
-    let mut name = trace.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
 }
 
 fn absolute(path: &std::path::Path) -> std::path::PathBuf {

@@ -1,5 +1,6 @@
 //! How a recording ended, in an exit status and in words.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitCode;
 
 use analyzer::report::{ReportFormat, Selection, report_named};
@@ -21,13 +22,23 @@ pub(crate) enum Outcome {
     Incomplete(String),
     /// The guest was ended because it ran too long.
     TimedOut,
+    /// The guest was ended by Ctrl-C or the like.
+    Interrupted,
 }
 
 /// What a console says when a guest fails, and what that means.
-const CONSOLE_SIGNS: [(&str, &str); 3] = [
+const CONSOLE_SIGNS: [(&str, &str); 5] = [
+    (
+        "(no such device appeared)",
+        "hint: the initial ramdisk brings no driver for this disk: try another --disk",
+    ),
     (
         "guesttrace-init: cannot mount root",
         "hint: is the image a file system that the kernel knows?",
+    ),
+    (
+        "guesttrace-init: root ",
+        "hint: the root file system needs /dev, /proc, /sys and an init; images/build.sh makes such an image",
     ),
     (
         "VFS: Unable to mount root fs",
@@ -48,9 +59,14 @@ impl Outcome {
         if finished.timed_out {
             return Self::TimedOut;
         }
+        if finished.interrupted && !ended_by_guest(finished) {
+            return Self::Interrupted;
+        }
         let console = String::from_utf8_lossy(&finished.console);
         if let Some(line) = failed_workload(&console) {
-            return Self::GuestFailed(line.to_owned());
+            return Self::GuestFailed(format!(
+                "{line}\nhint: the console above that line has what the workload said"
+            ));
         }
         for (sign, hint) in CONSOLE_SIGNS {
             if let Some(line) = console.lines().find(|line| line.contains(sign)) {
@@ -63,17 +79,36 @@ impl Outcome {
                 .lines()
                 .find(|line| line.contains("Kernel panic"))
                 .unwrap_or("the guest's kernel panicked");
-            return Self::GuestFailed(line.trim().to_owned());
+            return Self::GuestFailed(format!(
+                "{}\nhint: the console above that line says where; the trace shows what led there",
+                line.trim()
+            ));
+        }
+        Self::of_emulator(finished, traced)
+    }
+
+    /// Judges a run in which nothing is known of a failing guest.
+    fn of_emulator(finished: &Finished, traced: bool) -> Self {
+        let complaints = finished.complaints.trim();
+        if let Some(signal) = finished.exit.and_then(|exit| exit.signal()) {
+            return Self::Incomplete(format!(
+                "QEMU was ended by signal {signal}\nhint: signal 9 is often the host's out-of-memory killer: try a smaller --memory"
+            ));
         }
         let exited_well = finished.exit.is_some_and(|exit| exit.success());
-        if !exited_well && finished.ended.is_none() {
-            return Self::GuestFailed(format!("QEMU failed: {}", finished.complaints.trim()));
+        if !exited_well && !ended_by_guest(finished) {
+            let hint = if complaints.contains("\nhint: ") {
+                ""
+            } else {
+                "\nhint: arguments after `--` go to QEMU as they are; `qemu-system-x86_64 -help` lists what it takes"
+            };
+            return Self::GuestFailed(format!("QEMU failed: {complaints}{hint}"));
         }
         if traced && !finished.armed {
             return Self::Incomplete("the guest never ran the kernel that these symbols are for\nhint: pass the kernel image that the guest boots".to_owned());
         }
         if traced && finished.ended.is_none() {
-            return Self::Incomplete("QEMU ended before the trace was complete".to_owned());
+            return Self::Incomplete("QEMU ended before the trace was complete\nhint: `guesttrace info` says how much of it can be used".to_owned());
         }
         Self::Well
     }
@@ -83,10 +118,18 @@ impl Outcome {
         match self {
             Self::Well => ExitCode::SUCCESS,
             Self::GuestFailed(_) => ExitCode::from(1),
-            Self::Incomplete(_) => ExitCode::from(3),
+            Self::Incomplete(_) | Self::Interrupted => ExitCode::from(3),
             Self::TimedOut => ExitCode::from(4),
         }
     }
+}
+
+/// Whether the guest came to an end of its own.
+fn ended_by_guest(finished: &Finished) -> bool {
+    finished
+        .ended
+        .as_ref()
+        .is_some_and(|(reason, ..)| reason != "emulator_exit")
 }
 
 /// The line by which our images report a workload that failed.
@@ -112,6 +155,10 @@ pub(crate) fn report(
             "the guest still ran after {} s and was ended\nhint: a longer --timeout, or look at its console for why it hangs",
             args.timeout
         )),
+        Outcome::Interrupted => Some(
+            "interrupted: the guest was ended before it ended itself\nhint: the trace up to there can be used"
+                .to_owned(),
+        ),
     };
     if let Some(trouble) = trouble {
         writeln!(console.talk, "error: {trouble}")?;
@@ -119,8 +166,9 @@ pub(crate) fn report(
     if args.no_plugin {
         return Ok(());
     }
-    let partial = super::partial_path(&args.trace);
+    let partial = super::output::partial_path(&args.trace);
     match &finished.ended {
+        _ if !finished.armed => {}
         None if partial.exists() => {
             writeln!(
                 console.talk,

@@ -14,57 +14,60 @@ use super::args::RecordArgs;
 use super::kernel::{BootKernel, file_stamp, sha256};
 use crate::Hint;
 
-/// A plan on disk.
+/// Name of the plan in the directory that QEMU is given.
+pub(crate) const FILE_NAME: &str = "plan";
+
+/// A plan that QEMU can be given.
 #[derive(Debug)]
 pub(crate) struct PreparedPlan {
-    pub(crate) path: PathBuf,
+    bytes: Vec<u8>,
     /// SHA-256 in hexadecimal.
     pub(crate) digest: String,
     pub(crate) kernel: KernelInfo,
     pub(crate) schema: Schema,
 }
 
-/// Finds or compiles the plan, and puts it where QEMU finds it.
-pub(crate) fn prepare(
-    args: &RecordArgs,
-    kernel: &BootKernel,
-    work_dir: &Path,
-) -> Result<PreparedPlan> {
+impl PreparedPlan {
+    /// Puts it where QEMU finds it.
+    pub(crate) fn write(&self, work_dir: &Path) -> std::io::Result<()> {
+        fs::write(work_dir.join(FILE_NAME), &self.bytes)
+    }
+}
+
+/// Finds or compiles the plan.
+pub(crate) fn prepare(args: &RecordArgs, kernel: &BootKernel) -> Result<PreparedPlan> {
     let program = std::env::current_exe()
         .map(|path| file_stamp(&path))
         .unwrap_or_default();
     let key = sha256(format!("{program}\n{}\n{}", kernel.cache_key(), args.events).as_bytes());
     let cached = cache_dir()?.join(format!("plan-{key}"));
-    let bytes = match fs::read(&cached) {
-        Ok(bytes) => bytes,
-        Err(_) => {
-            let bytes = compile(args, kernel)?;
+    let known = fs::read(&cached).ok().and_then(|bytes| {
+        let plan = Plan::from_bytes(&bytes).ok()?;
+        Some((bytes, plan))
+    });
+    let (bytes, plan) = match known {
+        Some(known) => known,
+        None => {
+            let plan = compile(args, kernel)?;
+            let bytes = plan.to_bytes()?;
             // A cache that cannot be written costs time, nothing else.
             let _ = write_whole(&cached, &bytes);
-            bytes
+            (bytes, plan)
         }
     };
-    let plan =
-        Plan::from_bytes(&bytes).with_context(|| format!("cannot use {}", cached.display()))?;
-    let path = work_dir.join("plan");
-    fs::write(&path, &bytes)
-        .with_context(|| format!("cannot write {}", path.display()))
-        .context(Hint(
-            "set TMPDIR to a directory that has room and can be written",
-        ))?;
     Ok(PreparedPlan {
-        path,
         digest: sha256(&bytes),
+        bytes,
         kernel: plan.kernel,
         schema: plan.schema,
     })
 }
 
-fn compile(args: &RecordArgs, kernel: &BootKernel) -> Result<Vec<u8>> {
+fn compile(args: &RecordArgs, kernel: &BootKernel) -> Result<Plan> {
     let table = EventTable::builtin();
     let selection = Selection::parse(&args.events);
     let compiled = plan_compiler::compile(kernel.facts()?, &table, &selection)?;
-    Ok(compiled.plan.to_bytes()?)
+    Ok(compiled.plan)
 }
 
 /// Writes a file of the cache; it has its name only when all of it is there, and nothing stays when it fails.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use super::Prepared;
 use super::args::RecordArgs;
 use super::disk::escape;
 use super::emulator::Emulator;
+use super::interrupts::Interrupts;
 
 /// How long a QEMU that was asked to end may take.
 const GRACE: Duration = Duration::from_secs(10);
@@ -33,6 +34,8 @@ pub(crate) struct Finished {
     pub(crate) failure: Option<String>,
     pub(crate) panicked: bool,
     pub(crate) timed_out: bool,
+    /// By a signal such as Ctrl-C's.
+    pub(crate) interrupted: bool,
     /// The end of the console.
     pub(crate) console: Vec<u8>,
     /// What QEMU said.
@@ -45,7 +48,25 @@ enum Report {
     Console(Vec<u8>),
     Complaint(String),
     Status(Status),
-    ConsoleClosed,
+}
+
+/// A QEMU, which ends at the latest when this is dropped.
+struct Qemu(Child);
+
+impl Qemu {
+    /// Asks it to end, which completes the trace.
+    fn terminate(&self) -> Result<()> {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).context("cannot end QEMU")
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        // Both do nothing when it has ended and was waited for.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Starts QEMU and stays with it to the end.
@@ -77,13 +98,27 @@ pub(crate) fn run(args: &RecordArgs, prepared: &Prepared, out: &mut dyn Write) -
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let started = Instant::now();
-    let mut child = command
+    let child = command
         .spawn()
         .with_context(|| format!("cannot start {}", prepared.emulator.program.display()))?;
-    forward(&mut child, &sender);
+    let mut qemu = Qemu(child);
+    forward(&mut qemu.0, &sender);
     drop(sender);
+    let mut attendant = Attendant {
+        finished: Finished::default(),
+        progress: progress_bar(args),
+        started,
+        out: Some(out),
+    };
+    let limit = Duration::from_secs(args.timeout);
+    attendant.attend(&mut qemu, &reports, limit, &prepared.interrupts)?;
+    // A QEMU that never came to load the plugin leaves the listener waiting.
     let recording = prepared.recording.as_ref();
-    let mut finished = attend(args, recording, &mut child, &reports, started, out)?;
+    if let Some(path) = recording.and_then(|recording| recording.status_socket.as_ref()) {
+        let _ = UnixStream::connect(path);
+    }
+    attendant.drain(&reports);
+    let mut finished = attendant.finished;
     finished.wall = started.elapsed();
     if let Some(path) = &args.serial {
         finished.console = tail(fs::read(path).unwrap_or_default());
@@ -121,7 +156,6 @@ fn forward(child: &mut Child, reports: &Sender<Report>) {
             while let Ok(count @ 1..) = console.read(&mut bytes) {
                 let _ = reports.send(Report::Console(bytes[..count].to_vec()));
             }
-            let _ = reports.send(Report::ConsoleClosed);
         });
     }
     if let Some(complaints) = child.stderr.take() {
@@ -134,138 +168,138 @@ fn forward(child: &mut Child, reports: &Sender<Report>) {
     }
 }
 
-/// Waits for the end, in the meantime showing how it goes.
-fn attend(
-    args: &RecordArgs,
-    recording: Option<&Recording>,
-    child: &mut Child,
-    reports: &Receiver<Report>,
+/// Who stays with a running QEMU.
+struct Attendant<'a> {
+    finished: Finished,
+    progress: ProgressBar,
     started: Instant,
-    out: &mut dyn Write,
-) -> Result<Finished> {
-    let progress = progress_bar(args);
-    let mut finished = Finished::default();
-    let mut deadline = started + Duration::from_secs(args.timeout);
-    let mut stopping = false;
-    loop {
-        let wait = deadline
-            .saturating_duration_since(Instant::now())
-            .min(Duration::from_millis(200));
-        match reports.recv_timeout(wait) {
-            Ok(Report::Console(bytes)) => {
-                progress.suspend(|| out.write_all(&bytes).and_then(|()| out.flush()))?;
-                finished.console.extend_from_slice(&bytes);
-                if finished.console.len() > 2 * CONSOLE_TAIL_BYTES {
-                    finished.console = tail(std::mem::take(&mut finished.console));
-                }
+    /// For the guest's console, until its reader goes away.
+    out: Option<&'a mut dyn Write>,
+}
+
+impl Attendant<'_> {
+    /// Waits for the end, in the meantime showing how it goes.
+    fn attend(
+        &mut self,
+        qemu: &mut Qemu,
+        reports: &Receiver<Report>,
+        limit: Duration,
+        interrupts: &Interrupts,
+    ) -> Result<()> {
+        let mut deadline = self.started + limit;
+        let mut stopping = false;
+        loop {
+            let wait = deadline
+                .saturating_duration_since(Instant::now())
+                .min(Duration::from_millis(200));
+            if let Ok(report) = reports.recv_timeout(wait)
+                && self.take(report)
+            {
+                deadline = deadline.min(Instant::now() + PANIC_GRACE);
             }
-            Ok(Report::Complaint(line)) => {
-                finished.complaints.push_str(&line);
-                finished.complaints.push('\n');
+            if interrupts.take() {
+                // The second one does not wait for QEMU any longer.
+                self.finished.interrupted = true;
+                deadline = Instant::now();
             }
-            Ok(Report::Status(status)) => {
-                if take_status(status, &mut finished, &progress, started) {
-                    deadline = deadline.min(Instant::now() + PANIC_GRACE);
-                }
+            if let Some(exit) = qemu.0.try_wait()? {
+                self.finished.exit = Some(exit);
+                return Ok(());
             }
-            Ok(Report::ConsoleClosed)
-            | Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => {}
-        }
-        if let Some(exit) = child.try_wait()? {
-            finished.exit = Some(exit);
-            break;
-        }
-        if Instant::now() >= deadline {
+            if Instant::now() < deadline {
+                continue;
+            }
             if stopping {
-                child.kill()?;
-                finished.exit = Some(child.wait()?);
-                break;
+                qemu.0.kill()?;
+                self.finished.exit = Some(qemu.0.wait()?);
+                return Ok(());
             }
-            finished.timed_out =
-                !finished.panicked && finished.ended.is_none() && finished.failure.is_none();
-            terminate(child)?;
+            let finished = &mut self.finished;
+            finished.timed_out = !finished.interrupted
+                && !finished.panicked
+                && finished.ended.is_none()
+                && finished.failure.is_none();
+            qemu.terminate()?;
             stopping = true;
             deadline = Instant::now() + GRACE;
         }
     }
-    // A QEMU that never came to load the plugin leaves the listener waiting.
-    if let Some(path) = recording.and_then(|recording| recording.status_socket.as_ref()) {
-        let _ = UnixStream::connect(path);
-    }
-    drain(reports, &mut finished, &progress, started, out)?;
-    progress.finish_and_clear();
-    Ok(finished)
-}
 
-/// Takes what is still under way after QEMU's end; every sender has gone by then.
-fn drain(
-    reports: &Receiver<Report>,
-    finished: &mut Finished,
-    progress: &ProgressBar,
-    started: Instant,
-    out: &mut dyn Write,
-) -> Result<()> {
-    while let Ok(report) = reports.recv_timeout(Duration::from_secs(2)) {
+    /// Takes what is still under way after QEMU's end; every sender goes away soon.
+    fn drain(&mut self, reports: &Receiver<Report>) {
+        while let Ok(report) = reports.recv_timeout(Duration::from_secs(2)) {
+            self.take(report);
+        }
+        self.progress.finish_and_clear();
+    }
+
+    /// Takes a report. Returns whether the guest is to be ended soon.
+    fn take(&mut self, report: Report) -> bool {
         match report {
-            Report::Console(bytes) => {
-                progress.suspend(|| out.write_all(&bytes))?;
-                finished.console.extend_from_slice(&bytes);
-            }
+            Report::Console(bytes) => self.show(&bytes),
             Report::Complaint(line) => {
-                finished.complaints.push_str(&line);
-                finished.complaints.push('\n');
+                self.finished.complaints.push_str(&line);
+                self.finished.complaints.push('\n');
             }
-            Report::Status(status) => {
-                take_status(status, finished, progress, started);
-            }
-            Report::ConsoleClosed => {}
+            Report::Status(status) => return self.take_status(status),
         }
+        false
     }
-    out.flush()?;
-    Ok(())
-}
 
-/// Notes a status. Returns whether the guest is to be ended soon.
-fn take_status(
-    status: Status,
-    finished: &mut Finished,
-    progress: &ProgressBar,
-    started: Instant,
-) -> bool {
-    match status {
-        Status::Armed { .. } => finished.armed = true,
-        Status::Running {
-            tsc,
-            records,
-            bytes,
-        } => {
-            progress.set_message(format!(
-                "guest {:.2} s, {records} events, {:.1} MB, {:.0} s",
-                seconds(tsc),
-                megabytes(bytes),
-                started.elapsed().as_secs_f64()
-            ));
-            progress.tick();
+    fn show(&mut self, bytes: &[u8]) {
+        if let Some(out) = &mut self.out {
+            let shown = self
+                .progress
+                .suspend(|| out.write_all(bytes).and_then(|()| out.flush()));
+            // Whoever looked on may have gone; that is no reason to end a recording.
+            if shown.is_err() {
+                self.out = None;
+            }
         }
-        Status::Panicked => {
-            finished.panicked = true;
-            return true;
-        }
-        Status::Ended {
-            reason,
-            records,
-            bytes,
-        } => {
-            let halted = reason == "halt";
-            finished.ended = Some((reason, records, bytes));
-            return halted;
-        }
-        Status::Failed { message } => {
-            finished.failure = Some(message);
-            return true;
+        let console = &mut self.finished.console;
+        console.extend_from_slice(bytes);
+        if console.len() > 2 * CONSOLE_TAIL_BYTES {
+            *console = tail(std::mem::take(console));
         }
     }
-    false
+
+    /// Notes a status. Returns whether the guest is to be ended soon.
+    fn take_status(&mut self, status: Status) -> bool {
+        match status {
+            Status::Armed { .. } => self.finished.armed = true,
+            Status::Running {
+                tsc,
+                records,
+                bytes,
+            } => {
+                self.progress.set_message(format!(
+                    "guest {:.2} s, {records} events, {:.1} MB, {:.0} s",
+                    seconds(tsc),
+                    megabytes(bytes),
+                    self.started.elapsed().as_secs_f64()
+                ));
+                self.progress.tick();
+            }
+            Status::Panicked => {
+                self.finished.panicked = true;
+                return true;
+            }
+            Status::Ended {
+                reason,
+                records,
+                bytes,
+            } => {
+                let halted = reason == "halt";
+                self.finished.ended = Some((reason, records, bytes));
+                return halted;
+            }
+            Status::Failed { message } => {
+                self.finished.failure = Some(message);
+                return true;
+            }
+        }
+        false
+    }
 }
 
 fn progress_bar(args: &RecordArgs) -> ProgressBar {
@@ -275,12 +309,6 @@ fn progress_bar(args: &RecordArgs) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     ProgressBar::new_spinner().with_style(style)
-}
-
-/// Asks QEMU to end, which completes the trace.
-fn terminate(child: &Child) -> Result<()> {
-    let pid = rustix::process::Pid::from_child(child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).context("cannot end QEMU")
 }
 
 fn tail(mut bytes: Vec<u8>) -> Vec<u8> {

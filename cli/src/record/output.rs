@@ -1,0 +1,90 @@
+//! The files that a recording writes: refused before a guest boots for nothing.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::args::RecordArgs;
+use crate::{Hint, Usage};
+
+const WRITABLE_HINT: Hint =
+    Hint("choose a file in a directory that exists, has room and can be written");
+
+/// Refuses outputs that cannot be written, and those that would destroy an input.
+pub(crate) fn check(args: &RecordArgs) -> Result<()> {
+    let traced = Some(&args.trace).filter(|_| !args.no_plugin);
+    for output in traced.into_iter().chain(&args.serial) {
+        refuse_inputs(args, output)?;
+    }
+    if let Some(trace) = traced {
+        check_trace(trace)?;
+    }
+    if let Some(serial) = &args.serial {
+        // QEMU empties it in any case.
+        File::create(serial)
+            .with_context(|| format!("cannot write {}", serial.display()))
+            .context(WRITABLE_HINT)?;
+    }
+    Ok(())
+}
+
+/// A trace gets its name by renaming, which only a plain file survives.
+fn check_trace(trace: &Path) -> Result<()> {
+    let partial = partial_path(trace);
+    for path in [trace, &partial] {
+        if fs::metadata(path).is_ok_and(|data| !data.is_file()) {
+            let what = if path.is_dir() {
+                "a directory"
+            } else {
+                "no plain file"
+            };
+            let usage = Usage::new(format!("cannot write {}: it is {what}", path.display()));
+            return Err(usage.hint("choose another name for the trace").into());
+        }
+    }
+    // An earlier recording's rest stays until the new one begins.
+    let dir = match trace.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    tempfile::Builder::new()
+        .prefix(".guesttrace-")
+        .tempfile_in(dir)
+        .map(drop)
+        .with_context(|| format!("cannot write {}", trace.display()))
+        .context(WRITABLE_HINT)
+}
+
+fn refuse_inputs(args: &RecordArgs, output: &Path) -> Result<()> {
+    let identity = |path: &Path| {
+        let data = fs::metadata(path).ok()?;
+        Some((data.dev(), data.ino()))
+    };
+    let Some(written) = identity(output) else {
+        return Ok(());
+    };
+    let inputs = [&args.kernel, &args.vmlinux, &args.initrd, &args.rootfs];
+    match inputs
+        .into_iter()
+        .flatten()
+        .find(|input| identity(input) == Some(written))
+    {
+        Some(input) => Err(Usage::new(format!(
+            "{} would be overwritten: it is the guest's {}",
+            output.display(),
+            input.display()
+        ))
+        .hint("choose another name for the output")
+        .into()),
+        None => Ok(()),
+    }
+}
+
+/// Name of a trace that is not complete.
+pub(crate) fn partial_path(trace: &Path) -> PathBuf {
+    let mut name = trace.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
