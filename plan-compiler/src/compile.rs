@@ -93,7 +93,8 @@ pub fn compile(
         hooks: draft.hooks,
         sites: draft.sites,
         image: image(kernel),
-        cpu_number: cpu_number(kernel),
+        loaded: loaded(kernel),
+        direct_map_base: direct_map_base(kernel),
         fault_entries: fault_entries(kernel),
         symbols: symbols(kernel),
     };
@@ -186,11 +187,21 @@ fn image(kernel: &Kernel) -> Vec<ImageSegment> {
     segments
 }
 
-fn cpu_number(kernel: &Kernel) -> Option<Program> {
+/// `arch/x86/kernel/vmlinux.lds.S`: the symbols around everything, `.bss` included.
+fn loaded(kernel: &Kernel) -> Option<(LinkAddr, LinkAddr)> {
+    let address = |name| kernel.symbols().address(name).map(|addr| LinkAddr(addr.0));
+    Some((address("_text")?, address("_end")?))
+}
+
+/// `arch/x86/include/asm/page_64_types.h`: a variable, since the base is randomised; the kernels of the matrix have it.
+fn direct_map_base(kernel: &Kernel) -> Option<Program> {
     let scope = Scope::default();
     let mut compiler = Compiler::new(kernel, &scope, &[]);
     let field = compiler
-        .field(&parse("cpu").ok()?, &guesttrace_events::FieldType::Cpu)
+        .field(
+            &parse("page_offset_base").ok()?,
+            &guesttrace_events::FieldType::Hex,
+        )
         .ok()?;
     Some(Program {
         bindings: Vec::new(),

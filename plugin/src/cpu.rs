@@ -6,6 +6,8 @@ use crossbeam_channel::Receiver;
 use probe_plan::{FieldSink, GuestView, Interpreter, Program, RuntimeAddr, Slide};
 use trace_format::{BufferFull, EventId, Record, RecordBuffer, RecordEncoder};
 
+use crate::memory::{GuardedGuest, MemoryMap, PageCache};
+
 /// One CPU's share of the recorder.
 #[derive(Debug)]
 pub(crate) struct CpuRecorder {
@@ -14,6 +16,7 @@ pub(crate) struct CpuRecorder {
     pub(crate) spare: Option<RecordBuffer>,
     pub(crate) free: Receiver<RecordBuffer>,
     interpreter: Interpreter,
+    pages: PageCache,
     sticky: Vec<StickyRecord>,
     /// Times that each hook of the plan fired here.
     pub(crate) fired: Vec<u64>,
@@ -26,6 +29,14 @@ struct StickyRecord {
     event: EventId,
     missing: u32,
     payload: Vec<u8>,
+}
+
+/// Which event is recorded, and where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EventSite {
+    pub(crate) id: EventId,
+    pub(crate) is_sticky: bool,
+    pub(crate) probe: RuntimeAddr,
 }
 
 /// What became of a probe.
@@ -51,6 +62,7 @@ impl CpuRecorder {
             spare: None,
             free,
             interpreter: Interpreter::new(slide),
+            pages: PageCache::new(slide),
             sticky: Vec::new(),
             fired: vec![0; hook_count],
             fields_missing: 0,
@@ -61,45 +73,35 @@ impl CpuRecorder {
     pub(crate) fn record(
         &mut self,
         program: &Program,
-        event: EventId,
-        sticky: bool,
-        probe: RuntimeAddr,
+        event: EventSite,
         stamp: u64,
+        memory: &MemoryMap,
         guest: &mut impl GuestView,
     ) -> Outcome {
-        if !self.interpreter.begin(program, probe, guest) {
+        let mut guest = GuardedGuest::new(guest, memory, &mut self.pages);
+        if !self.interpreter.begin(program, event.probe, &mut guest) {
             return Outcome::NotWanted;
         }
-        if self.current.record_count() == 0 && self.repeat_sticky(stamp).is_err() {
+        if self.current.record_count() == 0
+            && repeat_sticky(&self.sticky, stamp, &mut self.current).is_err()
+        {
             return Outcome::Full;
         }
-        let Ok(encoder) = self.current.begin(stamp, event) else {
+        let Ok(encoder) = self.current.begin(stamp, event.id) else {
             return Outcome::Full;
         };
         let mut sink = EncoderSink {
             encoder,
             missing: 0,
         };
-        self.interpreter.fetch(program, probe, guest, &mut sink);
+        self.interpreter
+            .fetch(program, event.probe, &mut guest, &mut sink);
         self.fields_missing += sink.missing;
         sink.encoder.finish();
-        if sticky {
+        if event.is_sticky {
             self.keep_sticky();
         }
         Outcome::Recorded
-    }
-
-    fn repeat_sticky(&mut self, stamp: u64) -> Result<(), BufferFull> {
-        for kept in &self.sticky {
-            let record = Record {
-                stamp,
-                event: kept.event,
-                missing: kept.missing,
-                payload: &kept.payload,
-            };
-            self.current.repeat(stamp, &record)?;
-        }
-        Ok(())
     }
 
     fn keep_sticky(&mut self) {
@@ -123,6 +125,24 @@ impl CpuRecorder {
         kept.payload.clear();
         kept.payload.extend_from_slice(record.payload);
     }
+}
+
+/// Opens a buffer with what was the case before it.
+fn repeat_sticky(
+    sticky: &[StickyRecord],
+    stamp: u64,
+    buffer: &mut RecordBuffer,
+) -> Result<(), BufferFull> {
+    for kept in sticky {
+        let record = Record {
+            stamp,
+            event: kept.event,
+            missing: kept.missing,
+            payload: &kept.payload,
+        };
+        buffer.repeat(stamp, &record)?;
+    }
+    Ok(())
 }
 
 /// Hands fetched values to the record encoder.

@@ -8,6 +8,7 @@
 mod block;
 mod clock;
 mod cpu;
+mod memory;
 mod recorder;
 mod slide;
 mod status;

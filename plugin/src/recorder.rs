@@ -14,7 +14,8 @@ use probe_plan::{EndReason, GuestView, Plan, Recording, RuntimeAddr, Site, Slide
 use trace_format::{Counter, EventId, HookCount, RecordBuffer, Stats, Trailer};
 
 use crate::clock::{CountedClock, tick};
-use crate::cpu::{CpuRecorder, Outcome};
+use crate::cpu::{CpuRecorder, EventSite, Outcome};
+use crate::memory::MemoryMap;
 use crate::status::StatusLine;
 use crate::wall_clock::WallClock;
 use crate::writer::{Message, OutputError, StampScale, Writer};
@@ -76,6 +77,7 @@ pub(crate) struct Recorder {
     cpus: Vec<Mutex<Option<CpuRecorder>>>,
     homes: Mutex<Vec<Receiver<RecordBuffer>>>,
     sticky: Vec<EventId>,
+    memory: OnceLock<MemoryMap>,
     waiting: Mutex<Vec<(usize, RecordBuffer)>>,
     messages: Sender<Message>,
     done: Receiver<Result<(), OutputError>>,
@@ -139,6 +141,7 @@ impl Recorder {
             cpus: (0..cpu_count).map(|_| Mutex::new(None)).collect(),
             homes: Mutex::new(homes),
             sticky,
+            memory: OnceLock::new(),
             waiting: Mutex::new(Vec::new()),
             messages,
             done,
@@ -167,6 +170,9 @@ impl Recorder {
         if self.progress.slide.set(slide).is_err() {
             return;
         }
+        let memory_mib = self.recording.header.machine.memory_mib;
+        self.memory
+            .get_or_init(|| MemoryMap::new(&self.plan, memory_mib, slide));
         for (cpu, free) in self.cpus.iter().zip(lock(&self.homes).drain(..)) {
             let buffer = || RecordBuffer::new(self.recording.buffer_bytes);
             let mut recorder = CpuRecorder::new(buffer(), free, slide, self.plan.hooks.len());
@@ -244,12 +250,19 @@ impl Recorder {
         {
             self.swap(cpu, state);
         }
+        let Some(memory) = self.memory.get() else {
+            return;
+        };
         let program = &self.plan.programs[site.program as usize];
-        let sticky = self.sticky.contains(&site.event);
-        let mut outcome = state.record(program, site.event, sticky, addr, stamp, guest);
+        let event = EventSite {
+            id: site.event,
+            is_sticky: self.sticky.contains(&site.event),
+            probe: addr,
+        };
+        let mut outcome = state.record(program, event, stamp, memory, guest);
         if outcome == Outcome::Full {
             self.swap(cpu, state);
-            outcome = state.record(program, site.event, sticky, addr, stamp, guest);
+            outcome = state.record(program, event, stamp, memory, guest);
         }
         if outcome == Outcome::Recorded {
             state.fired[site.hook as usize] += 1;

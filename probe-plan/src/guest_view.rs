@@ -26,11 +26,12 @@ pub enum Register {
     KernelGsBase,
     Cr2,
     Cr3,
+    Cr4,
 }
 
 impl Register {
     /// Every register, in the order of the enumeration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Rax,
         Self::Rbx,
         Self::Rcx,
@@ -51,6 +52,7 @@ impl Register {
         Self::KernelGsBase,
         Self::Cr2,
         Self::Cr3,
+        Self::Cr4,
     ];
 
     /// Name in lower case, as QEMU, gdb and the expression language write it.
@@ -77,6 +79,7 @@ impl Register {
             Self::KernelGsBase => "k_gs_base",
             Self::Cr2 => "cr2",
             Self::Cr3 => "cr3",
+            Self::Cr4 => "cr4",
         }
     }
 }

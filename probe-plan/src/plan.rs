@@ -26,8 +26,10 @@ pub struct Plan {
     pub sites: Vec<Site>,
     /// Code of the kernel image, to find its slide and to check the sites.
     pub image: Vec<ImageSegment>,
-    /// Number of the running CPU, for emulators that cannot tell; one field, a number.
-    pub cpu_number: Option<Program>,
+    /// All that is loaded of the kernel image, data included: first and last address.
+    pub loaded: Option<(LinkAddr, LinkAddr)>,
+    /// Where the kernel maps all memory one to one; one field, a number.
+    pub direct_map_base: Option<Program>,
     /// Entry points of faults that interrupt a block half-way.
     pub fault_entries: Vec<FaultEntry>,
     /// Names for addresses, by ascending address.
@@ -172,7 +174,12 @@ impl Plan {
     /// # Errors
     /// The first fault found.
     pub fn validate(&self) -> Result<(), PlanError> {
-        for (index, program) in self.programs.iter().chain(&self.cpu_number).enumerate() {
+        for (index, program) in self
+            .programs
+            .iter()
+            .chain(&self.direct_map_base)
+            .enumerate()
+        {
             program
                 .validate()
                 .map_err(|source| PlanError::BadProgram { index, source })?;
