@@ -1,43 +1,49 @@
-//! Prints what is known of a kernel and how long it took: `kernel_facts [--dwarf] [--vmlinux FILE] [FILE]`.
+//! Prints how much is known of a kernel and how long it took to read.
+//!
+//! usage: `kernel_facts [--dwarf] [--vmlinux FILE] [FILE]`; `--dwarf` takes types from DWARF even where there is BTF.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::time::Instant;
 
-use guest_symbols::{ImageBytes, Kernel, NameKind, TypeOrigin};
+use guest_symbols::{ImageBytes, Kernel, NameKind, SymbolError, TypeOrigin};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let (mut kernel, mut vmlinux) = (None, None);
-    let mut origin = TypeOrigin::Best;
+    let (mut kernel, mut vmlinux, mut origin) = (None, None, TypeOrigin::Best);
     while let Some(arg) = args.next() {
-        if arg == "--dwarf" {
-            origin = TypeOrigin::Dwarf;
-            continue;
+        match arg.as_str() {
+            "--dwarf" => origin = TypeOrigin::Dwarf,
+            "--vmlinux" => {
+                vmlinux = Some(std::fs::read(args.next().ok_or("--vmlinux needs a file")?)?)
+            }
+            path => kernel = Some(std::fs::read(path)?),
         }
-        let is_vmlinux = arg == "--vmlinux";
-        let path = if is_vmlinux {
-            args.next().ok_or("--vmlinux needs a file")?
-        } else {
-            arg
-        };
-        let file = if is_vmlinux {
-            &mut vmlinux
-        } else {
-            &mut kernel
-        };
-        *file = Some(ImageBytes::new(std::fs::read(path)?));
     }
-    let start = Instant::now();
-    let kernel = Kernel::from_images(kernel, vmlinux, origin)?;
-    println!("{:?} to read {:?}", start.elapsed(), kernel.identity());
-    let start = Instant::now();
+    let images = (kernel.map(ImageBytes::new), vmlinux.map(ImageBytes::new));
+    let kernel = timed("read", || Kernel::from_images(images.0, images.1, origin))?;
+    let identity = kernel.identity();
+    println!("{} with build id {}", identity.release, identity.build_id);
     println!(
-        "{} symbols, per_cpu(current_task) {:x?}",
+        "{} symbols, {} bytes of ELF",
         kernel.symbols().len(),
-        kernel.per_cpu("current_task")
+        kernel.elf().len()
     );
-    println!("{} bytes of ELF", kernel.elf().len());
+    timed("types", || types(&kernel));
+    timed("tracepoints", || tracepoints(&kernel))?;
+    timed("system calls", || syscalls(&kernel))?;
+    timed("lines", || lines(&kernel));
+    Ok(())
+}
+
+fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let out = work();
+    println!("{what}: {:?}", start.elapsed());
+    out
+}
+
+fn types(kernel: &Kernel) {
     let types = kernel.types();
     for kind in [
         NameKind::Struct,
@@ -55,38 +61,34 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "task_struct.pid at {:?}",
         pid.and_then(|place| place.byte_offset())
     );
-    println!("{:?} to read types", start.elapsed());
-    let start = Instant::now();
-    let tracepoints = kernel.tracepoints()?;
-    let sites: usize = tracepoints.iter().map(|it| it.sites.len()).sum();
-    let count = |test: fn(&guest_symbols::Tracepoint) -> bool| {
-        tracepoints.iter().filter(|it| test(it)).count()
-    };
-    println!(
-        "{} tracepoints, {} with sites ({sites}), {} with a prototype, {} with a system; {:?}",
-        tracepoints.len(),
-        count(|it| !it.sites.is_empty()),
-        count(|it| it.prototype.is_some()),
-        count(|it| it.system.is_some()),
-        start.elapsed()
-    );
-    let start = Instant::now();
-    let syscalls = kernel.syscalls()?;
-    let known = syscalls.iter().filter(|it| it.function.is_some()).count();
-    println!(
-        "{} system calls, {known} with a function; {:?}",
-        syscalls.len(),
-        start.elapsed()
-    );
-    let schedule = kernel.symbols().address("schedule").unwrap_or_default();
-    let start = Instant::now();
-    println!(
-        "schedule is at {:?}; {:?}",
-        kernel.source_line(schedule),
-        start.elapsed()
-    );
-    let start = Instant::now();
-    let addresses = kernel.addresses_of_line("kernel/sched/core.c", 6700);
-    println!("core.c:6700 is at {addresses:x?}; {:?}", start.elapsed());
+}
+
+fn tracepoints(kernel: &Kernel) -> Result<(), SymbolError> {
+    let all = kernel.tracepoints()?;
+    let sites: usize = all.iter().map(|it| it.sites.len()).sum();
+    let with_sites = all.iter().filter(|it| !it.sites.is_empty()).count();
+    let with_prototype = all.iter().filter(|it| it.prototype.is_some()).count();
+    let with_system = all.iter().filter(|it| it.system.is_some()).count();
+    println!("{} tracepoints, {with_sites} with {sites} sites", all.len());
+    println!("{with_prototype} with a prototype, {with_system} with a system");
     Ok(())
+}
+
+fn syscalls(kernel: &Kernel) -> Result<(), SymbolError> {
+    let all = kernel.syscalls()?;
+    let with_function = all.iter().filter(|it| it.function.is_some()).count();
+    println!(
+        "{} system calls, {with_function} with a function",
+        all.len()
+    );
+    Ok(())
+}
+
+fn lines(kernel: &Kernel) {
+    let schedule = kernel.symbols().address("schedule").unwrap_or_default();
+    match kernel.source_line(schedule) {
+        Ok(Some(at)) => println!("schedule() is at {}:{}", at.file, at.line),
+        Ok(None) => println!("schedule() has no line"),
+        Err(error) => println!("{error}"),
+    }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use guest_symbols::Kernel;
-use guesttrace_tests::{kernel, skip};
+use guest_symbols::{Kernel, LinkAddr};
+use guesttrace_tests::{KernelFiles, kernel, skip};
 
 fn nm(vmlinux: &Path) -> BTreeSet<(u64, char, String)> {
     let output = Command::new("nm").arg(vmlinux).output().expect("nm runs");
@@ -100,26 +100,45 @@ fn the_symbol_table_agrees_with_nm() {
     );
 }
 
+/// Kernels that every checkout tests; the others only where they were fetched.
+const REQUIRED: [&str; 3] = ["6.1-amd64", "6.1-cloud-amd64", "6.12-amd64"];
+const OTHERS: [&str; 3] = ["5.10-amd64", "6.1-rt-amd64", "7.2-amd64"];
+
 #[test]
 fn an_address_is_named_by_the_function_it_lies_in() {
-    for name in ["6.1-amd64", "6.1-cloud-amd64", "6.12-amd64"] {
+    for name in REQUIRED {
         let Some(files) = kernel(name) else {
             skip!("kernel {name} was not fetched")
         };
-        let kernel =
-            Kernel::from_bytes(Some(&std::fs::read(files.vmlinuz).unwrap()), None).unwrap();
-        let symbols = kernel.symbols();
-        assert_eq!(kernel.identity().release, files.release);
-        let schedule = symbols.address("schedule").unwrap();
-        let (symbol, offset) = symbols.at(guest_symbols::LinkAddr(schedule.0 + 1)).unwrap();
-        assert_eq!((symbol.name, symbol.kind, offset), ("schedule", 'T', 1));
-        assert!(symbol.size > 16);
-        assert_eq!(
-            symbols.at(guest_symbols::LinkAddr(0xffff_8880_0000_0000)),
-            None
-        );
-        assert_eq!(symbols.at(guest_symbols::LinkAddr(u64::MAX)), None);
-        let (text, _) = kernel.code().next().unwrap();
-        assert_eq!(symbols.address("_text"), Some(text));
+        check_schedule(&files);
     }
+    OTHERS
+        .iter()
+        .filter_map(|name| kernel(name))
+        .for_each(|files| check_schedule(&files));
+}
+
+fn check_schedule(files: &KernelFiles) {
+    let bytes = std::fs::read(&files.vmlinuz).expect("the kernel is readable");
+    let kernel = Kernel::from_bytes(Some(&bytes), None).expect("a kernel");
+    let symbols = kernel.symbols();
+    assert_eq!(kernel.identity().release, files.release);
+    let schedule = symbols.address("schedule").expect("schedule");
+    let (symbol, offset) = symbols.at(LinkAddr(schedule.0 + 1)).expect("a symbol");
+    assert_eq!((symbol.name, symbol.kind, offset), ("schedule", 'T', 1));
+    assert!(symbol.size > 16);
+    assert_eq!(symbols.at(LinkAddr(0xffff_8880_0000_0000)), None);
+    assert_eq!(symbols.at(LinkAddr(u64::MAX)), None);
+    let (text, _) = kernel.code().next().expect("code");
+    assert_eq!(symbols.address("_text"), Some(text));
+    // Per-CPU variables lie in the area that the linker made for them.
+    let current = kernel
+        .per_cpu("current_task")
+        .or_else(|| kernel.per_cpu("pcpu_hot"))
+        .expect("a per-CPU variable");
+    assert_eq!(
+        kernel.per_cpu_moves_with_image(),
+        current > u64::from(u32::MAX)
+    );
+    assert_eq!(kernel.per_cpu("schedule"), None);
 }
