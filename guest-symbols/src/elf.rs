@@ -13,7 +13,6 @@ use goblin::elf::section_header::{
 };
 
 use crate::bytes::{align_up, distance, index, slice, text_at, u32_at};
-use crate::error::ElfProblem;
 use crate::image::FileKind;
 use crate::{LinkAddr, SymbolError};
 
@@ -23,6 +22,9 @@ const CONTEXT: Ctx = Ctx {
 };
 /// A vmlinux has about 40 sections, 80 with relocations; with `-ffunction-sections` unmerged it would have this many.
 const SECTIONS_MAX: usize = 1 << 16;
+
+/// Where the kernel's half of the address space starts.
+const KERNEL_HALF: LinkAddr = LinkAddr(1 << 63);
 
 /// One section, its place in memory and in the file.
 #[derive(Clone, Debug)]
@@ -58,9 +60,8 @@ pub(crate) struct Sections {
 impl Sections {
     /// Reads the section headers.
     pub(crate) fn parse(file: &[u8]) -> Result<Self, SymbolError> {
-        let elf = |problem: ElfProblem| SymbolError::Elf { problem };
         let header = header(file)?;
-        let all = section_headers(file, &header).map_err(elf)?;
+        let all = section_headers(file, &header)?;
         let mut readable: Vec<usize> = (0..all.len())
             .filter(|i| {
                 all.get(*i)
@@ -68,8 +69,11 @@ impl Sections {
             })
             .collect();
         readable.sort_by_key(|i| all.get(*i).map(|s| s.addr));
-        if readable.is_empty() {
-            return Err(elf(ElfProblem::NothingLoaded));
+        let is_kernel = |section: &Section| section.is_loaded && section.addr >= KERNEL_HALF;
+        if !all.iter().any(is_kernel) || readable.is_empty() {
+            return Err(SymbolError::NotAKernel {
+                found: FileKind::ElfProgram,
+            });
         }
         Ok(Self { all, readable })
     }
@@ -124,7 +128,7 @@ impl Sections {
 
 fn header(file: &[u8]) -> Result<Header, SymbolError> {
     let header =
-        goblin::elf::Elf::parse_header(file).map_err(|e| SymbolError::Elf { problem: e.into() })?;
+        goblin::elf::Elf::parse_header(file).map_err(|e| SymbolError::Elf { source: e })?;
     let is_64_bit_le = file.get(4..6) == Some(&[2, 1]);
     if !is_64_bit_le || header.e_machine != EM_X86_64 || !matches!(header.e_type, ET_EXEC | ET_DYN)
     {
@@ -135,19 +139,20 @@ fn header(file: &[u8]) -> Result<Header, SymbolError> {
     Ok(header)
 }
 
-fn section_headers(file: &[u8], header: &Header) -> Result<Vec<Section>, ElfProblem> {
-    let outside = || ElfProblem::SectionHeaders {
-        offset: header.e_shoff,
-    };
-    let offset = usize::try_from(header.e_shoff)
-        .ok()
-        .filter(|offset| *offset > 0)
-        .ok_or_else(outside)?;
+fn section_headers(file: &[u8], header: &Header) -> Result<Vec<Section>, SymbolError> {
     let count = usize::from(header.e_shnum).min(SECTIONS_MAX);
-    if slice(file, offset, count * SectionHeader::size(CONTEXT)).is_none() {
-        return Err(outside());
+    let bytes = count * SectionHeader::size(CONTEXT);
+    let offset = usize::try_from(header.e_shoff).unwrap_or(usize::MAX);
+    if slice(file, offset, bytes).is_none() {
+        return Err(SymbolError::Truncated {
+            what: "the section headers",
+            start: header.e_shoff,
+            end: header.e_shoff.saturating_add(bytes as u64),
+            available: file.len() as u64,
+        });
     }
-    let headers = SectionHeader::parse(file, offset, count, CONTEXT)?;
+    let headers = SectionHeader::parse(file, offset, count, CONTEXT);
+    let headers = headers.map_err(|source| SymbolError::Elf { source })?;
     let names = headers
         .get(usize::from(header.e_shstrndx))
         .map(|names| file_range(file, names))

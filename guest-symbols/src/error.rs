@@ -64,11 +64,11 @@ pub enum SymbolError {
     },
     /// The ELF headers make no sense.
     #[error(
-        "the kernel's ELF headers cannot be read: {problem}\nhint: the file is damaged; fetch or copy it again"
+        "the kernel's ELF headers cannot be read\nhint: the file is damaged; fetch or copy it again"
     )]
     Elf {
-        /// What is wrong.
-        problem: ElfProblem,
+        /// What the parser says.
+        source: goblin::error::Error,
     },
     /// There is neither a symbol table nor a readable kallsyms.
     #[error(
@@ -134,24 +134,6 @@ pub enum SymbolError {
         /// `uname -r` of the vmlinux.
         vmlinux_release: String,
     },
-}
-
-/// What is wrong with ELF headers.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ElfProblem {
-    /// The parser's own words.
-    #[error(transparent)]
-    Parse(#[from] goblin::error::Error),
-    /// The section headers lie outside the file.
-    #[error("section headers at {offset:#x} lie outside the file")]
-    SectionHeaders {
-        /// Offset that the ELF header states.
-        offset: u64,
-    },
-    /// Nothing of the file is loaded into memory.
-    #[error("it has no section that is loaded into memory")]
-    NothingLoaded,
 }
 
 /// Why the kernel's own symbol table cannot be used.

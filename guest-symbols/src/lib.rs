@@ -24,7 +24,7 @@ mod type_graph;
 pub use address::LinkAddr;
 pub use c_type::{Member, MemberPlace, StructType, Type, TypeId};
 pub use dwarf::SourceLine;
-pub use error::{ElfProblem, KallsymsProblem, SymbolError};
+pub use error::{KallsymsProblem, SymbolError};
 pub use identity::Identity;
 pub use image::{Compression, FileKind, ImageBytes};
 pub use kernel::{Kernel, TypeOrigin};

@@ -148,6 +148,29 @@ fn two_builds_are_told_apart() {
     ));
 }
 
+#[test]
+fn what_is_no_kernel_is_told() {
+    let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    let cases: [(&[u8], &str); 4] = [
+        (&program, "an ELF program without a kernel's sections"),
+        (&DWARF5[..9000], "cut short: the section headers"),
+        (b"CONFIG_64BIT=y\n", "the file is text"),
+        (
+            &[0x7f, b'E', b'L', b'F', 1, 1],
+            "ELF headers cannot be read",
+        ),
+    ];
+    for (bytes, message) in cases {
+        let text = Kernel::from_bytes(Some(bytes), None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains(message) && text.contains("\nhint: "),
+            "{text}"
+        );
+    }
+}
+
 /// Asks for everything; what it is does not matter.
 fn ask_all(kernel: &Kernel) {
     let types = kernel.types();

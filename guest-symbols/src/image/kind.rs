@@ -91,6 +91,7 @@ impl FileKind {
                 "extract the .linux section of a unified kernel image and pass that"
             }
             Self::ArArchive | Self::Rpm => "unpack the package and pass the vmlinuz inside",
+            Self::ElfProgram => "pass the kernel's vmlinuz or vmlinux, not a program",
             Self::Text => "System.map has no code or types: pass the vmlinuz",
             _ => "pass the bzImage (vmlinuz) or the vmlinux of an x86-64 kernel",
         }
