@@ -88,7 +88,7 @@ pub(crate) fn run(args: &EventsArgs, console: &mut Console<'_>) -> Result<ExitCo
     for damage in stream.damage() {
         writeln!(console.talk, "warning: {damage}")?;
     }
-    let unreliable = tell::is_unreliable(&findings);
+    let unreliable = tell::is_unreliable(&findings) || !stream.damage().is_empty();
     Ok(if unreliable {
         ExitCode::from(failure::BAD_DATA)
     } else {

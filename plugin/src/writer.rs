@@ -51,7 +51,7 @@ pub(crate) enum Message {
 pub(crate) enum OutputError {
     #[error("cannot create {}: {source}\nhint: choose a directory that exists and can be written", path.display())]
     Create { path: PathBuf, source: io::Error },
-    #[error("cannot write {}: {source}\nhint: is the disk full?", path.display())]
+    #[error("cannot write {}: {}\nhint: is the disk full?", path.display(), with_cause(source))]
     Write { path: PathBuf, source: WriteError },
     #[error("cannot rename {} to {}: {source}", from.display(), to.display())]
     Rename {
@@ -59,6 +59,15 @@ pub(crate) enum OutputError {
         to: PathBuf,
         source: io::Error,
     },
+}
+
+/// An error and what caused it, in one line.
+fn with_cause(error: &WriteError) -> String {
+    use std::error::Error as _;
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 /// Owner of the file.

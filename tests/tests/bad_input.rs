@@ -9,6 +9,9 @@ use guesttrace_tests::{Cage, KernelFiles, guesttrace, kernel, project_dir, skip}
 
 const KERNEL: &str = "6.1-amd64";
 
+/// Options of a recording, the error, the hint.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+
 /// Ends the test when there is no program or no kernel to test with.
 macro_rules! kernel_or_skip {
     ($name:expr) => {{
@@ -58,7 +61,7 @@ fn check_record(
 
 fn fake_program(cage: &Cage, name: &str, says: &str) -> String {
     let path = cage.write(name, format!("#!/bin/sh\necho '{says}'\n"));
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("our own file");
     path.to_string_lossy().into_owned()
 }
 
@@ -251,7 +254,7 @@ fn there_is_no_root_file_system() {
     let kernel = kernel_or_skip!(KERNEL);
     let cage = Cage::new();
     cage.write("empty.img", b"");
-    let cases: [(&[(&str, &str)], &str, &str); 5] = [
+    let cases: [Case<'_>; 5] = [
         (
             &[("--rootfs", "nowhere.img")],
             "cannot read the root file system nowhere.img: No such file",
@@ -327,7 +330,7 @@ fn outputs_cannot_be_written() {
     symlink(&image, cage.path("link")).unwrap();
     let another = "choose another name";
     let writable = "choose a file in a directory that exists";
-    let cases: [(&[(&str, &str)], &str, &str); 7] = [
+    let cases: [Case<'_>; 7] = [
         (
             &[("--trace", "nowhere/trace.bin")],
             "cannot write nowhere/trace.bin: No such file",

@@ -155,10 +155,14 @@ pub(crate) fn report(
             "the guest still ran after {} s and was ended\nhint: a longer --timeout, or look at its console for why it hangs",
             args.timeout
         )),
-        Outcome::Interrupted => Some(
-            "interrupted: the guest was ended before it ended itself\nhint: the trace up to there can be used"
-                .to_owned(),
-        ),
+        Outcome::Interrupted => Some(format!(
+            "interrupted: the guest was ended before it ended itself\nhint: {}",
+            if finished.armed {
+                "the trace up to there can be used"
+            } else {
+                "nothing was recorded yet"
+            }
+        )),
     };
     if let Some(trouble) = trouble {
         writeln!(console.talk, "error: {trouble}")?;
