@@ -57,7 +57,7 @@ fn describe_one(resolution: &Resolution) -> String {
 fn check_plan(plan: &Plan) {
     let reread = Plan::from_bytes(&plan.to_bytes().expect("a plan")).expect("the plan read back");
     assert!(reread == *plan);
-    assert!(plan.cpu_number.is_some());
+    assert!(plan.direct_map_base.is_some() && plan.loaded.is_some());
     assert!(plan.fault_entries.len() >= 8, "{:?}", plan.fault_entries);
     assert!(plan.symbols.is_sorted_by_key(|symbol| symbol.addr));
     let in_image = |addr: LinkAddr| {
