@@ -34,9 +34,9 @@ pub(crate) fn warn(findings: &[Finding], talk: &mut dyn Write) -> io::Result<()>
     write_findings(&bad, talk)
 }
 
-/// Whether results can be relied on at all.
+/// Whether results rest on bad or incomplete data, which every verb says by its exit status too.
 pub(crate) fn is_unreliable(findings: &[Finding]) -> bool {
     findings
         .iter()
-        .any(|finding| finding.severity == Severity::Error)
+        .any(|finding| finding.is_damage || finding.severity == Severity::Error)
 }

@@ -312,7 +312,7 @@ fn a_cut_trace_is_read_to_its_last_whole_chunk() {
     ]));
     let output = run(&["events", cut.to_str().unwrap(), "--format", "json"]);
     let part = stdout(&output);
-    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.status.code(), Some(3));
     assert!(
         stderr(&output).starts_with("data loss: "),
         "{}",

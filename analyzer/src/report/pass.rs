@@ -205,5 +205,6 @@ fn finding(severity: Severity, name: &str, count: Option<u64>, text: String) -> 
         text,
         advice: String::new(),
         is_gap: severity >= Severity::DataLoss,
+        is_damage: severity >= Severity::DataLoss,
     }
 }

@@ -17,6 +17,8 @@ pub struct Finding {
     pub advice: String,
     /// Whether it means that the trace does not hold all that it was to hold.
     pub is_gap: bool,
+    /// Whether the file itself is cut or damaged.
+    pub is_damage: bool,
 }
 
 impl Finding {
@@ -44,6 +46,7 @@ pub fn findings_of_file(file: &TraceFile) -> Vec<Finding> {
             text: diagnostic.to_string(),
             advice: String::new(),
             is_gap: diagnostic.severity() >= Severity::DataLoss,
+            is_damage: diagnostic.severity() >= Severity::DataLoss,
         });
     }
     let Some(trailer) = file.trailer() else {
@@ -61,6 +64,7 @@ pub fn findings_of_file(file: &TraceFile) -> Vec<Finding> {
             advice: counter.advice().to_owned(),
             is_gap: counter.severity() == Severity::Error
                 || matches!(counter, Counter::RecordsLost | Counter::CpuUnknown),
+            is_damage: false,
         });
     }
     if trailer.stats.get(Counter::RecordsLost) == 0 {
@@ -79,6 +83,7 @@ fn no_trailer() -> Finding {
             .to_owned(),
         advice: String::new(),
         is_gap: true,
+        is_damage: true,
     }
 }
 
@@ -91,6 +96,7 @@ fn lost_in_chunks(file: &TraceFile) -> Option<Finding> {
         text: "Records dropped because both buffers of a CPU were full.".to_owned(),
         advice: "use --mode lossless or a larger --buffer-size".to_owned(),
         is_gap: true,
+        is_damage: false,
     })
 }
 
