@@ -5,12 +5,14 @@ mod counters;
 mod events;
 mod guest;
 mod kernels;
+mod strace;
 
 pub use cage::{Cage, End};
 pub use counters::{Counters, counters};
 pub use events::{Event, events};
 pub use guest::{Run, guest_arguments, guests_wanted, guesttrace, record};
 pub use kernels::{KernelFiles, kernel, project_dir};
+pub use strace::{Strace, StracedCall, strace};
 
 /// Ends a test that cannot run here, saying why. `scripts/test.sh` counts the lines and fails on one it did not expect.
 #[macro_export]
