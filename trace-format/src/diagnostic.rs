@@ -43,6 +43,12 @@ pub enum Diagnostic {
         /// How many.
         bytes: u64,
     },
+    /// The header of a block is damaged, and with it the block is lost.
+    #[error("the block at {offset:#x} is damaged: its header does not fit its checksum")]
+    BlockHeader {
+        /// Place of the block.
+        offset: u64,
+    },
     /// A block is damaged; it was skipped.
     #[error(
         "block {kind} at {offset:#x} is damaged: its checksum is {found:#010x}, not {expected:#010x}"
@@ -186,6 +192,7 @@ impl Diagnostic {
             Self::Unfinished { .. }
             | Self::Torn { .. }
             | Self::NotABlock { .. }
+            | Self::BlockHeader { .. }
             | Self::Checksum { .. }
             | Self::Invalid { .. }
             | Self::MissingChunks { .. }

@@ -24,8 +24,7 @@ impl<'a> Block<'a> {
             .and_then(|at| bytes.get(at..))
             .unwrap_or(&[]);
         let Some(header) = BlockHeader::decode(rest) else {
-            let bytes = (rest.len().min(HEADER_BYTES)) as u64;
-            return Err(Diagnostic::NotABlock { offset, bytes });
+            return Err(Diagnostic::BlockHeader { offset });
         };
         let expected = header.block_bytes();
         let payload = usize::try_from(expected)
