@@ -84,10 +84,12 @@ echo "| wall seconds to plan from the bzImage | $plan_image |"
 
 debug_image=$build_dir/kernels/6.1-cloud-amd64
 if [ -f "$debug_image/vmlinux" ]; then
-  # A cache directory of its own makes the first plan a first one.
-  plan=(env XDG_CACHE_HOME="$work/cache" "$program" plan --kernel "$debug_image/vmlinuz" --vmlinux "$debug_image/vmlinux")
-  plan_first=$(seconds %R "${plan[@]}")
-  plan_cached=$(seconds %R "${plan[@]}")
-  echo "| wall seconds to plan from vmlinux with DWARF, first time | $plan_first |"
-  echo "| the same, cached | $plan_cached |"
+  # A cache directory of its own makes the first preparation a first one.
+  prepare=(env XDG_CACHE_HOME="$work/cache" "$program" record --dry-run --trace "$work/unused"
+    --kernel "$debug_image/vmlinuz" --vmlinux "$debug_image/vmlinux" --initrd "$guest_dir/initrd.cpio")
+  mkdir "$work/cache"
+  prepare_first=$("${prepare[@]}" 2>&1 >/dev/null | sed -n 's/.*prepared in \(.*\) s$/\1/p')
+  prepare_cached=$("${prepare[@]}" 2>&1 >/dev/null | sed -n 's/.*prepared in \(.*\) s$/\1/p')
+  echo "| seconds to prepare a recording with a vmlinux with DWARF ($(($(stat -c %s "$debug_image/vmlinux") / 1000000)) MB), first time | $prepare_first |"
+  echo "| the same, cached | $prepare_cached |"
 fi

@@ -397,3 +397,16 @@ fn a_flipped_byte_costs_one_chunk_and_is_told() {
     let (left, all) = (events.out.lines().count(), all.lines().count());
     assert!(left > all / 2 && left < all, "{left} of {all} events");
 }
+
+#[test]
+fn a_dry_run_tells_the_command_and_starts_nothing() {
+    guests_or_skip!();
+    let cage = Cage::new();
+    let end = cage.run(record(&cage, "").arg("--dry-run"));
+    assert_eq!(end.status, 0, "{}", end.talk);
+    assert!(end.talk.contains("prepared in "), "{}", end.talk);
+    assert!(end.out.starts_with("qemu-system-x86_64 "), "{}", end.out);
+    assert!(end.out.contains(" -append 'console=ttyS0 "), "{}", end.out);
+    cage.assert_tidy();
+    assert_eq!(cage.outputs(), Vec::<String>::new());
+}

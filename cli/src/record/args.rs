@@ -87,6 +87,9 @@ pub(crate) struct RecordArgs {
     /// Run the same machine without tracing: the baseline of every cost figure
     #[arg(long)]
     pub(crate) no_plugin: bool,
+    /// Prepare everything, say how long that took, print QEMU's command line, and start nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Say only what went wrong
     #[arg(long, short)]
     pub(crate) quiet: bool,

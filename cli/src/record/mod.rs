@@ -13,7 +13,8 @@ mod output;
 mod plan;
 mod process;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use probe_plan::Recording;
@@ -42,6 +43,7 @@ const WORK_DIR_HINT: Hint = Hint("set TMPDIR to a directory that has room and ca
 
 /// Runs the verb.
 pub(crate) fn run(args: &RecordArgs, console: &mut Console<'_>) -> Result<ExitCode> {
+    let started = Instant::now();
     let prepared = match prepare(args) {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -51,6 +53,13 @@ pub(crate) fn run(args: &RecordArgs, console: &mut Console<'_>) -> Result<ExitCo
     };
     if !args.quiet {
         prepared.machine.describe(console.talk)?;
+    }
+    if args.dry_run {
+        let took = started.elapsed().as_secs_f64();
+        writeln!(console.talk, "guesttrace: prepared in {took:.2} s")?;
+        let command = process::command(args, &prepared)?;
+        writeln!(console.out, "{}", shell_line(&command))?;
+        return Ok(ExitCode::SUCCESS);
     }
     let finished = process::run(args, &prepared, console.out)?;
     if !finished.armed && !args.no_plugin {
@@ -161,4 +170,19 @@ fn recording(
 
 fn absolute(path: &std::path::Path) -> std::path::PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// A command as one would type it into a shell.
+fn shell_line(command: &Command) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./,:@%".contains(c);
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let quoted = words.map(|word| {
+        let word = word.to_string_lossy();
+        if !word.is_empty() && word.chars().all(plain) {
+            word.into_owned()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
 }

@@ -69,9 +69,8 @@ impl Drop for Qemu {
     }
 }
 
-/// Starts QEMU and stays with it to the end.
-pub(crate) fn run(args: &RecordArgs, prepared: &Prepared, out: &mut dyn Write) -> Result<Finished> {
-    let (sender, reports) = channel();
+/// QEMU's command line, with all that it names in place.
+pub(crate) fn command(args: &RecordArgs, prepared: &Prepared) -> Result<Command> {
     let mut command = Command::new(&prepared.emulator.program);
     command.args(&prepared.machine.arguments);
     command.arg("-chardev").arg(match &args.serial {
@@ -91,6 +90,15 @@ pub(crate) fn run(args: &RecordArgs, prepared: &Prepared, out: &mut dyn Write) -
             escape(&plugin),
             escape(&description)
         ));
+    }
+    Ok(command)
+}
+
+/// Starts QEMU and stays with it to the end.
+pub(crate) fn run(args: &RecordArgs, prepared: &Prepared, out: &mut dyn Write) -> Result<Finished> {
+    let (sender, reports) = channel();
+    let mut command = command(args, prepared)?;
+    if let Some(recording) = &prepared.recording {
         listen(recording, sender.clone())?;
     }
     command
