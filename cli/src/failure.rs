@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use analyzer::sources::TraceError;
+use guesttrace_events::EventError;
 use guesttrace_filter::FilterError;
-use plan_compiler::{CompileError, UnknownEvent};
+use plan_compiler::{CompileError, ProbeError, SpecError, UnknownEvent};
 use trace_format::ReadError;
 
 /// The command was not understood.
@@ -136,7 +137,13 @@ fn status(error: &anyhow::Error) -> Option<u8> {
         {
             return None;
         }
-        if cause.is::<Usage>() || cause.is::<FilterError>() || cause.is::<CompileError>() {
+        let is_usage = cause.is::<Usage>()
+            || cause.is::<FilterError>()
+            || cause.is::<CompileError>()
+            || cause.is::<EventError>()
+            || cause.is::<SpecError>()
+            || cause.is::<ProbeError>();
+        if is_usage {
             return Some(USAGE);
         }
         let unreadable = match cause.downcast_ref::<TraceError>() {

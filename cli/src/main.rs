@@ -3,6 +3,7 @@
 //! Results go to standard output, talk to standard error. Errors become text and an exit status in one place, `failure`.
 
 mod console;
+mod event_choice;
 mod events;
 mod failure;
 mod info;

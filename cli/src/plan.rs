@@ -3,33 +3,31 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use guest_symbols::{Kernel, LinkAddr};
-use guesttrace_events::EventTable;
-use plan_compiler::{Compiled, Resolution, Selection, compile};
+use plan_compiler::{Compiled, Resolution};
 use probe_plan::{Field, Op, Output, Program};
 use serde_json::json;
 
 use crate::Usage;
 use crate::console::Console;
+use crate::event_choice::EventArgs;
 use crate::kernel_image::KernelArgs;
 use crate::report::Format;
 
 /// Show what would be watched in a kernel: hooks, addresses, and why others were not taken
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  guesttrace plan --kernel bzImage --events sched,irq -v")]
+#[command(
+    after_help = "Examples:\n  guesttrace plan --kernel bzImage --events sched,irq -v\n  \
+guesttrace plan --kernel bzImage --events 'tracepoint:block:*'\n  \
+guesttrace plan --kernel bzImage --events none --probe 'do_filp_open dfd=dfd name=pathname->name' -v"
+)]
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     kernel: KernelArgs,
-    /// Events to plan for: names, categories, globs, `core`, `all`; `-NAME` leaves one out
-    #[arg(
-        long,
-        value_name = "SPEC",
-        default_value = "core",
-        allow_hyphen_values = true
-    )]
-    events: String,
+    #[command(flatten)]
+    events: EventArgs,
     /// Show the programs that fetch the fields
     #[arg(long, short)]
     verbose: bool,
@@ -46,12 +44,7 @@ pub(crate) fn run(args: &PlanArgs, console: &mut Console<'_>) -> Result<ExitCode
             .into());
     }
     let kernel = args.kernel.load()?;
-    let compiled = compile(
-        &kernel,
-        &EventTable::builtin(),
-        &Selection::parse(&args.events),
-    )
-    .context("cannot plan for this kernel")?;
+    let compiled = args.events.compile(&kernel)?;
     if args.format == Format::Json {
         for resolution in &compiled.resolutions {
             writeln!(console.out, "{}", object(resolution))?;

@@ -15,10 +15,12 @@ pub enum EventError {
         source: Box<toml::de::Error>,
     },
     /// A row breaks a rule.
-    #[error("{file}: {row}: {problem}")]
+    #[error("{file}:{line}: {row}: {problem}")]
     Row {
         /// The file.
         file: String,
+        /// Line of the row, from 1.
+        line: usize,
         /// The row, such as `event "sched_switch"`.
         row: String,
         /// The rule.

@@ -25,6 +25,15 @@ pub enum Hook {
         /// The function's symbol.
         function: String,
     },
+    /// `address:0xffffffff81000000`: before the instruction linked there.
+    Address(u64),
+    /// `line:FILE:LINE`: where the statements of a line of the source begin; needs DWARF.
+    Line {
+        /// A path in the source, or the end of one.
+        file: String,
+        /// Line, from 1.
+        line: u32,
+    },
 }
 
 /// Why a text is not a hook.
@@ -33,7 +42,7 @@ pub enum Hook {
 pub enum HookError {
     /// Does not begin with a known kind.
     #[error(
-        "hook {text:?} is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION"
+        "hook {text:?} is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION, address:0xADDRESS, line:FILE:LINE"
     )]
     UnknownKind {
         /// The hook.
@@ -54,6 +63,24 @@ pub enum HookError {
         text: String,
         /// What stands after the plus sign.
         offset: String,
+    },
+    /// The address is not a hexadecimal number.
+    #[error(
+        "hook {text:?}: {address:?} is not an address in hexadecimal, such as 0xffffffff81000000"
+    )]
+    BadAddress {
+        /// The hook.
+        text: String,
+        /// What stands for the address.
+        address: String,
+    },
+    /// Not a file and the number of a line.
+    #[error("hook {text:?}: {place:?} is not FILE:LINE, such as fs/open.c:1300")]
+    BadLine {
+        /// The hook.
+        text: String,
+        /// What stands for file and line.
+        place: String,
     },
 }
 
@@ -102,9 +129,33 @@ impl FromStr for Hook {
             "return" => Ok(Self::Return {
                 function: symbol(rest)?,
             }),
+            "address" => {
+                let bad = || HookError::BadAddress {
+                    text: text.to_owned(),
+                    address: rest.to_owned(),
+                };
+                let digits = rest.strip_prefix("0x").ok_or_else(bad)?;
+                let address = u64::from_str_radix(digits, 16).ok().ok_or_else(bad)?;
+                Ok(Self::Address(address))
+            }
+            "line" => source_line(rest).ok_or_else(|| HookError::BadLine {
+                text: text.to_owned(),
+                place: rest.to_owned(),
+            }),
             _ => Err(unknown()),
         }
     }
+}
+
+/// `FILE:LINE`.
+fn source_line(text: &str) -> Option<Hook> {
+    let (file, line) = text.rsplit_once(':')?;
+    let line = line.parse().ok().filter(|line| *line > 0)?;
+    let is_path = !file.is_empty() && !file.contains(|c: char| c.is_whitespace() || c == ':');
+    is_path.then(|| Hook::Line {
+        file: file.to_owned(),
+        line,
+    })
 }
 
 fn parse_offset(text: &str) -> Option<u64> {
@@ -124,6 +175,8 @@ impl fmt::Display for Hook {
             } => write!(f, "entry:{function}"),
             Self::Entry { function, offset } => write!(f, "entry:{function}+{offset:#x}"),
             Self::Return { function } => write!(f, "return:{function}"),
+            Self::Address(address) => write!(f, "address:{address:#x}"),
+            Self::Line { file, line } => write!(f, "line:{file}:{line}"),
         }
     }
 }
@@ -152,13 +205,15 @@ mod tests {
         );
         check("entry:do_idle+16", "entry:do_idle+0x10");
         check("return:do_exit", "return:do_exit");
+        check("address:0xFFFFffff81000000", "address:0xffffffff81000000");
+        check("line:fs/open.c:1300", "line:fs/open.c:1300");
     }
 
     #[test]
     fn malformed_hooks_are_refused() {
         check(
             "tracepoint:sched",
-            "error: hook \"tracepoint:sched\" is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION",
+            "error: hook \"tracepoint:sched\" is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION, address:0xADDRESS, line:FILE:LINE",
         );
         check(
             "entry:",
@@ -173,8 +228,16 @@ mod tests {
             "error: hook \"entry:f+0xzz\": \"0xzz\" is not an offset",
         );
         check(
+            "address:81000000",
+            "error: hook \"address:81000000\": \"81000000\" is not an address in hexadecimal, such as 0xffffffff81000000",
+        );
+        check(
+            "line:open.c:0",
+            "error: hook \"line:open.c:0\": \"open.c:0\" is not FILE:LINE, such as fs/open.c:1300",
+        );
+        check(
             "kprobe:f",
-            "error: hook \"kprobe:f\" is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION",
+            "error: hook \"kprobe:f\" is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION, address:0xADDRESS, line:FILE:LINE",
         );
     }
 }

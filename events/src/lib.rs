@@ -11,5 +11,7 @@ mod table;
 
 pub use error::{EventError, RowProblem};
 pub use hook::{Hook, HookError};
-pub use row::{BindRow, EndRow, EnumRow, EnumValues, EventRow, FieldRow, FieldType, SiteRow};
-pub use table::{EventTable, USER_ID_FIRST};
+pub use row::{
+    BindRow, EndRow, EnumRow, EnumValues, EventRow, FieldRow, FieldType, SiteRow, Source,
+};
+pub use table::{EventTable, TRACEPOINT_ID_FIRST, USER_ID_FIRST};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use toml::Spanned;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,7 +20,7 @@ pub(crate) struct RawFile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawEnum {
-    pub(crate) name: String,
+    pub(crate) name: Spanned<String>,
     pub(crate) source: Option<String>,
     #[serde(default)]
     pub(crate) values: BTreeMap<String, String>,
@@ -29,7 +30,7 @@ pub(crate) struct RawEnum {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawEvent {
     pub(crate) id: Option<u16>,
-    pub(crate) name: String,
+    pub(crate) name: Spanned<String>,
     pub(crate) ltt: Option<String>,
     #[serde(default)]
     pub(crate) doc: String,
@@ -42,7 +43,7 @@ pub(crate) struct RawEvent {
     #[serde(default, rename = "site")]
     pub(crate) sites: Vec<RawSite>,
     #[serde(default)]
-    pub(crate) bind: Vec<String>,
+    pub(crate) bind: Vec<Spanned<String>>,
     pub(crate) when: Option<String>,
     #[serde(default)]
     pub(crate) fields: Vec<RawField>,
@@ -63,7 +64,7 @@ pub(crate) struct RawSite {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawField {
-    pub(crate) name: String,
+    pub(crate) name: Spanned<String>,
     #[serde(rename = "type")]
     pub(crate) type_name: String,
     pub(crate) unit: Option<String>,

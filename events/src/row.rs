@@ -35,6 +35,28 @@ pub struct EventRow {
     pub fields: Vec<FieldRow>,
     /// No longer recorded; the row keeps the id and the name.
     pub retired: bool,
+    /// Where it is written.
+    pub source: Source,
+}
+
+/// Where a row is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// In the table that guesttrace has built in, or made from the kernel's own facts.
+    #[default]
+    Builtin,
+    /// In a file of the user's.
+    File {
+        /// As the user named it.
+        name: String,
+        /// Line of the event, from 1.
+        line: usize,
+    },
+    /// On the command line, as a probe.
+    Probe {
+        /// The probe as written.
+        text: String,
+    },
 }
 
 /// One way to see an event.
@@ -57,6 +79,8 @@ pub struct BindRow {
     pub name: String,
     /// The expression; without it every site sets one.
     pub fetch: Option<String>,
+    /// Line of its file, from 1; 0 when it is in none.
+    pub line: usize,
 }
 
 /// One field of an event.
@@ -72,6 +96,8 @@ pub struct FieldRow {
     pub doc: String,
     /// The expression; without it every site sets one.
     pub fetch: Option<String>,
+    /// Line of its file, from 1; 0 when it is in none.
+    pub line: usize,
 }
 
 /// Type of a field.

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use toml::Spanned;
+
 use crate::error::{EventError, RowProblem};
 use crate::raw::{RawEnum, RawEvent, RawField, RawFile, RawSite};
-use crate::row::{BindRow, EnumRow, EnumValues, EventRow, FieldRow, FieldType, SiteRow};
+use crate::row::{BindRow, EnumRow, EnumValues, EventRow, FieldRow, FieldType, SiteRow, Source};
 
 /// Ids from here on go to rows without one of their own: a user's, which live no longer than their trace.
 pub const USER_ID_FIRST: u16 = 0x8000;
+
+/// Ids from here on go to the kernel's own tracepoints, in the order of their names.
+pub const TRACEPOINT_ID_FIRST: u16 = 0xc000;
 
 /// As many as a record has bits for missing fields.
 const FIELDS_MAX: usize = 32;
@@ -51,6 +56,9 @@ impl EventTable {
                 unreachable!("the built-in event table is wrong: {error}");
             }
         }
+        for event in &mut table.events {
+            event.source = Source::Builtin;
+        }
         table
     }
 
@@ -73,25 +81,53 @@ impl EventTable {
             file: file.to_owned(),
             source: Box::new(source),
         })?;
-        let row_error = |row: String| {
+        let lines = Lines(text);
+        let row_error = |row: String, line: usize| {
             move |problem| EventError::Row {
                 file: file.to_owned(),
+                line,
                 row,
                 problem,
             }
         };
         let mut next = self.clone();
-        check_name(&raw.category).map_err(row_error("category".to_owned()))?;
+        check_name(&raw.category).map_err(row_error("category".to_owned(), 1))?;
         for item in raw.enums {
-            let row = format!("enum {:?}", item.name);
-            next.add_enum(item).map_err(row_error(row))?;
+            let line = lines.of(&item.name);
+            let row = format!("enum {:?}", item.name.get_ref());
+            next.add_enum(item).map_err(row_error(row, line))?;
         }
         for event in raw.events {
-            let row = format!("event {:?}", event.name);
-            next.add_event(event, &raw.category, raw.core)
-                .map_err(row_error(row))?;
+            let line = lines.of(&event.name);
+            let row = format!("event {:?}", event.name.get_ref());
+            let source = Source::File {
+                name: file.to_owned(),
+                line,
+            };
+            let group = Group {
+                category: &raw.category,
+                core: raw.core,
+                source,
+            };
+            next.add_event(event, group, &lines)
+                .map_err(row_error(row, line))?;
         }
         *self = next;
+        Ok(())
+    }
+
+    /// Adds a row that was not read from a file. Its id is 0 when the next free one will do.
+    ///
+    /// # Errors
+    /// The rule that it breaks: the name of another row, two fields with one name, too many fields, no hooks.
+    pub fn push(&mut self, mut event: EventRow) -> Result<(), RowProblem> {
+        self.check_unique(&event.name)?;
+        if event.id == 0 {
+            event.id = self.id(None)?;
+        }
+        check_names(&event)?;
+        check_sites(&event)?;
+        self.events.push(event);
         Ok(())
     }
 
@@ -114,8 +150,12 @@ impl EventTable {
     }
 
     fn add_enum(&mut self, raw: RawEnum) -> Result<(), RowProblem> {
-        check_name(&raw.name)?;
-        if self.enums.iter().any(|item| item.name == raw.name) {
+        check_name(raw.name.get_ref())?;
+        if self
+            .enums
+            .iter()
+            .any(|item| item.name == *raw.name.get_ref())
+        {
             return Err(RowProblem::DuplicateEnum);
         }
         let values = match (raw.source.as_deref(), raw.values.is_empty()) {
@@ -130,19 +170,29 @@ impl EventTable {
             _ => return Err(RowProblem::BadEnumShape),
         };
         self.enums.push(EnumRow {
-            name: raw.name,
+            name: raw.name.into_inner(),
             values,
         });
         Ok(())
     }
 
-    fn add_event(&mut self, raw: RawEvent, category: &str, core: bool) -> Result<(), RowProblem> {
-        check_name(&raw.name)?;
-        if let Some(other) = self.event(&raw.name) {
-            return Err(RowProblem::DuplicateEvent {
+    fn check_unique(&self, name: &str) -> Result<(), RowProblem> {
+        match self.event(name) {
+            Some(other) => Err(RowProblem::DuplicateEvent {
                 category: other.category.clone(),
-            });
+            }),
+            None => Ok(()),
         }
+    }
+
+    fn add_event(
+        &mut self,
+        raw: RawEvent,
+        group: Group<'_>,
+        lines: &Lines<'_>,
+    ) -> Result<(), RowProblem> {
+        check_name(raw.name.get_ref())?;
+        self.check_unique(raw.name.get_ref())?;
         if raw.doc.trim().is_empty() {
             return Err(RowProblem::NoDoc {
                 of: "the event".to_owned(),
@@ -154,23 +204,24 @@ impl EventTable {
             .transpose()?;
         let event = EventRow {
             id: self.id(raw.id)?,
-            category: category.to_owned(),
-            core: raw.core.unwrap_or(core),
+            category: group.category.to_owned(),
+            core: raw.core.unwrap_or(group.core),
+            source: group.source,
             sticky: raw.sticky,
             end,
             sites: sites(raw.hooks, raw.sites)?,
             bind: raw
                 .bind
                 .into_iter()
-                .map(binding)
+                .map(|text| binding(text, lines))
                 .collect::<Result<_, _>>()?,
             when: raw.when,
             fields: raw
                 .fields
                 .into_iter()
-                .map(|field| self.field(field))
+                .map(|field| self.field(field, lines))
                 .collect::<Result<_, _>>()?,
-            name: raw.name,
+            name: raw.name.into_inner(),
             ltt: raw.ltt,
             doc: raw.doc,
             retired: raw.retired,
@@ -201,41 +252,64 @@ impl EventTable {
                     .events
                     .iter()
                     .map(|event| event.id)
-                    .filter(|id| *id >= USER_ID_FIRST)
+                    .filter(|id| (USER_ID_FIRST..TRACEPOINT_ID_FIRST).contains(id))
                     .max();
                 last.map_or(Some(USER_ID_FIRST), |id| id.checked_add(1))
+                    .filter(|id| *id < TRACEPOINT_ID_FIRST)
                     .ok_or(RowProblem::OutOfIds)
             }
         }
     }
 
-    fn field(&self, raw: RawField) -> Result<FieldRow, RowProblem> {
-        check_name(&raw.name)?;
+    fn field(&self, raw: RawField, lines: &Lines<'_>) -> Result<FieldRow, RowProblem> {
+        let line = lines.of(&raw.name);
+        let name = raw.name.into_inner();
+        check_name(&name)?;
         if raw.doc.trim().is_empty() {
             return Err(RowProblem::NoDoc {
-                of: format!("field {:?}", raw.name),
+                of: format!("field {name:?}"),
             });
         }
         let Ok(field_type) = raw.type_name.parse() else {
             return Err(RowProblem::BadType {
-                field: raw.name,
+                field: name,
                 type_name: raw.type_name,
             });
         };
-        if let FieldType::Enum(name) = &field_type
-            && !self.enums.iter().any(|item| item.name == *name)
+        if let FieldType::Enum(enumeration) = &field_type
+            && !self.enums.iter().any(|item| item.name == *enumeration)
         {
             return Err(RowProblem::UnknownEnum {
-                field: raw.name,
-                name: name.clone(),
+                field: name,
+                name: enumeration.clone(),
             });
         }
         Ok(FieldRow {
-            name: raw.name,
+            name,
             field_type,
             unit: raw.unit,
             doc: raw.doc,
             fetch: raw.fetch,
+            line,
+        })
+    }
+}
+
+/// What the rows of a file have in common.
+struct Group<'a> {
+    category: &'a str,
+    core: bool,
+    source: Source,
+}
+
+/// The lines of a file, from 1.
+struct Lines<'a>(&'a str);
+
+impl Lines<'_> {
+    fn of<T>(&self, item: &Spanned<T>) -> usize {
+        let before = self.0.as_bytes().get(..item.span().start);
+        1 + before.map_or(0, |before| {
+            before.iter().filter(|byte| **byte == b'\n').count()
         })
     }
 }
@@ -295,7 +369,9 @@ fn sites(hooks: Vec<String>, sites: Vec<RawSite>) -> Result<Vec<SiteRow>, RowPro
         .collect()
 }
 
-fn binding(text: String) -> Result<BindRow, RowProblem> {
+fn binding(text: Spanned<String>, lines: &Lines<'_>) -> Result<BindRow, RowProblem> {
+    let line = lines.of(&text);
+    let text = text.into_inner();
     let (name, fetch) = match text.split_once('=') {
         Some((name, fetch)) => (name.trim(), Some(fetch.trim())),
         None => (text.trim(), None),
@@ -306,6 +382,7 @@ fn binding(text: String) -> Result<BindRow, RowProblem> {
     Ok(BindRow {
         name: name.to_owned(),
         fetch: fetch.map(str::to_owned),
+        line,
     })
 }
 

@@ -106,63 +106,67 @@ fn events_are_checked() {
     check_event(
         "id = 40000",
         &expect![[
-            r#"mine.toml: event "e": id 40000 is kept for events without an id in their row; take one below 32768"#
+            r#"mine.toml:3: event "e": id 40000 is kept for events without an id in their row; take one below 32768"#
         ]],
     );
     check_event(
         "bind = [\"x = 1\"]",
-        &expect![[r#"mine.toml: event "e": the names "x" of two fields or bindings are the same"#]],
+        &expect![[
+            r#"mine.toml:3: event "e": the names "x" of two fields or bindings are the same"#
+        ]],
     );
     check_event(
         "bind = [\"= 1\"]",
-        &expect![[r#"mine.toml: event "e": binding "= 1" is neither NAME = EXPRESSION nor NAME"#]],
+        &expect![[
+            r#"mine.toml:3: event "e": binding "= 1" is neither NAME = EXPRESSION nor NAME"#
+        ]],
     );
     check_event(
         "bind = [\"y\"]",
-        &expect![[r#"mine.toml: event "e": "y" has no expression, and site 0 sets none"#]],
+        &expect![[r#"mine.toml:3: event "e": "y" has no expression, and site 0 sets none"#]],
     );
     check_event(
         "end = \"explosion\"",
         &expect![[
-            r#"mine.toml: event "e": end = "explosion" is none of power_off, restart, halt, panic"#
+            r#"mine.toml:3: event "e": end = "explosion" is none of power_off, restart, halt, panic"#
         ]],
     );
     check_event(
         "hooks = []",
-        &expect![[r#"mine.toml: event "e": no hooks, or a site without"#]],
+        &expect![[r#"mine.toml:3: event "e": no hooks, or a site without"#]],
     );
     check_event(
         "hooks = [\"probe:f\"]",
         &expect![[
-            r#"mine.toml: event "e": hook "probe:f" is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION"#
+            r#"mine.toml:3: event "e": hook "probe:f" is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION, address:0xADDRESS, line:FILE:LINE"#
         ]],
     );
     check_event(
         "[[event.site]]\nhooks = [\"entry:g\"]\nset = { y = \"2\" }",
         &expect![[
-            r#"mine.toml: event "e": site 0 sets "y", which is neither a field nor a binding"#
+            r#"mine.toml:3: event "e": site 0 sets "y", which is neither a field nor a binding"#
         ]],
     );
     let name = "[[event]]\nname = \"Bad\"\ndoc = \"d\"\nhooks = [\"entry:f\"]";
     check(
         name,
         &expect![[
-            r#"mine.toml: event "Bad": "Bad" is not a name: a small letter, then small letters, digits and underscores"#
+            r#"mine.toml:3: event "Bad": "Bad" is not a name: a small letter, then small letters, digits and underscores"#
         ]],
     );
     let doc = "[[event]]\nname = \"e\"\ndoc = \" \"\nhooks = [\"entry:f\"]";
     check(
         doc,
-        &expect![[r#"mine.toml: event "e": no sentence (doc) for the event"#]],
+        &expect![[r#"mine.toml:3: event "e": no sentence (doc) for the event"#]],
     );
     let twice = "[[event]]\nid = 7\nname = \"e\"\ndoc = \"d\"\nhooks = [\"entry:f\"]\n";
     check(
         &format!("{twice}{twice}"),
-        &expect![[r#"mine.toml: event "e": the name is taken by a row in the category "mine""#]],
+        &expect![[r#"mine.toml:9: event "e": the name is taken by a row in the category "mine""#]],
     );
     check(
         &format!("{twice}{}", twice.replace("\"e\"", "\"g\"")),
-        &expect![[r#"mine.toml: event "g": id 7 is that of "e""#]],
+        &expect![[r#"mine.toml:9: event "g": id 7 is that of "e""#]],
     );
     check(
         "[[event]]\nname = \"e\"\ndoc = \"d\"\nretired = true",
@@ -189,27 +193,29 @@ fn fields_are_checked() {
     check_event(
         &field("name = \"x\", type = \"u16\", doc = \"d\", fetch = \"1\""),
         &expect![[
-            r#"mine.toml: event "e": field "x" has the unknown type "u16": one of u64, i64, hex, bool, tid, pid, cpu, string, bytes, enum:NAME"#
+            r#"mine.toml:3: event "e": field "x" has the unknown type "u16": one of u64, i64, hex, bool, tid, pid, cpu, string, bytes, enum:NAME"#
         ]],
     );
     check_event(
         &field("name = \"x\", type = \"enum:colour\", doc = \"d\", fetch = \"1\""),
-        &expect![[r#"mine.toml: event "e": field "x" refers to the unknown enumeration "colour""#]],
+        &expect![[
+            r#"mine.toml:3: event "e": field "x" refers to the unknown enumeration "colour""#
+        ]],
     );
     check_event(
         &field("name = \"x\", type = \"u64\", fetch = \"1\""),
-        &expect![[r#"mine.toml: event "e": no sentence (doc) for field "x""#]],
+        &expect![[r#"mine.toml:3: event "e": no sentence (doc) for field "x""#]],
     );
     check_event(
         &field("name = \"x\", type = \"u64\", doc = \"d\""),
-        &expect![[r#"mine.toml: event "e": "x" has no expression, and site 0 sets none"#]],
+        &expect![[r#"mine.toml:3: event "e": "x" has no expression, and site 0 sets none"#]],
     );
     let many: Vec<_> = (0..33)
         .map(|i| format!("{{ name = \"f{i}\", type = \"u64\", doc = \"d\", fetch = \"1\" }}"))
         .collect();
     check_event(
         &format!("fields = [{}]", many.join(",")),
-        &expect![[r#"mine.toml: event "e": 33 fields, at most 32 are possible"#]],
+        &expect![[r#"mine.toml:3: event "e": 33 fields, at most 32 are possible"#]],
     );
 }
 
@@ -221,19 +227,19 @@ fn enumerations_are_checked() {
     );
     check(
         "[[enum]]\nname = \"c\"\nvalues = { red = \"a\" }",
-        &expect![[r#"mine.toml: enum "c": "red" is not a number"#]],
+        &expect![[r#"mine.toml:3: enum "c": "red" is not a number"#]],
     );
     check(
         "[[enum]]\nname = \"c\"\nsource = \"errno\"",
-        &expect![[r#"mine.toml: enum "c": "errno" is none of syscalls:x64, syscalls:ia32"#]],
+        &expect![[r#"mine.toml:3: enum "c": "errno" is none of syscalls:x64, syscalls:ia32"#]],
     );
     check(
         "[[enum]]\nname = \"c\"",
-        &expect![[r#"mine.toml: enum "c": either values or a source, and not both"#]],
+        &expect![[r#"mine.toml:3: enum "c": either values or a source, and not both"#]],
     );
     let twice = "[[enum]]\nname = \"c\"\nvalues = { 0 = \"a\" }\n";
     check(
         &format!("{twice}{twice}"),
-        &expect![[r#"mine.toml: enum "c": the name is taken by another enumeration"#]],
+        &expect![[r#"mine.toml:6: enum "c": the name is taken by another enumeration"#]],
     );
 }

@@ -98,12 +98,16 @@ impl Kind {
 struct Record<'a> {
     kind: Kind,
     name_at: u32,
+    /// The flag of the kind; of a qualifier, whether it is `const`.
     kind_flag: bool,
     /// Size in bytes, or the id of another type.
     size_or_type: u32,
     /// What follows the common 12 bytes.
     rest: &'a [u8],
 }
+
+/// `BTF_KIND_CONST`.
+const KIND_CONST: u32 = 10;
 
 /// Splits the types; the error says where and what is wrong.
 fn records(types: &[u8]) -> Result<Vec<Record<'_>>, (usize, &'static str)> {
@@ -127,7 +131,7 @@ fn records(types: &[u8]) -> Result<Vec<Record<'_>>, (usize, &'static str)> {
         out.push(Record {
             kind,
             name_at,
-            kind_flag: info >> 31 == 1,
+            kind_flag: info >> 31 == 1 || info >> 24 & 0x1f == KIND_CONST,
             size_or_type,
             rest,
         });
@@ -150,6 +154,9 @@ impl Reader<'_> {
             .map(|record| self.convert(record))
             .collect();
         for ((id, record), read) in (0..).zip(&self.records).zip(&types) {
+            if record.kind == Kind::Pointer && self.is_const(record.size_or_type) {
+                names.add_pointer_to_const(TypeId(id));
+            }
             let Some(name) = self.name(record.name_at) else {
                 add_enumerators(&mut names, read);
                 continue;
@@ -188,6 +195,21 @@ impl Reader<'_> {
             }
         }
         TypeId::VOID
+    }
+
+    /// Whether the type is qualified as `const`.
+    fn is_const(&self, id: u32) -> bool {
+        let mut id = id;
+        for _ in 0..QUALIFIERS_MAX {
+            match self.records.get(index(id)) {
+                Some(record) if record.kind == Kind::Qualifier && !record.kind_flag => {
+                    id = record.size_or_type;
+                }
+                Some(record) => return record.kind == Kind::Qualifier,
+                None => return false,
+            }
+        }
+        false
     }
 
     fn convert(&self, record: &Record<'_>) -> Type {

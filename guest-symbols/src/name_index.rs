@@ -1,6 +1,6 @@
 //! Names of types, functions and variables, and what they mean.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::c_type::TypeId;
 
@@ -28,6 +28,7 @@ const NAME_KINDS: usize = 6;
 pub(crate) struct NameIndex {
     by_kind: [HashMap<String, Vec<TypeId>>; NAME_KINDS],
     enumerators: HashMap<String, i64>,
+    pointers_to_const: HashSet<TypeId>,
 }
 
 impl NameIndex {
@@ -46,6 +47,14 @@ impl NameIndex {
         if !self.enumerators.contains_key(name) {
             self.enumerators.insert(name.to_owned(), value);
         }
+    }
+
+    pub(crate) fn add_pointer_to_const(&mut self, pointer: TypeId) {
+        self.pointers_to_const.insert(pointer);
+    }
+
+    pub(crate) fn points_to_const(&self, pointer: TypeId) -> bool {
+        self.pointers_to_const.contains(&pointer)
     }
 
     pub(crate) fn enumerator(&self, name: &str) -> Option<i64> {

@@ -91,6 +91,12 @@ impl Types {
         self.index().enumerator(name)
     }
 
+    /// Whether a pointer's target is `const`, which its type does not tell. Of DWARF it is not known: then it is not.
+    #[must_use]
+    pub fn points_to_const(&self, pointer: TypeId) -> bool {
+        self.index().points_to_const(pointer)
+    }
+
     /// All types of that name and kind: files of the kernel may define their own struct under the same tag.
     #[must_use]
     pub fn all_named(&self, kind: NameKind, name: &str) -> &[TypeId] {

@@ -1,13 +1,16 @@
 //! Puts the plan together.
 
 use guest_symbols::Kernel;
-use guesttrace_events::{EndRow, EventRow, EventTable};
+use guesttrace_events::{EndRow, EventRow, EventTable, Source};
 use probe_plan::{
     EndReason, FaultEntry, Hook, ImageSegment, LinkAddr, Plan, PlanError, Program, Site, SymbolName,
 };
 use trace_format::{EventId, KernelInfo, SchemaError};
 
-use crate::expression::{ExprError, parse};
+use crate::expression::parse;
+use crate::fault::RowFault;
+use crate::hook::HookProblem;
+use crate::own::tracepoint_rows;
 use crate::schema::schema;
 use crate::selection::{Selection, UnknownEvent};
 use crate::site::{Probe, Resolution, compile_site};
@@ -29,19 +32,15 @@ pub enum CompileError {
     /// The selection names what does not exist.
     #[error(transparent)]
     Selection(#[from] UnknownEvent),
-    /// A row of the table is not of the language.
-    #[error("event {event:?}: `{name}` = `{text}` {source}")]
-    Expression {
-        /// The event.
-        event: String,
-        /// The field or binding, or `when`.
-        name: String,
-        /// The expression.
-        text: String,
-        /// What is wrong.
-        #[source]
-        source: Box<ExprError>,
+    /// The kernel's tracepoints cannot be read.
+    #[error(transparent)]
+    Tracepoints {
+        /// Why.
+        source: HookProblem,
     },
+    /// A row is wrong, or is one of the user's own and cannot be found in the kernel.
+    #[error(transparent)]
+    Row(#[from] Box<RowFault>),
     /// The programs break a rule: too long, or too many values at once.
     #[error("the plan for {events} events cannot be run")]
     Plan {
@@ -67,22 +66,40 @@ pub fn compile(
     table: &EventTable,
     selection: &Selection,
 ) -> Result<Compiled, CompileError> {
-    let rows = selection.rows(table)?;
+    let made = tracepoint_rows(kernel, selection)?;
+    let rows: Vec<&EventRow> = selection
+        .rows(table)?
+        .into_iter()
+        .chain(made.iter().map(|(row, _)| row))
+        .collect();
+    let is_named = |id: u16| made.iter().any(|(row, is_named)| row.id == id && *is_named);
     let mut draft = Draft::default();
     let mut found: Vec<&EventRow> = Vec::new();
     for row in &rows {
         let before = draft.sites.len();
+        let mut first_fault = None;
         for (index, site) in row.sites.iter().enumerate() {
-            let (resolution, probes) = compile_site(kernel, row, index, site)?;
-            draft.add(row, &resolution, probes);
-            draft.resolutions.push(resolution);
+            let compiled = compile_site(kernel, row, index, site)?;
+            first_fault = first_fault.or(compiled.fault);
+            draft.add(row, &compiled.resolution, compiled.probes);
+            draft.resolutions.push(compiled.resolution);
         }
         if draft.sites.len() > before {
             found.push(row);
+        } else if let Some(fault) = first_fault
+            && (row.source != Source::Builtin || is_named(row.id))
+        {
+            // Of what the user asked for by name, nothing must be missing silently.
+            return Err(Box::new(fault).into());
         }
     }
     // At one address, the thread that runs from now on comes last: the events there still belong to the one before.
-    let is_sticky = |id: EventId| rows.iter().any(|row| row.id == id.0 && row.sticky);
+    let sticky: Vec<u16> = rows
+        .iter()
+        .filter(|row| row.sticky)
+        .map(|row| row.id)
+        .collect();
+    let is_sticky = |id: EventId| sticky.contains(&id.0);
     draft
         .sites
         .sort_by_key(|site| (site.addr, is_sticky(site.event), site.event, site.program));

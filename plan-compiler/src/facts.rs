@@ -50,6 +50,8 @@ impl PerCpuOffset {
 pub(crate) trait Facts {
     fn ty(&self, id: TypeId) -> &Type;
     fn named(&self, tag: Tag, name: &str) -> Option<TypeId>;
+    /// Whether what a pointer points to is not written through it.
+    fn points_to_const(&self, pointer: TypeId) -> bool;
     fn enum_value(&self, name: &str) -> Option<i64>;
     /// Type of a variable.
     fn variable(&self, name: &str) -> Option<TypeId>;
@@ -71,6 +73,10 @@ impl Facts for Kernel {
             Tag::Enum => types.enum_named(name),
             Tag::Typedef => types.typedef_named(name),
         }
+    }
+
+    fn points_to_const(&self, pointer: TypeId) -> bool {
+        self.types().points_to_const(pointer)
     }
 
     fn enum_value(&self, name: &str) -> Option<i64> {

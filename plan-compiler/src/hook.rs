@@ -40,12 +40,32 @@ pub enum HookProblem {
         suggestion: Option<String>,
     },
     /// Several local functions have the name.
-    #[error("{count} functions are called {name}")]
+    #[error("{} functions are called {name}; choose by address: {}", .addrs.len(), addresses(.addrs))]
     Ambiguous {
         /// The name.
         name: String,
-        /// How many.
-        count: usize,
+        /// Where they are.
+        addrs: Vec<u64>,
+    },
+    /// Nothing of the kernel's code is there.
+    #[error("no function of the kernel image is at {addr:#x}")]
+    NoFunctionAt {
+        /// The address.
+        addr: u64,
+    },
+    /// The compiler left no code of the line, or there is no such file.
+    #[error("no code comes from {file}:{line}")]
+    NoCodeOfLine {
+        /// The file as given.
+        file: String,
+        /// The line.
+        line: u32,
+    },
+    /// Lines of the source cannot be found.
+    #[error("lines of the source cannot be found: {reason}")]
+    NoLines {
+        /// Why.
+        reason: String,
     },
     /// The image has no code there.
     #[error("the code of {name} is not in the image")]
@@ -107,6 +127,11 @@ pub enum HookProblem {
     },
 }
 
+fn addresses(addrs: &[u64]) -> String {
+    let texts: Vec<String> = addrs.iter().map(|addr| format!("{addr:#x}")).collect();
+    texts.join(", ")
+}
+
 fn did_you_mean(suggestion: &Option<String>) -> String {
     suggestion
         .as_ref()
@@ -120,6 +145,8 @@ pub(crate) fn resolve(kernel: &Kernel, hook: &Hook) -> Result<Resolved, HookProb
         Hook::Tracepoint { system, name } => tracepoint(kernel, system, name),
         Hook::Entry { function, offset } => entry(kernel, function, *offset),
         Hook::Return { function } => returns(kernel, function),
+        Hook::Address(addr) => address(kernel, *addr),
+        Hook::Line { file, line } => source_line(kernel, file, *line),
     }
 }
 
@@ -146,13 +173,53 @@ fn function<'a>(kernel: &'a Kernel, name: &str) -> Result<Symbol<'a>, HookProble
         }
         several => Err(HookProblem::Ambiguous {
             name: name.to_owned(),
-            count: several.len(),
+            addrs: several.iter().map(|symbol| symbol.addr.0).collect(),
         }),
     }
 }
 
 fn entry(kernel: &Kernel, name: &str, offset: u64) -> Result<Resolved, HookProblem> {
     let symbol = function(kernel, name)?;
+    Ok(Resolved {
+        sites: vec![site_in(kernel, symbol, offset)?],
+        notes: Vec::new(),
+    })
+}
+
+fn address(kernel: &Kernel, addr: u64) -> Result<Resolved, HookProblem> {
+    let found = kernel.symbols().at(guest_symbols::LinkAddr(addr));
+    let (symbol, offset) = found
+        .filter(|(symbol, _)| matches!(symbol.kind, 't' | 'T' | 'w' | 'W'))
+        .ok_or(HookProblem::NoFunctionAt { addr })?;
+    Ok(Resolved {
+        sites: vec![site_in(kernel, symbol, offset)?],
+        notes: Vec::new(),
+    })
+}
+
+fn source_line(kernel: &Kernel, file: &str, line: u32) -> Result<Resolved, HookProblem> {
+    let addrs = kernel
+        .addresses_of_line(file, line.into())
+        .map_err(|error| HookProblem::NoLines {
+            reason: error.to_string(),
+        })?;
+    let mut resolved = Resolved::default();
+    for addr in addrs {
+        match address(kernel, addr.0) {
+            Ok(found) => resolved.sites.extend(found.sites),
+            Err(problem) => resolved.notes.push(problem.to_string()),
+        }
+    }
+    if resolved.sites.is_empty() {
+        let file = file.to_owned();
+        return Err(HookProblem::NoCodeOfLine { file, line });
+    }
+    Ok(resolved)
+}
+
+/// An instruction of a function.
+fn site_in(kernel: &Kernel, symbol: Symbol<'_>, offset: u64) -> Result<HookSite, HookProblem> {
+    let name = symbol.name;
     let bytes = usize::try_from(symbol.size)
         .ok()
         .and_then(|size| kernel.read(symbol.addr, size));
@@ -172,19 +239,19 @@ fn entry(kernel: &Kernel, name: &str, offset: u64) -> Result<Resolved, HookProbl
         });
     }
     let scope = if offset == 0 {
-        entry_scope(kernel, name)
+        Scope {
+            has_caller: true,
+            ..entry_scope(kernel, name)
+        }
     } else {
         without_arguments(
             "arguments are known at the first instruction only; use registers such as %rdi",
         )
     };
-    Ok(Resolved {
-        sites: vec![HookSite {
-            addr: LinkAddr(addr),
-            scope,
-            fires: None,
-        }],
-        notes: Vec::new(),
+    Ok(HookSite {
+        addr: LinkAddr(addr),
+        scope,
+        fires: None,
     })
 }
 
@@ -241,6 +308,7 @@ fn returns(kernel: &Kernel, name: &str) -> Result<Resolved, HookProblem> {
     let at_return = Scope {
         returns: Some(returned.map_or(Ty::U64, |(ty, _)| Ty::Of(ty))),
         why_no_arguments: why,
+        has_caller: true,
         ..Scope::default()
     };
     let site = |addr, scope| HookSite {
@@ -253,12 +321,12 @@ fn returns(kernel: &Kernel, name: &str) -> Result<Resolved, HookProblem> {
         .map(|addr| site(addr, at_return.clone()))
         .collect();
     sites.extend(tail_jumps.into_iter().map(|(addr, target)| {
-        site(
-            addr,
-            without_arguments(&format!(
-                "it is left here by a jump to {target}, which computes the result"
-            )),
-        )
+        let why = format!("it is left here by a jump to {target}, which computes the result");
+        let scope = Scope {
+            has_caller: true,
+            ..without_arguments(&why)
+        };
+        site(addr, scope)
     }));
     Ok(Resolved {
         sites,

@@ -7,7 +7,9 @@ mod compile;
 mod exits;
 mod expression;
 mod facts;
+mod fault;
 mod hook;
+mod own;
 mod schema;
 mod selection;
 mod site;
@@ -17,7 +19,9 @@ mod typed;
 
 pub use compile::{CompileError, Compiled, compile};
 pub use expression::{ExprError, ExprProblem};
+pub use fault::RowFault;
 pub use hook::HookProblem;
+pub use own::{ProbeError, ProbeSpec, SpecError, SpecProblem, add_probe};
 pub use selection::{Selection, UnknownEvent};
 pub use site::Resolution;
 pub use tracepoint::{

@@ -1,10 +1,12 @@
-//! Which events to record: `sched,irq,syscall_entry,-softirq_raise`.
+//! Which events to record: `sched,irq,syscall_entry,-softirq_raise,tracepoint:block:*`.
 
-use guesttrace_events::{EventRow, EventTable};
+use guest_symbols::Tracepoint;
+use guesttrace_events::{EventRow, EventTable, Source};
 
 use crate::suggest::nearest;
 
-/// Events by name, category, `core`, `all`, `none` or pattern with `*` and `?`; a minus takes away what came before it.
+/// Events by name, category, file, `core`, `all`, `none`, pattern with `*` and `?`, or `tracepoint:SYSTEM:NAME`; a minus
+/// takes away what came before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     terms: Vec<Term>,
@@ -18,12 +20,23 @@ struct Term {
 
 /// A word of a selection that stands for nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no event or category {word:?}{}", suggestion.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default())]
+#[error("there is no {what} {word:?}{}", suggestion.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default())]
 pub struct UnknownEvent {
+    /// What it should be the name of.
+    pub what: &'static str,
     /// The word.
     pub word: String,
     /// The nearest name.
     pub suggestion: Option<String>,
+}
+
+/// A tracepoint of a selection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SelectedTracepoint {
+    /// Position among the kernel's tracepoints.
+    pub(crate) index: usize,
+    /// Whether the user named it, and not a pattern that it happens to match.
+    pub(crate) is_named: bool,
 }
 
 impl Selection {
@@ -68,7 +81,7 @@ impl Selection {
         let live: Vec<&EventRow> = table.events().iter().filter(|row| !row.retired).collect();
         let mut chosen: Vec<bool> = live.iter().map(|row| row.is_always_recorded()).collect();
         for term in &self.terms {
-            let mut known = is_group(&term.pattern);
+            let mut known = is_group(&term.pattern) || term.tracepoint().is_some();
             for (row, chosen) in live.iter().zip(&mut chosen) {
                 if term.matches(row) {
                     known = true;
@@ -79,8 +92,10 @@ impl Selection {
                 let names = live
                     .iter()
                     .flat_map(|row| [row.name.as_str(), row.category.as_str()]);
+                let what = "event or category";
                 let suggestion = nearest(&term.pattern, names.chain(["core", "all", "none"]));
                 return Err(UnknownEvent {
+                    what,
                     word: term.pattern.clone(),
                     suggestion,
                 });
@@ -93,6 +108,102 @@ impl Selection {
             .map(|(row, _)| row)
             .collect())
     }
+
+    /// Files of rows that it names: they have to be added to the table before it is used.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let words = self.terms.iter().map(|term| term.pattern.as_str());
+        words.filter(|word| is_file(word))
+    }
+
+    /// Adds the event of that name.
+    pub fn add(&mut self, name: &str) {
+        self.terms.push(Term {
+            pattern: name.to_owned(),
+            exclude: false,
+        });
+    }
+
+    /// Whether it names tracepoints besides rows of the table.
+    pub(crate) fn has_tracepoints(&self) -> bool {
+        self.terms.iter().any(|term| term.tracepoint().is_some())
+    }
+
+    /// The selected tracepoints, in the kernel's order.
+    pub(crate) fn tracepoints(
+        &self,
+        all: &[Tracepoint],
+    ) -> Result<Vec<SelectedTracepoint>, UnknownEvent> {
+        let mut chosen: Vec<Option<bool>> = vec![None; all.len()];
+        for term in &self.terms {
+            let Some(pattern) = term.tracepoint() else {
+                continue;
+            };
+            let mut known = false;
+            for (tracepoint, chosen) in all.iter().zip(&mut chosen) {
+                if pattern.matches(tracepoint) {
+                    known = true;
+                    let is_named = !pattern.name.contains(['*', '?']);
+                    *chosen = (!term.exclude).then_some(is_named);
+                }
+            }
+            if !known {
+                return Err(pattern.unknown(all));
+            }
+        }
+        let chosen = chosen.into_iter().enumerate();
+        Ok(chosen
+            .filter_map(|(index, is_named)| {
+                let is_named = is_named?;
+                Some(SelectedTracepoint { index, is_named })
+            })
+            .collect())
+    }
+}
+
+/// `SYSTEM:NAME`, or `NAME` in any system.
+struct TracepointPattern<'a> {
+    system: Option<&'a str>,
+    name: &'a str,
+}
+
+impl TracepointPattern<'_> {
+    fn matches(&self, tracepoint: &Tracepoint) -> bool {
+        let system = system_of(tracepoint);
+        self.system
+            .is_none_or(|pattern| glob(pattern.as_bytes(), system.as_bytes()))
+            && glob(self.name.as_bytes(), tracepoint.name.as_bytes())
+    }
+
+    fn unknown(&self, all: &[Tracepoint]) -> UnknownEvent {
+        let full = |tracepoint: &Tracepoint| match self.system {
+            Some(_) => format!("{}:{}", system_of(tracepoint), tracepoint.name),
+            None => tracepoint.name.clone(),
+        };
+        let word = match self.system {
+            Some(system) => format!("{system}:{}", self.name),
+            None => self.name.to_owned(),
+        };
+        // The right name in the wrong system is what people slip on most.
+        let same = all.iter().find(|tracepoint| tracepoint.name == self.name);
+        let suggestion = same.map(full).or_else(|| {
+            let names: Vec<String> = all.iter().map(full).collect();
+            nearest(&word, names.iter().map(String::as_str))
+        });
+        UnknownEvent {
+            what: "tracepoint",
+            word,
+            suggestion,
+        }
+    }
+}
+
+/// Its system; those that only the kernel itself uses are in none.
+pub(crate) fn system_of(tracepoint: &Tracepoint) -> &str {
+    tracepoint.system.as_deref().unwrap_or("none")
+}
+
+fn is_file(word: &str) -> bool {
+    word.ends_with(".toml")
 }
 
 fn is_group(word: &str) -> bool {
@@ -100,11 +211,28 @@ fn is_group(word: &str) -> bool {
 }
 
 impl Term {
+    fn tracepoint(&self) -> Option<TracepointPattern<'_>> {
+        let pattern = self.pattern.strip_prefix("tracepoint:")?;
+        Some(match pattern.split_once(':') {
+            Some((system, name)) => TracepointPattern {
+                system: Some(system),
+                name,
+            },
+            None => TracepointPattern {
+                system: None,
+                name: pattern,
+            },
+        })
+    }
+
     fn matches(&self, row: &EventRow) -> bool {
         match self.pattern.as_str() {
             "all" => true,
             "none" => false,
             "core" => row.core,
+            file if is_file(file) => {
+                matches!(&row.source, Source::File { name, .. } if name == file)
+            }
             pattern => glob(pattern.as_bytes(), row.name.as_bytes()) || pattern == row.category,
         }
     }

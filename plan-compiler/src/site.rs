@@ -1,12 +1,15 @@
 //! Compiles one site of an event: its candidates in order, until one works.
 
+use std::fmt;
+
 use guest_symbols::Kernel;
-use guesttrace_events::{EventRow, Hook, SiteRow};
+use guesttrace_events::{EventRow, Hook, SiteRow, TRACEPOINT_ID_FIRST};
 use probe_plan::{LinkAddr, Op, Program};
 
 use crate::compile::CompileError;
 use crate::expression::{Expr, ExprError, parse};
-use crate::hook::{HookSite, Resolved, resolve};
+use crate::fault::RowFault;
+use crate::hook::{HookProblem, HookSite, Resolved, resolve};
 use crate::typed::Compiler;
 
 /// How a site of an event was found in a kernel.
@@ -38,22 +41,41 @@ pub(crate) struct Expressions {
     fields: Vec<Expr>,
 }
 
+/// A site in a kernel.
+#[derive(Debug)]
+pub(crate) struct CompiledSite {
+    pub(crate) resolution: Resolution,
+    pub(crate) probes: Vec<Probe>,
+    /// Why no candidate was taken: that of the first with an expression that does not compile, else of the first.
+    pub(crate) fault: Option<RowFault>,
+}
+
 /// An expression that does not compile here.
 struct Failure {
     name: String,
     error: ExprError,
 }
 
+/// Why a candidate is not taken.
+enum CandidateProblem {
+    Hook(HookProblem),
+    Expression(Failure),
+}
+
+impl fmt::Display for CandidateProblem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hook(problem) => problem.fmt(out),
+            Self::Expression(Failure { name, error }) => write!(out, "`{name}` {error}"),
+        }
+    }
+}
+
 impl Expressions {
     /// Reads the expressions of a site.
     pub(crate) fn parse(row: &EventRow, site: &SiteRow) -> Result<Self, CompileError> {
         let read = |name: &str, text: &str| {
-            parse(text).map_err(|source| CompileError::Expression {
-                event: row.name.clone(),
-                name: name.to_owned(),
-                text: text.to_owned(),
-                source: Box::new(source),
-            })
+            parse(text).map_err(|error| Box::new(RowFault::expression(row, site, name, error)))
         };
         // The table's check saw to it that a name without expression is set by every site.
         let text = |name: &str, own: &Option<String>| {
@@ -132,16 +154,20 @@ pub(crate) fn compile_site(
     row: &EventRow,
     index: usize,
     site: &SiteRow,
-) -> Result<(Resolution, Vec<Probe>), CompileError> {
+) -> Result<CompiledSite, CompileError> {
     let expressions = Expressions::parse(row, site)?;
-    let mut resolution = Resolution {
-        event: row.name.clone(),
-        site: index,
-        candidates: Vec::with_capacity(site.hooks.len()),
-        chosen: None,
-        notes: Vec::new(),
+    let mut compiled = CompiledSite {
+        resolution: Resolution {
+            event: row.name.clone(),
+            site: index,
+            candidates: Vec::with_capacity(site.hooks.len()),
+            chosen: None,
+            notes: Vec::new(),
+        },
+        probes: Vec::new(),
+        fault: None,
     };
-    let mut chosen = Vec::new();
+    let resolution = &mut compiled.resolution;
     let superfluous = site
         .unless
         .as_ref()
@@ -152,16 +178,49 @@ pub(crate) fn compile_site(
         } else if resolution.chosen.is_some() {
             Err("not needed: one before it was found".to_owned())
         } else {
-            candidate(kernel, row, hook, &expressions).map(|(probes, notes)| {
-                resolution.chosen = Some(resolution.candidates.len());
-                resolution.notes = notes;
-                chosen = probes;
-                chosen.iter().map(|probe| probe.addr).collect()
-            })
+            match candidate(kernel, row, hook, &expressions) {
+                Ok((probes, notes)) => {
+                    resolution.chosen = Some(resolution.candidates.len());
+                    resolution.notes = notes;
+                    let addrs = probes.iter().map(|probe| probe.addr).collect();
+                    compiled.probes = probes;
+                    Ok(addrs)
+                }
+                Err(problem) => {
+                    let text = problem.to_string();
+                    note_fault(&mut compiled.fault, row, site, hook, problem);
+                    Err(text)
+                }
+            }
         };
         resolution.candidates.push((hook.to_string(), outcome));
     }
-    Ok((resolution, chosen))
+    if compiled.resolution.chosen.is_some() {
+        compiled.fault = None;
+    }
+    Ok(compiled)
+}
+
+/// Keeps the fault that helps most: a wrong expression is the user's, a missing hook may be the kernel's.
+fn note_fault(
+    known: &mut Option<RowFault>,
+    row: &EventRow,
+    site: &SiteRow,
+    hook: &Hook,
+    problem: CandidateProblem,
+) {
+    let next = match problem {
+        CandidateProblem::Hook(problem) => RowFault::hook(row, hook, problem),
+        CandidateProblem::Expression(Failure { name, error }) => {
+            RowFault::expression(row, site, &name, error)
+        }
+    };
+    if known
+        .as_ref()
+        .is_none_or(|known| known.is_hook() && !next.is_hook())
+    {
+        *known = Some(next);
+    }
 }
 
 fn candidate(
@@ -169,26 +228,42 @@ fn candidate(
     row: &EventRow,
     hook: &Hook,
     expressions: &Expressions,
-) -> Result<(Vec<Probe>, Vec<String>), String> {
-    let Resolved { sites, mut notes } =
-        resolve(kernel, hook).map_err(|problem| problem.to_string())?;
+) -> Result<(Vec<Probe>, Vec<String>), CandidateProblem> {
+    let Resolved { sites, mut notes } = resolve(kernel, hook).map_err(CandidateProblem::Hook)?;
     let mut probes = Vec::with_capacity(sites.len());
     let mut first_failure = None;
     for site in &sites {
         match expressions.compile(kernel, row, site) {
-            Ok(program) => probes.push(Probe {
-                addr: site.addr,
-                program,
-            }),
-            Err(Failure { name, error }) => {
-                let text = format!("`{name}` {error}");
-                notes.push(format!("the site at {:#x}: {text}", site.addr.0));
-                first_failure.get_or_insert(text);
+            Ok(program) => {
+                if row.id >= TRACEPOINT_ID_FIRST {
+                    notes.extend(lost_arguments(site));
+                }
+                probes.push(Probe {
+                    addr: site.addr,
+                    program,
+                });
+            }
+            Err(failure) => {
+                let Failure { name, error } = &failure;
+                notes.push(format!("the site at {:#x}: `{name}` {error}", site.addr.0));
+                first_failure.get_or_insert(failure);
             }
         }
     }
     match first_failure {
-        Some(failure) if probes.is_empty() => Err(failure),
+        Some(failure) if probes.is_empty() => Err(CandidateProblem::Expression(failure)),
         _ => Ok((probes, notes)),
     }
+}
+
+/// Arguments that a row of all arguments lacks at a site.
+fn lost_arguments(site: &HookSite) -> impl Iterator<Item = String> {
+    site.scope.arguments.iter().filter_map(|argument| {
+        let reason = argument.ops.as_ref().err()?;
+        let name = argument.name.as_deref().unwrap_or("?");
+        Some(format!(
+            "the site at {:#x}: no `{name}`: {reason}",
+            site.addr.0
+        ))
+    })
 }

@@ -85,6 +85,8 @@ pub enum AddressSpace {
     Kernel,
     /// Memory of the current process.
     User,
+    /// Whichever of the two the address is in.
+    Any,
 }
 
 /// What becomes of an evaluation's result.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::event_choice::EventArgs;
+
 /// Boot a guest and trace its kernel from outside
 #[derive(Clone, Debug, Args)]
 #[command(
@@ -37,14 +39,8 @@ pub(crate) struct RecordArgs {
     /// Workload of our images to run, as `guesttrace list workloads` names them
     #[arg(long, value_name = "NAME")]
     pub(crate) workload: Option<String>,
-    /// Events to record: names, categories, globs, `core`, `all`; `-NAME` leaves one out
-    #[arg(
-        long,
-        value_name = "SPEC",
-        default_value = "core",
-        allow_hyphen_values = true
-    )]
-    pub(crate) events: String,
+    #[command(flatten)]
+    pub(crate) events: EventArgs,
     /// Where time comes from
     #[arg(long, value_enum, default_value_t = Clock::Deterministic)]
     pub(crate) clock: Clock,

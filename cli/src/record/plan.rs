@@ -5,8 +5,6 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use guesttrace_events::EventTable;
-use plan_compiler::Selection;
 use probe_plan::Plan;
 use trace_format::{KernelInfo, Schema};
 
@@ -39,7 +37,8 @@ pub(crate) fn prepare(args: &RecordArgs, kernel: &BootKernel) -> Result<Prepared
     let program = std::env::current_exe()
         .map(|path| file_stamp(&path))
         .unwrap_or_default();
-    let key = sha256(format!("{program}\n{}\n{}", kernel.cache_key(), args.events).as_bytes());
+    let events = args.events.cache_key()?;
+    let key = sha256(format!("{program}\n{}\n{events}", kernel.cache_key()).as_bytes());
     let cached = cache_dir()?.join(format!("plan-{key}"));
     let known = fs::read(&cached).ok().and_then(|bytes| {
         let plan = Plan::from_bytes(&bytes).ok()?;
@@ -48,7 +47,7 @@ pub(crate) fn prepare(args: &RecordArgs, kernel: &BootKernel) -> Result<Prepared
     let (bytes, plan) = match known {
         Some(known) => known,
         None => {
-            let plan = compile(args, kernel)?;
+            let plan = args.events.compile(kernel.facts()?)?.plan;
             let bytes = plan.to_bytes()?;
             // A cache that cannot be written costs time, nothing else.
             let _ = write_whole(&cached, &bytes);
@@ -61,13 +60,6 @@ pub(crate) fn prepare(args: &RecordArgs, kernel: &BootKernel) -> Result<Prepared
         kernel: plan.kernel,
         schema: plan.schema,
     })
-}
-
-fn compile(args: &RecordArgs, kernel: &BootKernel) -> Result<Plan> {
-    let table = EventTable::builtin();
-    let selection = Selection::parse(&args.events);
-    let compiled = plan_compiler::compile(kernel.facts()?, &table, &selection)?;
-    Ok(compiled.plan)
 }
 
 /// Writes a file of the cache; it has its name only when all of it is there, and nothing stays when it fails.

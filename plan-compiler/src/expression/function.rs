@@ -84,15 +84,15 @@ impl Parser {
         }
     }
 
-    /// `kernel,` or `user,`; the kernel when nothing is said.
+    /// `kernel,` or `user,`; when nothing is said, wherever the address is.
     fn space(&mut self) -> Result<AddressSpace, ExprError> {
         let space = match self.word() {
             Word::Name(name) if name == "kernel" => AddressSpace::Kernel,
             Word::Name(name) if name == "user" => AddressSpace::User,
-            _ => return Ok(AddressSpace::Kernel),
+            _ => return Ok(AddressSpace::Any),
         };
         if *self.peek(1) != Word::Sign(",") {
-            return Ok(AddressSpace::Kernel);
+            return Ok(AddressSpace::Any);
         }
         self.advance();
         self.need(",")?;

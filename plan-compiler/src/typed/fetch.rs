@@ -4,9 +4,10 @@ use guesttrace_events::FieldType;
 use probe_plan::{AddressSpace, Field, Op, Output, STRING_BYTES_MAX};
 
 use super::compile::{Compiler, fail};
-use super::ty::Shape;
+use super::ty::{Shape, Ty};
 use super::value::{Place, Value};
 use crate::expression::{BinaryOp, Expr, ExprError, ExprKind, ExprProblem, UnaryOp};
+use crate::own::{is_char, scalar_field};
 
 /// Longest string where nothing else is said: most paths, and not a page of rubbish behind a wild pointer.
 const STRING_BYTES_DEFAULT: u16 = 256;
@@ -42,6 +43,42 @@ impl Compiler<'_> {
                     output: Output::Number,
                 })
             }
+        }
+    }
+
+    /// The type of field that an expression makes when nobody says.
+    pub(crate) fn infer(&mut self, expr: &Expr, name: &str) -> Result<FieldType, ExprError> {
+        match &expr.kind {
+            ExprKind::Text { .. } => {
+                self.run(expr)?;
+                return Ok(FieldType::Text);
+            }
+            ExprKind::Bytes { .. } => {
+                self.run(expr)?;
+                return Ok(FieldType::Bytes);
+            }
+            ExprKind::Either(alternatives) => {
+                return self.first(alternatives, |compiler, expr| compiler.infer(expr, name));
+            }
+            _ if is_truth_value(expr) => {
+                self.number(expr)?;
+                return Ok(FieldType::Bool);
+            }
+            _ => {}
+        }
+        let value = self.value(expr)?;
+        if self.is_text(&value) && self.is_of_characters(&value.ty) {
+            return Ok(FieldType::Text);
+        }
+        let value = self.load(value, expr.at)?;
+        Ok(scalar_field(self.facts, &value.ty, name).unwrap_or(FieldType::Hex))
+    }
+
+    /// Whether it points to or holds characters: bytes that are called so.
+    fn is_of_characters(&self, ty: &Ty) -> bool {
+        match ty.shape(self.facts) {
+            Shape::Pointer(element) | Shape::Array { element, .. } => is_char(self.facts, &element),
+            _ => false,
         }
     }
 
@@ -97,11 +134,11 @@ impl Compiler<'_> {
                     output,
                 })
             }
-            // Characters of the kernel need no string() around them.
+            // Characters need no string() around them.
             _ => {
                 let value = self.value(expr)?;
                 if self.is_text(&value) {
-                    return self.text(value, AddressSpace::Kernel, None, expr.at);
+                    return self.text(value, AddressSpace::Any, None, expr.at);
                 }
                 fail(
                     expr.at,

@@ -18,4 +18,4 @@ mod tests;
 
 pub(crate) use compile::Compiler;
 pub(crate) use scope::{Argument, Scope, entry_arguments, signature};
-pub(crate) use ty::Ty;
+pub(crate) use ty::{Shape, Ty};

@@ -26,6 +26,7 @@ impl Compiler<'_> {
             "missing" => return Ok(Value::missing()),
             "current" => return self.current(at),
             "cpu" => return self.cpu(at),
+            "caller" => return self.caller(at),
             "ret" => {
                 let Some(ty) = &self.scope.returns else {
                     let reason = self.scope.why_no_arguments.clone();
@@ -92,12 +93,31 @@ impl Compiler<'_> {
             .arguments
             .iter()
             .filter_map(|argument| argument.name.as_deref());
-        let suggestion = nearest(name, known.chain(["current", "cpu", "ret", "missing"]));
+        let suggestion = nearest(
+            name,
+            known.chain(["current", "caller", "cpu", "ret", "missing"]),
+        );
         fail(
             at,
             ExprProblem::UnknownName {
                 name: name.to_owned(),
                 suggestion,
+            },
+        )
+    }
+
+    /// Where the function was called from: its return address.
+    fn caller(&self, at: usize) -> Result<Value, ExprError> {
+        if self.scope.has_caller {
+            let ops = vec![Op::Register(Register::Rsp), Op::Load(8)];
+            return Ok(Value::number(ops, Ty::Void.pointer_to()));
+        }
+        let reason = "the return address is on top of the stack only at a function's first instruction and at its return";
+        fail(
+            at,
+            ExprProblem::NoArgument {
+                name: "caller".to_owned(),
+                reason: reason.to_owned(),
             },
         )
     }

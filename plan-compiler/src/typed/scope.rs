@@ -24,6 +24,8 @@ pub(crate) struct Scope {
     pub(crate) returns: Option<Ty>,
     /// Why there are no arguments, when that is worth saying.
     pub(crate) why_no_arguments: Option<String>,
+    /// Whether the return address is on top of the stack, as at a function's first instruction and at its return.
+    pub(crate) has_caller: bool,
 }
 
 /// Registers of the System V ABI for numbers and pointers.

@@ -142,6 +142,10 @@ impl Facts for FakeKernel {
         Some(TypeId(u32::try_from(index).unwrap()))
     }
 
+    fn points_to_const(&self, _: TypeId) -> bool {
+        false
+    }
+
     fn enum_value(&self, name: &str) -> Option<i64> {
         (name == "TASK_DEAD").then_some(-2)
     }

@@ -1,0 +1,63 @@
+//! Which events: the options that `record`, `plan` and `list` share, and what they mean for a kernel.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use guest_symbols::Kernel;
+use guesttrace_events::EventTable;
+use plan_compiler::{Compiled, ProbeSpec, Selection, add_probe, compile};
+
+use crate::Usage;
+
+/// Events to watch.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EventArgs {
+    /// Events: names, categories, globs, `core`, `all`, `tracepoint:SYSTEM:NAME` with globs, a file of rows `mine.toml`;
+    /// `-NAME` leaves one out
+    #[arg(
+        long,
+        value_name = "SPEC",
+        default_value = "core",
+        allow_hyphen_values = true
+    )]
+    pub(crate) events: String,
+    /// An event of your own: `[NAME=]FUNCTION[+OFFSET|%return] [FIELD=EXPRESSION]...`, also at FILE.c:LINE or 0xADDRESS;
+    /// without fields, all arguments
+    #[arg(long, value_name = "PROBE")]
+    pub(crate) probe: Vec<String>,
+}
+
+impl EventArgs {
+    /// Everything that decides what is watched, the contents of files included: for caches.
+    pub(crate) fn cache_key(&self) -> Result<String> {
+        let mut key = format!("{:?}\n{:?}\n", self.events, self.probe);
+        for file in Selection::parse(&self.events).files() {
+            key += &format!("{:?}\n", read(file)?);
+        }
+        Ok(key)
+    }
+
+    /// Compiles the plan for a kernel.
+    pub(crate) fn compile(&self, kernel: &Kernel) -> Result<Compiled> {
+        let mut selection = Selection::parse(&self.events);
+        let mut table = EventTable::builtin();
+        for file in selection.files() {
+            table.add(file, &read(file)?)?;
+        }
+        for text in &self.probe {
+            let spec = ProbeSpec::parse(text)?;
+            let name = add_probe(&mut table, kernel, &spec)?;
+            selection.add(&name);
+        }
+        compile(kernel, &table, &selection).context("cannot plan for this kernel")
+    }
+}
+
+fn read(file: &str) -> Result<String> {
+    fs::read_to_string(file).map_err(|error| {
+        Usage::new(format!("cannot read the events in {file}: {error}"))
+            .hint("is the name right, and may you read it?")
+            .into()
+    })
+}
