@@ -18,6 +18,8 @@ const FRAME_MASK: u64 = 0x000f_ffff_ffff_f000;
 const PRESENT: u64 = 1;
 /// In an entry of level 2 or 3: it maps a page of 2 MiB or 1 GiB.
 const LARGE: u64 = 1 << 7;
+/// Bits of an entry that say which frame it maps; the processor sets others, such as "accessed".
+const MAPPING_BITS: u64 = FRAME_MASK | PRESENT | LARGE;
 /// In cr4: five levels.
 const FIVE_LEVELS: u64 = 1 << 12;
 /// The direct map is at most this large with four levels, and no smaller area follows it within.
@@ -61,20 +63,72 @@ pub(crate) struct MemoryMap {
 }
 
 /// Pages found to be memory; one per CPU.
+///
+/// What was memory at one probe may be a device at the next: a program maps something else there, the kernel uses an
+/// address again. So a page is known for one probe only; a page of the kernel for longer, as long as the last entry of
+/// its walk says the same (the tables above it are not given up but for pages of 2 MiB).
 #[derive(Debug)]
 pub(crate) struct PageCache {
-    /// Page table and page, for pages that are memory.
-    pages: Vec<Option<(u64, u64)>>,
+    pages: Vec<Option<KnownPage>>,
+    /// Number of the probe that is under way.
+    probe: u64,
     interpreter: Interpreter,
+}
+
+/// A page that is memory.
+#[derive(Clone, Copy, Debug)]
+struct KnownPage {
+    page: u64,
+    probe: u64,
+    mapping: Mapping,
+}
+
+/// How an address leads to its frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mapping {
+    /// The direct map never changes.
+    Direct,
+    /// By this page table entry, which lies at this address in the direct map.
+    Entry { at: u64, entry: u64 },
 }
 
 impl PageCache {
     pub(crate) fn new(slide: Slide) -> Self {
         Self {
             pages: vec![None; CACHE_PAGES],
+            probe: 0,
             interpreter: Interpreter::new(slide),
         }
     }
+
+    /// Whether the page is known to be memory still.
+    fn knows(&mut self, slot: usize, page: u64, guest: &mut impl GuestView) -> bool {
+        let Some(known) = self.pages[slot].as_mut().filter(|known| known.page == page) else {
+            return false;
+        };
+        if known.probe == self.probe {
+            return true;
+        }
+        let holds = match known.mapping {
+            Mapping::Direct => true,
+            Mapping::Entry { at, entry } => {
+                is_kernel_address(page)
+                    && read_entry(at, guest)
+                        .is_some_and(|found| found & MAPPING_BITS == entry & MAPPING_BITS)
+            }
+        };
+        if holds {
+            known.probe = self.probe;
+        }
+        holds
+    }
+}
+
+fn read_entry(at: u64, guest: &mut impl GuestView) -> Option<u64> {
+    let mut bytes = [0; 8];
+    guest
+        .read(at, &mut bytes)
+        .then(|| u64::from_le_bytes(bytes))
 }
 
 impl MemoryMap {
@@ -101,11 +155,8 @@ impl MemoryMap {
             return true;
         }
         let page = addr & !(PAGE_BYTES - 1);
-        let table = guest.register(Register::Cr3).unwrap_or(0) & FRAME_MASK;
-        // All page tables have the same kernel half.
-        let key = Some((if is_kernel_address(page) { 0 } else { table }, page));
         let slot = usize::try_from((page / PAGE_BYTES) % CACHE_PAGES as u64).unwrap_or(0);
-        if cache.pages[slot] == key {
+        if cache.knows(slot, page, guest) {
             return true;
         }
         let Some(program) = &self.direct_map_base else {
@@ -113,46 +164,48 @@ impl MemoryMap {
             return true;
         };
         let base = cache.interpreter.number(program, RuntimeAddr(0), guest);
-        let frame = base.and_then(|base| self.translate(page, table, base, guest));
-        let is_memory = frame.is_some_and(|frame| self.ram.has(frame));
+        let mapped = base.and_then(|base| self.translate(page, base, guest));
         // What is not mapped yet may be so at the next look.
-        if is_memory {
-            cache.pages[slot] = key;
-        }
-        is_memory
+        let Some((frame, mapping)) = mapped.filter(|(frame, _)| self.ram.has(*frame)) else {
+            return false;
+        };
+        debug_assert_eq!(frame % PAGE_BYTES, 0, "pages begin with pages");
+        cache.pages[slot] = Some(KnownPage {
+            page,
+            probe: cache.probe,
+            mapping,
+        });
+        true
     }
 
-    /// Physical address of a page; `None` where nothing is mapped or a table is not in memory.
+    /// Physical address of a page, and how it is mapped; `None` where nothing is, or a table is not in memory.
     fn translate(
         &self,
         page: u64,
-        table: u64,
         base: u64,
         guest: &mut impl GuestView,
-    ) -> Option<u64> {
+    ) -> Option<(u64, Mapping)> {
         let physical = page.wrapping_sub(base);
         if physical < DIRECT_MAP_BYTES && self.ram.has(physical) {
-            return Some(physical);
+            return Some((physical, Mapping::Direct));
         }
+        let mut table = guest.register(Register::Cr3).unwrap_or(0) & FRAME_MASK;
         let five_levels = guest.register(Register::Cr4).unwrap_or(0) & FIVE_LEVELS != 0;
-        let mut table = table;
         for level in (1..=if five_levels { 5 } else { 4 }).rev() {
             let shift = 12 + 9 * (level - 1);
-            let at = table + ((page >> shift) & 0x1ff) * 8;
-            if !self.ram.has(at) {
+            let physical = table + ((page >> shift) & 0x1ff) * 8;
+            if !self.ram.has(physical) {
                 return None;
             }
-            let mut bytes = [0; 8];
-            if !guest.read(base.wrapping_add(at), &mut bytes) {
-                return None;
-            }
-            let entry = u64::from_le_bytes(bytes);
+            let at = base.wrapping_add(physical);
+            let entry = read_entry(at, guest)?;
             if entry & PRESENT == 0 {
                 return None;
             }
             if level == 1 || (level <= 3 && entry & LARGE != 0) {
                 let within = (1_u64 << shift) - 1;
-                return Some((entry & FRAME_MASK & !within) | (page & within));
+                let frame = (entry & FRAME_MASK & !within) | (page & within);
+                return Some((frame, Mapping::Entry { at, entry }));
             }
             table = entry & FRAME_MASK;
         }
@@ -169,7 +222,9 @@ pub(crate) struct GuardedGuest<'a, G> {
 }
 
 impl<'a, G: GuestView> GuardedGuest<'a, G> {
+    /// For one probe: what is learnt of the guest's pages holds that long.
     pub(crate) fn new(guest: &'a mut G, map: &'a MemoryMap, cache: &'a mut PageCache) -> Self {
+        cache.probe += 1;
         Self { guest, map, cache }
     }
 }
@@ -298,6 +353,36 @@ mod tests {
         let reads = guest.reads.len();
         assert!(map.is_memory(0x7fff, &mut cache, &mut guest));
         assert_eq!(guest.reads.len(), reads);
+    }
+
+    /// Whether 0x7000 and the kernel's page of the same table are memory at a probe, and at the next with that entry.
+    fn check_next_probe(addr: u64, entry: u64, expected: bool) {
+        let map = map();
+        let mut cache = PageCache::new(Slide(0));
+        let mut guest = guest(0x50_0000);
+        // The upper half has its own entry in the top table, for the same tables below.
+        guest.words.insert(0x1000 + 0x1ff * 8, 0x2001);
+        let mut bytes = [0; 8];
+        assert!(GuardedGuest::new(&mut guest, &map, &mut cache).read(addr, &mut bytes));
+        guest.words.insert(0x4000 + 7 * 8, entry);
+        guest.reads.clear();
+        let is_read = GuardedGuest::new(&mut guest, &map, &mut cache).read(addr, &mut bytes);
+        assert_eq!(is_read, expected, "{addr:#x} with {entry:#x}");
+        assert_eq!(guest.reads.contains(&addr), expected, "the read itself");
+    }
+
+    #[test]
+    fn memory_that_becomes_a_device_is_not_read_again() {
+        // Sign-extended: index 0x1ff in the top table, 0 below.
+        const KERNEL_PAGE: u64 = 0xffff_ff80_0000_7000;
+        for addr in [0x7000, KERNEL_PAGE] {
+            check_next_probe(addr, 0x50_0001, true);
+            // The processor notes that it used the page; a program gets another page.
+            check_next_probe(addr, 0x50_0061, true);
+            check_next_probe(addr, 0x60_0001, true);
+            check_next_probe(addr, 0xfec0_0001, false);
+            check_next_probe(addr, 0x50_0000, false);
+        }
     }
 
     #[test]

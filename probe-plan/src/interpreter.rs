@@ -5,7 +5,7 @@
 
 use crate::addr::{LinkAddr, RuntimeAddr, Slide};
 use crate::guest_view::{GuestView, Register};
-use crate::program::{Op, Output, Program, SLOTS_MAX, STACK_MAX, STRING_BYTES_MAX};
+use crate::program::{AddressSpace, Op, Output, Program, SLOTS_MAX, STACK_MAX, STRING_BYTES_MAX};
 
 /// Divides the page size, so that a line never crosses into another page.
 const LINE_BYTES: usize = 128;
@@ -91,18 +91,21 @@ impl Interpreter {
             let stack = self.evaluate(&field.ops, probe, guest);
             match field.output {
                 Output::Number => sink.number(stack.map(|stack| stack[0])),
-                Output::String { max, .. } => {
-                    let length =
-                        stack.and_then(|stack| self.read_string(stack[0], max.into(), guest));
+                Output::String { space, max } => {
+                    let length = stack
+                        .filter(|[addr, ..]| lies_in(space, *addr))
+                        .and_then(|[addr, ..]| self.read_string(addr, max.into(), guest));
                     sink.bytes(length.map(|length| &self.text[..length]));
                 }
-                Output::Bytes { max, .. } => {
-                    let length = stack.and_then(|[addr, length, ..]| {
-                        let length = usize::try_from(length)
-                            .unwrap_or(usize::MAX)
-                            .min(max.into());
-                        self.read_text(addr, length, guest)
-                    });
+                Output::Bytes { space, max } => {
+                    let length = stack.filter(|[addr, ..]| lies_in(space, *addr)).and_then(
+                        |[addr, length, ..]| {
+                            let length = usize::try_from(length)
+                                .unwrap_or(usize::MAX)
+                                .min(max.into());
+                            self.read_text(addr, length, guest)
+                        },
+                    );
                     sink.bytes(length.map(|length| &self.text[..length]));
                 }
             }
@@ -257,6 +260,12 @@ impl Interpreter {
         }
         line.readable
     }
+}
+
+/// Whether the kernel itself would look there. A program may pass the kernel's addresses: they are refused, so that a
+/// record does not show as a path what the call never saw. The halves do not touch, so the first address tells.
+fn lies_in(space: AddressSpace, addr: u64) -> bool {
+    is_kernel_address(addr) == (space == AddressSpace::Kernel)
 }
 
 /// Bytes from `addr` to the end of its line.

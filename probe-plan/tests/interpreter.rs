@@ -213,6 +213,19 @@ fn strings_span_lines_end_at_nul_or_limit_and_are_missing_when_they_run_out_of_m
 }
 
 #[test]
+fn a_string_of_the_other_half_of_memory_is_missing() {
+    let string = |space| Program {
+        fields: vec![Field {
+            ops: vec![Op::Const(BASE + 0x17c)],
+            output: Output::String { space, max: 64 },
+        }],
+        ..Program::default()
+    };
+    check_program(&string(AddressSpace::Kernel), &["spanning"]);
+    check_program(&string(AddressSpace::User), &["missing"]);
+}
+
+#[test]
 fn bytes_are_cut_at_their_limit() {
     let field = |length: u64| Field {
         ops: vec![Op::Const(BASE + 0x17c), Op::Const(length)],

@@ -65,12 +65,13 @@ impl Outcome {
         let console = String::from_utf8_lossy(&finished.console);
         if let Some(line) = failed_workload(&console) {
             return Self::GuestFailed(format!(
-                "{line}\nhint: the console above that line has what the workload said"
+                "{}\nhint: the console above that line has what the workload said",
+                harmless(line)
             ));
         }
         for (sign, hint) in CONSOLE_SIGNS {
             if let Some(line) = console.lines().find(|line| line.contains(sign)) {
-                return Self::GuestFailed(format!("{}\n{hint}", line.trim()));
+                return Self::GuestFailed(format!("{}\n{hint}", harmless(line.trim())));
             }
         }
         let panicked = finished.panicked || console.contains("Kernel panic - not syncing");
@@ -81,7 +82,7 @@ impl Outcome {
                 .unwrap_or("the guest's kernel panicked");
             return Self::GuestFailed(format!(
                 "{}\nhint: the console above that line says where; the trace shows what led there",
-                line.trim()
+                harmless(line.trim())
             ));
         }
         Self::of_emulator(finished, traced)
@@ -130,6 +131,16 @@ fn ended_by_guest(finished: &Finished) -> bool {
         .ended
         .as_ref()
         .is_some_and(|(reason, ..)| reason != "emulator_exit")
+}
+
+/// A line of the console within a message: a guest may print what commands a terminal.
+fn harmless(line: &str) -> String {
+    let shown = |character: char| match character {
+        '\t' => ' ',
+        other if other.is_control() => char::REPLACEMENT_CHARACTER,
+        other => other,
+    };
+    line.chars().map(shown).collect()
 }
 
 /// The line by which our images report a workload that failed.
