@@ -43,7 +43,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Record(record::RecordArgs),
+    Record(Box<record::RecordArgs>),
     List(list::ListArgs),
     Plan(plan::PlanArgs),
     Info(info::InfoArgs),

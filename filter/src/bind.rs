@@ -9,12 +9,17 @@ use crate::bound::{BoundFilter, Check, Condition, Side};
 use crate::error::{FilterError, FilterErrorKind};
 use crate::expr::{CompareOp, Expr, Number, Operand, OperandKind, Span, Test, TestKind};
 use crate::filter::Filter;
-use crate::operand::{Label, Meaning, Reject, Scope, Type, scale};
+use crate::operand::{Label, Meaning, Reject, Scope, Type, When, scale};
 use crate::pattern::Pattern;
 use crate::suggest::no_field;
 
-pub(crate) fn bind(filter: &Filter, schema: &Schema) -> Result<BoundFilter, FilterError> {
+pub(crate) fn bind(
+    filter: &Filter,
+    schema: &Schema,
+    when: When,
+) -> Result<BoundFilter, FilterError> {
     let mut binder = Binder {
+        when,
         schema,
         tests: Vec::new(),
         position: 0,
@@ -32,6 +37,7 @@ pub(crate) fn bind(filter: &Filter, schema: &Schema) -> Result<BoundFilter, Filt
 }
 
 struct Binder<'a> {
+    when: When,
     schema: &'a Schema,
     /// What became of each test, in the order of the text.
     tests: Vec<Outcome<'a>>,
@@ -66,6 +72,7 @@ impl<'a> Binder<'a> {
                 let result = bind_test(
                     test,
                     Scope {
+                        when: self.when,
                         schema: self.schema,
                         event,
                     },

@@ -33,6 +33,37 @@ impl BoundFilter {
         }
     }
 
+    /// Whether what is known of a record decides, and how, whatever the sources that `is_known` denies hold.
+    #[must_use]
+    pub fn foresee<R: Row + ?Sized>(
+        &self,
+        row: &R,
+        is_known: impl Fn(Source) -> bool,
+    ) -> Option<bool> {
+        match self.condition(row.event()) {
+            None => Some(false),
+            Some(condition) => condition.foresee(row, &is_known),
+        }
+    }
+
+    /// Everything that the filter looks at in records of an event.
+    pub fn sources(&self, event: EventId) -> impl Iterator<Item = Source> + '_ {
+        let mut sources = Vec::new();
+        if let Some(condition) = self.condition(event) {
+            condition.collect_sources(&mut sources);
+        }
+        sources.into_iter()
+    }
+
+    /// Whether the filter looks at that context for any event.
+    #[must_use]
+    pub fn uses(&self, context: Context) -> bool {
+        self.conditions.iter().any(|(event, _)| {
+            self.sources(*event)
+                .any(|source| source == Source::Context(context))
+        })
+    }
+
     fn condition(&self, event: EventId) -> Option<&Condition> {
         let index = self
             .conditions
@@ -55,8 +86,10 @@ pub(crate) enum Condition {
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub enum Source {
+    /// From what is known besides the fields.
     Context(Context),
+    /// From the field at that place of the event's schema.
     Field(usize),
 }
 
@@ -116,6 +149,58 @@ impl Condition {
             }
         }
     }
+}
+
+impl Condition {
+    /// Kleene's logic of three values: a test of what is not known may hold or not.
+    fn foresee<R: Row + ?Sized>(
+        &self,
+        row: &R,
+        is_known: &impl Fn(Source) -> bool,
+    ) -> Option<bool> {
+        match self {
+            Self::Always(holds) => Some(*holds),
+            Self::Not(inner) => inner.foresee(row, is_known).map(|holds| !holds),
+            Self::All(terms) => joined(terms, row, is_known, false),
+            Self::Any(terms) => joined(terms, row, is_known, true),
+            Self::Check(source, _) => is_known(*source).then(|| self.holds(row)),
+            Self::Pair(left, _, right) => {
+                (is_known(left.source) && is_known(right.source)).then(|| self.holds(row))
+            }
+        }
+    }
+
+    fn collect_sources(&self, sources: &mut Vec<Source>) {
+        match self {
+            Self::Always(_) => {}
+            Self::Not(inner) => inner.collect_sources(sources),
+            Self::All(terms) | Self::Any(terms) => {
+                for term in terms {
+                    term.collect_sources(sources);
+                }
+            }
+            Self::Check(source, _) => sources.push(*source),
+            Self::Pair(left, _, right) => sources.extend([left.source, right.source]),
+        }
+    }
+}
+
+/// Terms of which one with the value `decisive` decides.
+fn joined<R: Row + ?Sized>(
+    terms: &[Condition],
+    row: &R,
+    is_known: &impl Fn(Source) -> bool,
+    decisive: bool,
+) -> Option<bool> {
+    let mut result = Some(!decisive);
+    for term in terms {
+        match term.foresee(row, is_known) {
+            Some(holds) if holds == decisive => return Some(decisive),
+            Some(_) => {}
+            None => result = None,
+        }
+    }
+    result
 }
 
 impl Source {

@@ -14,6 +14,45 @@ pub(crate) enum Expr {
     Test(Test),
 }
 
+impl Expr {
+    /// Every name and every string that is one word.
+    pub(crate) fn collect_words<'a>(&'a self, words: &mut Vec<&'a str>) {
+        match self {
+            Self::Or(terms) | Self::And(terms) => {
+                for term in terms {
+                    term.collect_words(words);
+                }
+            }
+            Self::Not(inner) => inner.collect_words(words),
+            Self::Test(test) => {
+                test.left.collect_words(words);
+                match &test.kind {
+                    TestKind::Truth => {}
+                    TestKind::Compare(_, right) => right.collect_words(words),
+                    TestKind::In { list, .. } => {
+                        for item in list {
+                            item.collect_words(words);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Operand {
+    fn collect_words<'a>(&'a self, words: &mut Vec<&'a str>) {
+        match &self.kind {
+            OperandKind::Name { qualifier, name } => {
+                words.extend(qualifier.as_deref());
+                words.push(name);
+            }
+            OperandKind::Text(bytes) => words.extend(std::str::from_utf8(bytes)),
+            OperandKind::Number(_) => {}
+        }
+    }
+}
+
 /// A comparison, the only part that looks at a record.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Test {

@@ -6,6 +6,7 @@ use crate::bind;
 use crate::bound::BoundFilter;
 use crate::error::FilterError;
 use crate::expr::Expr;
+use crate::operand::When;
 use crate::parser;
 
 /// A filter whose grammar is right; its names are not looked up yet.
@@ -33,7 +34,23 @@ impl Filter {
     /// # Errors
     /// Says where a name is used that no event has, or a test that no event can pass by the types of its fields.
     pub fn bind(&self, schema: &Schema) -> Result<BoundFilter, FilterError> {
-        bind::bind(self, schema)
+        bind::bind(self, schema, When::Afterwards)
+    }
+
+    /// Looks up the names for use while a guest runs: `current.uid` and its like are known, exact times are not.
+    ///
+    /// # Errors
+    /// As [`Filter::bind`], and where an exact time is compared.
+    pub fn bind_for_recording(&self, schema: &Schema) -> Result<BoundFilter, FilterError> {
+        bind::bind(self, schema, When::Recording)
+    }
+
+    /// The words of the text that may be names, in order: of events, of fields, of values.
+    #[must_use]
+    pub fn words(&self) -> Vec<&str> {
+        let mut words = Vec::new();
+        self.expr.collect_words(&mut words);
+        words
     }
 
     /// The text as it was given.

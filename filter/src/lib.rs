@@ -20,6 +20,9 @@
 //!   (nanoseconds since the start of the trace) and `tsc` are its context. Any other name is a field of the event.
 //!   `sched_waking.pid` is the field of that event only, `event.pid` the field of whatever event has one, even where
 //!   the bare name is context.
+//! - **While a guest runs** the thread that runs tells more: `current.uid`, `current.gid`, `current.ppid`,
+//!   `current.pgrp`, `current.sid`, `current.cgroup`, `current.cgroup_id`; and `current.followed`. Exact times are
+//!   not known then, so `time` and `tsc` cannot be used.
 //! - **What an event does not have** makes the test false, and so does a field that could not be fetched. So
 //!   `prev_pid != 1` holds only for events with a `prev_pid`, but `!(prev_pid == 1)` holds for all others too. A name
 //!   that no event of the schema has is an error.
@@ -50,7 +53,7 @@ mod pattern;
 mod error;
 mod suggest;
 
-pub use bound::BoundFilter;
+pub use bound::{BoundFilter, Source};
 pub use error::{FilterError, FilterErrorKind};
 pub use filter::Filter;
 pub use row::{Context, Row};

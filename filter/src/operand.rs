@@ -45,9 +45,19 @@ pub(crate) enum Reject {
     Error(FilterErrorKind, Span),
 }
 
+/// When a filter is applied, which decides what is known of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// To a record as it is made.
+    Recording,
+    /// To a trace.
+    Afterwards,
+}
+
 /// Looks names up for one event.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope<'a> {
+    pub(crate) when: When,
     pub(crate) schema: &'a Schema,
     pub(crate) event: &'a EventSchema,
 }
@@ -58,13 +68,17 @@ impl<'a> Scope<'a> {
         match &operand.kind {
             OperandKind::Number(number) => Ok(Meaning::Number(*number)),
             OperandKind::Text(bytes) => Ok(Meaning::Text(bytes)),
-            OperandKind::Name { qualifier, name } => self
-                .named(qualifier.as_deref(), name)
-                .ok_or_else(|| Reject::NoField {
-                    qualifier: qualifier.clone(),
-                    name: name.clone(),
-                    span: operand.span.clone(),
-                }),
+            OperandKind::Name { qualifier, name } => {
+                if let Some(kind) = self.untimely(qualifier.as_deref(), name) {
+                    return Err(Reject::Error(kind, operand.span.clone()));
+                }
+                self.named(qualifier.as_deref(), name)
+                    .ok_or_else(|| Reject::NoField {
+                        qualifier: qualifier.clone(),
+                        name: name.clone(),
+                        span: operand.span.clone(),
+                    })
+            }
         }
     }
 
@@ -101,7 +115,45 @@ impl<'a> Scope<'a> {
             .any(|event| event.field_index(name).is_some())
     }
 
+    /// Why a name that is context cannot be used now.
+    fn untimely(self, qualifier: Option<&str>, name: &str) -> Option<FilterErrorKind> {
+        match (self.when, qualifier, name) {
+            (When::Recording, None, "time" | "tsc") => Some(FilterErrorKind::NotYetKnown {
+                name: name.to_owned(),
+            }),
+            (_, Some("current"), name) => {
+                let known = || Context::RECORDING.iter().map(|context| context.name());
+                if !known().any(|known| known == name) {
+                    let suggestion = nearest(name, known());
+                    return Some(FilterErrorKind::UnknownValue {
+                        what: "name after `current.`".to_owned(),
+                        name: name.to_owned(),
+                        suggestion,
+                    });
+                }
+                (self.when == When::Afterwards).then(|| FilterErrorKind::NoLongerKnown {
+                    name: name.to_owned(),
+                })
+            }
+            _ => None,
+        }
+    }
+
     fn named(self, qualifier: Option<&str>, name: &str) -> Option<Meaning<'a>> {
+        if qualifier == Some("current") {
+            let context = Context::RECORDING
+                .iter()
+                .find(|context| context.name() == name)?;
+            let kind = if context.is_bytes() {
+                Type::Bytes
+            } else {
+                Type::Number {
+                    signed: false,
+                    unit: None,
+                }
+            };
+            return Some(Meaning::Source(Source::Context(*context), kind));
+        }
         let context = Context::ALL.iter().find(|context| context.name() == name);
         match (qualifier, name, context) {
             (None, "event", _) => return Some(Meaning::Label(Label::Event, &self.event.name)),

@@ -282,3 +282,41 @@ fn span_is_in_bytes_of_the_text() {
     let error = Filter::parse("comm == 'ü' && 5x == cpu").unwrap_err();
     assert_eq!(&"comm == 'ü' && 5x == cpu"[error.span()], "5x");
 }
+
+#[test]
+fn what_a_running_guest_tells() {
+    let message = |text: &str, recording: bool| {
+        let filter = Filter::parse(text).unwrap();
+        let bound = if recording {
+            filter.bind_for_recording(&schema())
+        } else {
+            filter.bind(&schema())
+        };
+        bound.map_or_else(
+            |error| format!("{error}\n"),
+            |_| format!("no error: {text}\n"),
+        )
+    };
+    let messages = [
+        message("current.uid == 0", true),
+        message("current.uid == 0", false),
+        message("current.udi == 0", true),
+        message("time > 1s", true),
+        message("cpu == 0 && tsc > 5", true),
+    ];
+    expect![[r#"
+        no error: current.uid == 0
+        "current.uid" is known only while recording: use it in `record --filter`
+          current.uid == 0
+          ^^^^^^^^^^^
+        there is no name after `current.` "udi"
+          current.udi == 0
+          ^^^^^^^^^^^
+        "time" is not known exactly while the guest runs: begin and end at a time with --start and --stop
+          time > 1s
+          ^^^^
+        "tsc" is not known exactly while the guest runs: begin and end at a time with --start and --stop
+          cpu == 0 && tsc > 5
+                      ^^^
+    "#]].assert_eq(&messages.concat());
+}

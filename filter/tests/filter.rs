@@ -6,8 +6,9 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use guesttrace_filter::{Filter, FilterError};
+use guesttrace_filter::{Context, Filter, FilterError, Source};
 use support::{samples, schema};
+use trace_format::EventId;
 
 /// The events let through: `s`witch, `w`aking, `t`rap, `x` for exit.
 fn matching(text: &str) -> Result<String, FilterError> {
@@ -199,4 +200,51 @@ fn long_chains_need_no_depth() {
 #[test]
 fn filter_remembers_its_text() {
     assert_eq!(Filter::parse("cpu == 1").unwrap().text(), "cpu == 1");
+}
+
+#[test]
+fn a_recording_knows_the_running_thread_better() {
+    let bind = |text| {
+        let filter = Filter::parse(text).unwrap();
+        filter.bind_for_recording(&schema()).unwrap()
+    };
+    let filter = bind("current.uid == 1000 && current.cgroup =~ \"ssh*\" || ret < 0");
+    let uses = |context| filter.uses(context);
+    assert!(uses(Context::Uid) && uses(Context::Cgroup) && !uses(Context::Gid));
+    assert_eq!(
+        filter.sources(EventId(60)).last(),
+        Some(Source::Field(0)),
+        "ret of syscall_exit"
+    );
+    assert_eq!(filter.sources(EventId(40)).count(), 2);
+    // The samples know nothing of a user.
+    let matched = samples().iter().filter(|row| filter.matches(*row)).count();
+    assert_eq!(matched, 1);
+}
+
+#[test]
+fn what_is_known_beforehand_decides_where_it_can() {
+    let foresee = |text| {
+        let filter = Filter::parse(text).unwrap().bind(&schema()).unwrap();
+        let known = |source| matches!(source, Source::Context(_));
+        let decisions = samples()
+            .iter()
+            .map(|row| match filter.foresee(row, known) {
+                Some(true) => 'y',
+                Some(false) => 'n',
+                None => '?',
+            })
+            .collect::<String>();
+        for (row, decision) in samples().iter().zip(decisions.chars()) {
+            assert!(decision == '?' || (decision == 'y') == filter.matches(row));
+        }
+        decisions
+    };
+    // The samples are sched_switch, sched_waking, trap_entry and syscall_exit.
+    assert_eq!(foresee("tid == 101"), "nnyy");
+    assert_eq!(foresee("tid == 101 && ret < 0"), "nnn?");
+    assert_eq!(foresee("tid == 101 || ret < 0"), "nnyy");
+    assert_eq!(foresee("!(tid == 101 && ret < 0)"), "yyy?");
+    assert_eq!(foresee("prev_pid == tid"), "?nnn");
+    assert_eq!(foresee("cpu == 0 || ret < 0 && comm == \"cat\""), "yyn?");
 }

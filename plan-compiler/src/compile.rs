@@ -14,6 +14,7 @@ use crate::own::tracepoint_rows;
 use crate::schema::schema;
 use crate::selection::{Selection, UnknownEvent};
 use crate::site::{Probe, Resolution, compile_site};
+use crate::thread::{births, contexts, thread_event};
 use crate::typed::{Compiler, Scope};
 
 /// A plan, and how it came to be.
@@ -114,6 +115,10 @@ pub fn compile(
         direct_map_base: direct_map_base(kernel),
         fault_entries: fault_entries(kernel),
         symbols: symbols(kernel),
+        thread: thread_event(table),
+        contexts: contexts(kernel),
+        births: births(kernel, table),
+        walks: Vec::new(),
     };
     plan.schema.check()?;
     plan.validate().map_err(|source| CompileError::Plan {

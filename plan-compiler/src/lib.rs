@@ -14,6 +14,7 @@ mod schema;
 mod selection;
 mod site;
 mod suggest;
+mod thread;
 mod tracepoint;
 mod typed;
 

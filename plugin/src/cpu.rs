@@ -1,111 +1,81 @@
-//! What the recorder keeps per CPU: the buffer being filled, the interpreter, the sticky records.
+//! What the recorder keeps per CPU: how it fetches, the thread that runs, and for each session the buffer being filled.
 //!
-//! Budget of [`CpuRecorder::record`]: no allocation but for sticky events, no formatting, no I/O.
+//! Budget: no allocation but for sticky events, no formatting, no I/O.
 
 use crossbeam_channel::Receiver;
-use probe_plan::{FieldSink, GuestView, Interpreter, Program, RuntimeAddr, Slide};
+use guesttrace_filter::Context;
+use probe_plan::{FieldSink, GuestView, Interpreter, Plan, Program, RuntimeAddr, Slide};
 use trace_format::{BufferFull, EventId, Record, RecordBuffer, RecordEncoder};
 
 use crate::memory::{GuardedGuest, MemoryMap, PageCache};
+use crate::row::{Asked, Layout, Thread, split_field};
 
 /// One CPU's share of the recorder.
 #[derive(Debug)]
 pub(crate) struct CpuRecorder {
+    pub(crate) fetcher: Fetcher,
+    /// For what is fetched while an event is held.
+    pub(crate) walker: Fetcher,
+    pub(crate) thread: Thread,
+    pub(crate) sticky: Vec<StickyRecord>,
+    /// By the index of the session.
+    pub(crate) tracks: Vec<Track>,
+    /// Times that each hook of the plan fired here.
+    pub(crate) fired: Vec<u64>,
+}
+
+/// Runs programs and holds the one record that was fetched last.
+#[derive(Debug)]
+pub(crate) struct Fetcher {
+    interpreter: Interpreter,
+    /// For what filters ask between the start of a program and its fields.
+    asking: Interpreter,
+    pages: PageCache,
+    scratch: RecordBuffer,
+}
+
+/// A CPU's buffers of one session.
+#[derive(Debug)]
+pub(crate) struct Track {
     pub(crate) current: RecordBuffer,
     /// The pair's other buffer until it is first used; afterwards it comes back through `free`.
     pub(crate) spare: Option<RecordBuffer>,
     pub(crate) free: Receiver<RecordBuffer>,
-    interpreter: Interpreter,
-    pages: PageCache,
-    sticky: Vec<StickyRecord>,
-    /// Times that each hook of the plan fired here.
-    pub(crate) fired: Vec<u64>,
-    pub(crate) fields_missing: u64,
+    /// Start of the session that this CPU knows of.
+    pub(crate) epoch: u64,
 }
 
 /// The newest record of a sticky event.
 #[derive(Debug)]
-struct StickyRecord {
+pub(crate) struct StickyRecord {
     event: EventId,
     missing: u32,
     payload: Vec<u8>,
 }
 
-/// Which event is recorded, and where.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct EventSite {
-    pub(crate) id: EventId,
-    pub(crate) is_sticky: bool,
-    pub(crate) probe: RuntimeAddr,
-}
-
-/// What became of a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// A record was made.
-    Recorded,
-    /// The program's condition says no.
-    NotWanted,
-    /// There is no room: swap buffers and come again.
-    Full,
+/// Which fields of an event a session keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    All,
+    /// By field.
+    Some(Vec<bool>),
 }
 
 impl CpuRecorder {
-    pub(crate) fn new(
-        current: RecordBuffer,
-        free: Receiver<RecordBuffer>,
-        slide: Slide,
-        hook_count: usize,
-    ) -> Self {
+    pub(crate) fn new(cpu: usize, plan: &Plan, slide: Slide) -> Self {
         Self {
-            current,
-            spare: None,
-            free,
-            interpreter: Interpreter::new(slide),
-            pages: PageCache::new(slide),
+            fetcher: Fetcher::new(slide),
+            walker: Fetcher::new(slide),
+            thread: Thread::idle(cpu, plan.thread.as_ref()),
             sticky: Vec::new(),
-            fired: vec![0; hook_count],
-            fields_missing: 0,
+            tracks: Vec::new(),
+            fired: vec![0; plan.hooks.len()],
         }
     }
 
-    /// Fetches and appends one record.
-    pub(crate) fn record(
-        &mut self,
-        program: &Program,
-        event: EventSite,
-        stamp: u64,
-        memory: &MemoryMap,
-        guest: &mut impl GuestView,
-    ) -> Outcome {
-        let mut guest = GuardedGuest::new(guest, memory, &mut self.pages);
-        if !self.interpreter.begin(program, event.probe, &mut guest) {
-            return Outcome::NotWanted;
-        }
-        if self.current.record_count() == 0
-            && repeat_sticky(&self.sticky, stamp, &mut self.current).is_err()
-        {
-            return Outcome::Full;
-        }
-        let Ok(encoder) = self.current.begin(stamp, event.id) else {
-            return Outcome::Full;
-        };
-        let mut sink = EncoderSink {
-            encoder,
-            missing: 0,
-        };
-        self.interpreter
-            .fetch(program, event.probe, &mut guest, &mut sink);
-        self.fields_missing += sink.missing;
-        sink.encoder.finish();
-        if event.is_sticky {
-            self.keep_sticky();
-        }
-        Outcome::Recorded
-    }
-
-    fn keep_sticky(&mut self) {
-        let Some(record) = self.current.last_record() else {
+    /// Keeps what was fetched last to open buffers with.
+    pub(crate) fn keep_sticky(&mut self) {
+        let Some(record) = self.fetcher.record() else {
             return;
         };
         let index = self
@@ -127,48 +97,273 @@ impl CpuRecorder {
     }
 }
 
-/// Opens a buffer with what was the case before it.
-fn repeat_sticky(
-    sticky: &[StickyRecord],
-    stamp: u64,
-    buffer: &mut RecordBuffer,
-) -> Result<(), BufferFull> {
-    for kept in sticky {
-        let record = Record {
-            stamp,
-            event: kept.event,
-            missing: kept.missing,
-            payload: &kept.payload,
-        };
-        buffer.repeat(stamp, &record)?;
+impl Fetcher {
+    fn new(slide: Slide) -> Self {
+        Self {
+            interpreter: Interpreter::new(slide),
+            asking: Interpreter::new(slide),
+            pages: PageCache::new(slide),
+            // The smallest buffer has room for any record.
+            scratch: RecordBuffer::new(0),
+        }
     }
+
+    /// Starts a program. Returns whether its record is wanted.
+    pub(crate) fn begin(
+        &mut self,
+        program: &Program,
+        probe: RuntimeAddr,
+        memory: &MemoryMap,
+        guest: &mut impl GuestView,
+    ) -> bool {
+        let mut guest = GuardedGuest::new(guest, memory, &mut self.pages);
+        self.interpreter.begin(program, probe, &mut guest)
+    }
+
+    /// Fetches the fields of the program that was started.
+    pub(crate) fn fetch(
+        &mut self,
+        program: &Program,
+        event: EventId,
+        probe: RuntimeAddr,
+        memory: &MemoryMap,
+        guest: &mut impl GuestView,
+    ) {
+        self.scratch.clear();
+        // An empty buffer has room for any record.
+        let Ok(encoder) = self.scratch.begin(0, event) else {
+            return;
+        };
+        let mut guest = GuardedGuest::within_probe(guest, memory, &mut self.pages);
+        let mut sink = EncoderSink { encoder };
+        self.interpreter
+            .fetch(program, probe, &mut guest, &mut sink);
+        sink.encoder.finish();
+    }
+
+    /// Makes a record without fields of an event that needs none.
+    pub(crate) fn fetch_nothing(&mut self, event: EventId) {
+        self.scratch.clear();
+        if let Ok(encoder) = self.scratch.begin(0, event) {
+            encoder.finish();
+        }
+    }
+
+    /// What was fetched last.
+    pub(crate) fn record(&self) -> Option<Record<'_>> {
+        self.scratch.last_record()
+    }
+
+    /// Two numbers that a program fetches.
+    pub(crate) fn pair(
+        &mut self,
+        program: &Program,
+        probe: RuntimeAddr,
+        memory: &MemoryMap,
+        guest: &mut impl GuestView,
+    ) -> Option<(u64, u64)> {
+        let mut guest = GuardedGuest::new(guest, memory, &mut self.pages);
+        let mut sink = NumberSink::default();
+        if self.asking.begin(program, probe, &mut guest) {
+            self.asking.fetch(program, probe, &mut guest, &mut sink);
+        }
+        Some((sink.numbers[0]?, sink.numbers[1]?))
+    }
+
+    /// Asks the guest for what a filter wants to know of the thread.
+    pub(crate) fn ask(
+        &mut self,
+        (context, program): (Context, &Program),
+        asked: &mut Asked,
+        memory: &MemoryMap,
+        guest: &mut impl GuestView,
+    ) {
+        let mut guest = GuardedGuest::new(guest, memory, &mut self.pages);
+        if context.is_bytes() {
+            let mut sink = TextSink { asked };
+            let nowhere = RuntimeAddr(0);
+            if self.asking.begin(program, nowhere, &mut guest) {
+                self.asking.fetch(program, nowhere, &mut guest, &mut sink);
+            }
+        } else {
+            let number = self.asking.number(program, RuntimeAddr(0), &mut guest);
+            asked.set_number(context, number);
+        }
+    }
+
+    /// One number that a program of a walk computes.
+    pub(crate) fn number(
+        &mut self,
+        program: &Program,
+        memory: &MemoryMap,
+        guest: &mut impl GuestView,
+    ) -> Option<u64> {
+        let mut guest = GuardedGuest::new(guest, memory, &mut self.pages);
+        self.asking.number(program, RuntimeAddr(0), &mut guest)
+    }
+
+    /// Reads a pointer of the guest.
+    pub(crate) fn pointer(
+        &mut self,
+        addr: u64,
+        memory: &MemoryMap,
+        guest: &mut impl GuestView,
+    ) -> Option<u64> {
+        let mut guest = GuardedGuest::new(guest, memory, &mut self.pages);
+        let mut bytes = [0; 8];
+        guest
+            .read(addr, &mut bytes)
+            .then(|| u64::from_le_bytes(bytes))
+    }
+}
+
+impl Track {
+    /// Appends a record, or a part of its fields; opens an empty buffer with the sticky records.
+    pub(crate) fn append(
+        &mut self,
+        stamp: u64,
+        record: &Record<'_>,
+        keep: &Keep,
+        layout: &Layout,
+        sticky: &[StickyRecord],
+    ) -> Result<(), BufferFull> {
+        if self.current.record_count() == 0 {
+            for kept in sticky {
+                self.current.repeat(stamp, &kept.record(stamp))?;
+            }
+        }
+        match keep {
+            Keep::All => self.current.append(stamp, record),
+            Keep::Some(kept) => append_part(&mut self.current, stamp, record, kept, layout),
+        }
+    }
+
+    /// Says which thread runs, as an event of now.
+    pub(crate) fn append_sticky(
+        &mut self,
+        stamp: u64,
+        sticky: &[StickyRecord],
+    ) -> Result<u64, BufferFull> {
+        for kept in sticky {
+            self.current.append(stamp, &kept.record(stamp))?;
+        }
+        Ok(sticky.len() as u64)
+    }
+
+    /// Appends a row of the recorder's own, which has one text.
+    pub(crate) fn append_text(
+        &mut self,
+        stamp: u64,
+        event: EventId,
+        text: &[u8],
+        sticky: &[StickyRecord],
+    ) -> Result<(), BufferFull> {
+        if self.current.record_count() == 0 {
+            for kept in sticky {
+                self.current.repeat(stamp, &kept.record(stamp))?;
+            }
+        }
+        let mut encoder = self.current.begin(stamp, event)?;
+        encoder.push_bytes(text);
+        encoder.finish();
+        Ok(())
+    }
+}
+
+impl StickyRecord {
+    fn record(&self, stamp: u64) -> Record<'_> {
+        Record {
+            stamp,
+            event: self.event,
+            missing: self.missing,
+            payload: &self.payload,
+        }
+    }
+}
+
+/// Appends the fields of a record that are kept.
+fn append_part(
+    buffer: &mut RecordBuffer,
+    stamp: u64,
+    record: &Record<'_>,
+    kept: &[bool],
+    layout: &Layout,
+) -> Result<(), BufferFull> {
+    let mut encoder = buffer.begin(stamp, record.event)?;
+    let mut payload = record.payload;
+    for (index, (is_bytes, kept)) in layout.iter().zip(kept).enumerate() {
+        let Some((field, rest)) = split_field(payload, *is_bytes) else {
+            break;
+        };
+        payload = rest;
+        let is_missing = record.missing >> (index & 31) & 1 == 1;
+        match (*kept, *is_bytes, is_missing) {
+            (false, ..) => {}
+            (true, true, false) => encoder.push_bytes(field),
+            (true, true, true) => encoder.push_missing_bytes(),
+            (true, false, true) => encoder.push_missing_number(),
+            (true, false, false) => {
+                let number = field
+                    .first_chunk()
+                    .map_or(0, |bytes| u64::from_le_bytes(*bytes));
+                encoder.push_number(number);
+            }
+        }
+    }
+    encoder.finish();
     Ok(())
 }
 
 /// Hands fetched values to the record encoder.
 struct EncoderSink<'a> {
     encoder: RecordEncoder<'a>,
-    missing: u64,
 }
 
 impl FieldSink for EncoderSink<'_> {
     fn number(&mut self, value: Option<u64>) {
         match value {
             Some(value) => self.encoder.push_number(value),
-            None => {
-                self.missing += 1;
-                self.encoder.push_missing_number();
-            }
+            None => self.encoder.push_missing_number(),
         }
     }
 
     fn bytes(&mut self, value: Option<&[u8]>) {
         match value {
             Some(value) => self.encoder.push_bytes(value),
-            None => {
-                self.missing += 1;
-                self.encoder.push_missing_bytes();
-            }
+            None => self.encoder.push_missing_bytes(),
         }
+    }
+}
+
+/// Keeps the first two numbers.
+#[derive(Default)]
+struct NumberSink {
+    numbers: [Option<u64>; 2],
+    count: usize,
+}
+
+impl FieldSink for NumberSink {
+    fn number(&mut self, value: Option<u64>) {
+        if let Some(slot) = self.numbers.get_mut(self.count) {
+            *slot = value;
+        }
+        self.count += 1;
+    }
+
+    fn bytes(&mut self, _value: Option<&[u8]>) {
+        self.count += 1;
+    }
+}
+
+/// Keeps a text that a filter asks for.
+struct TextSink<'a> {
+    asked: &'a mut Asked,
+}
+
+impl FieldSink for TextSink<'_> {
+    fn number(&mut self, _value: Option<u64>) {}
+
+    fn bytes(&mut self, value: Option<&[u8]>) {
+        self.asked.set_text(value);
     }
 }

@@ -7,12 +7,19 @@
 
 mod block;
 mod clock;
+mod control;
 mod cpu;
+mod delivery;
 mod memory;
 mod recorder;
+mod row;
+mod session;
 mod slide;
+mod state_walk;
 mod status;
+mod timing;
 mod wall_clock;
+mod watch;
 mod writer;
 // The unit tests run without a QEMU to link against.
 #[cfg(not(test))]

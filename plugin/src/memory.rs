@@ -225,6 +225,15 @@ impl<'a, G: GuestView> GuardedGuest<'a, G> {
     /// For one probe: what is learnt of the guest's pages holds that long.
     pub(crate) fn new(guest: &'a mut G, map: &'a MemoryMap, cache: &'a mut PageCache) -> Self {
         cache.probe += 1;
+        Self::within_probe(guest, map, cache)
+    }
+
+    /// For more of the same probe.
+    pub(crate) fn within_probe(
+        guest: &'a mut G,
+        map: &'a MemoryMap,
+        cache: &'a mut PageCache,
+    ) -> Self {
         Self { guest, map, cache }
     }
 }

@@ -1,40 +1,41 @@
-//! The recorder: takes what a probe found into the CPU's buffer and full buffers to the writer.
+//! The recorder: fetches what a probe found and gives it to every session that wants it.
 //!
 //! Knows nothing of QEMU: the guest is a [`GuestView`], time is a stamp. In deterministic mode all CPUs share one thread,
-//! in wall mode each has its own; the locks here are never contended but at the end.
+//! in wall mode each has its own; the locks here are never contended but at starts, stops and the end.
 //!
 //! Invariant: once ended, nothing is recorded, and every call returns at once.
+//! Invariant: an event is fetched once, however many sessions and conditions look at it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use probe_plan::{EndReason, GuestView, Plan, Recording, RuntimeAddr, Site, Slide, Status};
-use trace_format::{Counter, EventId, HookCount, RecordBuffer, Stats, Trailer};
+use crossbeam_channel::Receiver;
+use probe_plan::{Command, EndReason, GuestView, Plan, Recording, RuntimeAddr, Slide, Status};
+use trace_format::{Counter, Stats, Trailer};
 
-use crate::clock::{CountedClock, tick};
-use crate::cpu::{CpuRecorder, EventSite, Outcome};
+use crate::control::{Commands, Telling};
+use crate::cpu::CpuRecorder;
 use crate::memory::MemoryMap;
+use crate::session::{Shared, TraceSession};
 use crate::status::StatusLine;
-use crate::wall_clock::WallClock;
-use crate::writer::{Message, OutputError, StampScale, Writer};
+use crate::timing::Timing;
+use crate::watch::{Armed, EventInfo, Followed, Watch, What, armed, events, watches};
+use crate::writer::OutputError;
 
-/// Sites of one address, found when a block that holds it is translated.
+/// What is armed at one address, found when a block that holds it is translated.
 #[derive(Debug)]
 pub(crate) struct Probe {
     /// Where it is in the running guest.
     pub(crate) addr: RuntimeAddr,
-    /// Indices into the plan's sites.
+    /// Indices of what is armed there.
     pub(crate) sites: std::ops::Range<usize>,
     /// Instructions of the block behind this one.
     pub(crate) instructions_after: u64,
 }
 
 /// What other threads may ask while the recording goes on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Progress {
-    records: AtomicU64,
     latest_tick: AtomicU64,
     ended: AtomicBool,
     slide: OnceLock<Slide>,
@@ -50,20 +51,15 @@ impl Progress {
         self.slide.get().copied()
     }
 
-    pub(crate) fn status(&self, bytes: u64) -> Status {
-        Status::Running {
-            tsc: self.latest_tick.load(Ordering::Relaxed),
-            records: self.records.load(Ordering::Relaxed),
-            bytes,
-        }
+    pub(crate) fn latest_tick(&self) -> u64 {
+        self.latest_tick.load(Ordering::Relaxed)
     }
 }
 
-/// Counts of what is lost or doubtful that belong to no CPU.
+/// Counts of what is lost or doubtful that belong to no session.
 #[derive(Debug, Default)]
 struct Doubts {
     cpu_unknown: AtomicU64,
-    stamps_doubtful: AtomicU64,
     panics: AtomicU64,
 }
 
@@ -72,84 +68,78 @@ struct Doubts {
 pub(crate) struct Recorder {
     pub(crate) plan: Arc<Plan>,
     pub(crate) recording: Recording,
-    pub(crate) wall_clock: WallClock,
-    clock: Mutex<CountedClock>,
-    cpus: Vec<Mutex<Option<CpuRecorder>>>,
-    homes: Mutex<Vec<Receiver<RecordBuffer>>>,
-    sticky: Vec<EventId>,
-    memory: OnceLock<MemoryMap>,
-    waiting: Mutex<Vec<(usize, RecordBuffer)>>,
-    messages: Sender<Message>,
-    done: Receiver<Result<(), OutputError>>,
-    status: Arc<StatusLine>,
-    progress: Arc<Progress>,
+    pub(crate) timing: Timing,
+    pub(crate) sessions: Vec<TraceSession>,
+    pub(crate) cpus: Vec<Mutex<Option<CpuRecorder>>>,
+    pub(crate) memory: OnceLock<MemoryMap>,
+    /// Stamp and tick of the first record.
+    pub(crate) origin: OnceLock<(u64, u64)>,
+    pub(crate) watches: Vec<Watch>,
+    pub(crate) flush_interval_stamps: u64,
+    pub(crate) commands: Commands,
+    pub(crate) tellings: Mutex<Vec<Telling>>,
+    armed: Vec<Armed>,
+    pub(crate) events: Vec<Option<Box<EventInfo>>>,
+    pub(crate) followed: Followed,
+    shared: Shared,
     doubts: Doubts,
     panicked: AtomicBool,
-    flush_interval_stamps: u64,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Where and when a probe fired.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Here {
+    pub(crate) cpu: usize,
+    pub(crate) stamp: u64,
+    pub(crate) addr: RuntimeAddr,
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A poisoned lock means that a callback failed and was counted; what it guards is still whole records.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Recorder {
-    /// Creates the trace and starts the writer.
+    /// Creates the traces and starts their writers.
     pub(crate) fn start(
         plan: Plan,
         recording: Recording,
         status: StatusLine,
+        commands: Receiver<Command>,
         cpu_count: usize,
     ) -> Result<Self, OutputError> {
-        let plan = Arc::new(plan);
-        let status = Arc::new(status);
-        let progress = Arc::new(Progress {
-            records: AtomicU64::new(0),
-            latest_tick: AtomicU64::new(0),
-            ended: AtomicBool::new(false),
-            slide: OnceLock::new(),
-        });
-        let (home_senders, homes) = (0..cpu_count).map(|_| unbounded()).unzip();
-        let writer = Writer::create(
-            &recording,
-            Arc::clone(&plan),
-            home_senders,
-            Arc::clone(&status),
-            Arc::clone(&progress),
-        )?;
-        // Two buffers per CPU bound what can be under way.
-        let (messages, inbox) = bounded(2 * cpu_count + 1);
-        let (done_sender, done) = bounded(1);
-        thread::spawn(move || writer.run(&inbox, &done_sender));
-        let shift = recording.icount_shift;
-        let flush_interval_stamps = recording.flush_interval_ticks
-            >> if recording.is_deterministic() {
-                shift
-            } else {
-                0
-            };
-        let sticky = plan
-            .schema
-            .events
-            .iter()
-            .filter(|event| event.sticky)
-            .map(|event| event.id)
-            .collect();
+        let shared = Shared {
+            plan: Arc::new(plan),
+            status: Arc::new(status),
+            progress: Arc::new(Progress::default()),
+        };
+        let plan = Arc::clone(&shared.plan);
+        let specs = recording.sessions.iter().cloned().enumerate();
+        let sessions = specs
+            .map(|(index, spec)| TraceSession::start(index, spec, &recording, cpu_count, &shared))
+            .collect::<Result<Vec<_>, _>>()?;
+        let watches = watches(&recording.watches, &plan).map_err(OutputError::Filter)?;
+        let shift = if recording.is_deterministic() {
+            recording.icount_shift
+        } else {
+            0
+        };
         Ok(Self {
-            wall_clock: WallClock::new(),
-            clock: Mutex::new(CountedClock::new(shift, cpu_count)),
+            timing: Timing::new(&recording, cpu_count),
             cpus: (0..cpu_count).map(|_| Mutex::new(None)).collect(),
-            homes: Mutex::new(homes),
-            sticky,
             memory: OnceLock::new(),
-            waiting: Mutex::new(Vec::new()),
-            messages,
-            done,
-            status,
-            progress,
+            origin: OnceLock::new(),
+            armed: armed(&plan, &recording),
+            events: events(&plan, &sessions, &watches),
+            followed: Followed::new(&recording.followed),
+            flush_interval_stamps: recording.flush_interval_ticks >> shift,
+            commands: Commands::new(commands),
+            tellings: Mutex::new(Vec::new()),
             doubts: Doubts::default(),
             panicked: AtomicBool::new(false),
-            flush_interval_stamps,
+            sessions,
+            watches,
+            shared,
             plan,
             recording,
         })
@@ -157,29 +147,37 @@ impl Recorder {
 
     /// Whether nothing more is to be recorded.
     pub(crate) fn has_ended(&self) -> bool {
-        self.progress.ended.load(Ordering::Acquire)
+        self.shared.progress.ended.load(Ordering::Acquire)
     }
 
     /// How far the kernel was moved; `None` before it was recognised.
     pub(crate) fn slide(&self) -> Option<Slide> {
-        self.progress.slide()
+        self.shared.progress.slide()
+    }
+
+    pub(crate) fn tell(&self, status: &Status) {
+        self.shared.status.send(status);
     }
 
     /// The kernel was recognised: from now on probes can fire.
     pub(crate) fn arm(&self, slide: Slide) {
-        if self.progress.slide.set(slide).is_err() {
+        if self.shared.progress.slide.set(slide).is_err() {
             return;
         }
-        let memory_mib = self.recording.header.machine.memory_mib;
         self.memory
-            .get_or_init(|| MemoryMap::new(&self.plan, memory_mib, slide));
-        for (cpu, free) in self.cpus.iter().zip(lock(&self.homes).drain(..)) {
-            let buffer = || RecordBuffer::new(self.recording.buffer_bytes);
-            let mut recorder = CpuRecorder::new(buffer(), free, slide, self.plan.hooks.len());
-            recorder.spare = Some(buffer());
-            *lock(cpu) = Some(recorder);
+            .get_or_init(|| MemoryMap::new(&self.plan, self.recording.memory_mib, slide));
+        let bytes = self.recording.buffer_bytes;
+        let mut tracks: Vec<_> = self
+            .sessions
+            .iter()
+            .map(|session| session.tracks(bytes).into_iter())
+            .collect();
+        for (cpu, slot) in self.cpus.iter().enumerate() {
+            let mut recorder = CpuRecorder::new(cpu, &self.plan, slide);
+            recorder.tracks = tracks.iter_mut().filter_map(Iterator::next).collect();
+            *lock(slot) = Some(recorder);
         }
-        self.status.send(&Status::Armed { slide: slide.0 });
+        self.tell(&Status::Armed { slide: slide.0 });
     }
 
     /// The kernel that runs is not the plan's.
@@ -190,8 +188,8 @@ impl Recorder {
              hint: pass the kernel image that the guest boots",
             kernel.release, kernel.build_id
         );
-        self.status.send(&Status::Failed { message });
-        self.progress.fail();
+        self.tell(&Status::Failed { message });
+        self.shared.progress.fail();
     }
 
     /// A callback failed: recording stops, the guest goes on.
@@ -205,249 +203,170 @@ impl Recorder {
         self.doubts.cpu_unknown.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The sites at an address.
+    /// What is armed at an address.
     pub(crate) fn sites_at(&self, addr: RuntimeAddr) -> Option<std::ops::Range<usize>> {
         let link = self.slide()?.to_link(addr);
-        let start = self.plan.sites.partition_point(|site| site.addr < link);
-        let count = self.plan.sites[start..]
-            .iter()
-            .take_while(|site| site.addr == link)
-            .count();
+        let start = self.armed.partition_point(|armed| armed.addr < link);
+        let here = self.armed[start..].iter();
+        let count = here.take_while(|armed| armed.addr == link).count();
         (count != 0).then_some(start..start + count)
     }
 
-    /// Records every site of a probe.
+    /// Does everything that is armed at a probe.
     pub(crate) fn record(&self, cpu: usize, probe: &Probe, stamp: u64, guest: &mut impl GuestView) {
-        for site in &self.plan.sites[probe.sites.clone()] {
-            if self.has_ended() {
-                return;
-            }
-            self.record_site(cpu, site, probe.addr, stamp, guest);
-            match site.end {
-                None => {}
-                Some(EndReason::Panic) if self.panicked.swap(true, Ordering::Relaxed) => {}
-                Some(EndReason::Panic) => self.status.send(&Status::Panicked),
-                Some(reason) => self.finish(reason.name()),
-            }
-        }
-    }
-
-    fn record_site(
-        &self,
-        cpu: usize,
-        site: &Site,
-        addr: RuntimeAddr,
-        stamp: u64,
-        guest: &mut impl GuestView,
-    ) {
         let Some(slot) = self.cpus.get(cpu) else {
             return self.note_unknown_cpu();
         };
-        let mut slot = lock(slot);
-        let Some(state) = slot.as_mut() else { return };
-        if state.current.record_count() != 0
-            && stamp.saturating_sub(state.current.first_stamp()) > self.flush_interval_stamps
-        {
-            self.swap(cpu, state);
-        }
-        let Some(memory) = self.memory.get() else {
-            return;
-        };
-        let program = &self.plan.programs[site.program as usize];
-        let event = EventSite {
-            id: site.event,
-            is_sticky: self.sticky.contains(&site.event),
-            probe: addr,
-        };
-        let mut outcome = state.record(program, event, stamp, memory, guest);
-        if outcome == Outcome::Full {
-            self.swap(cpu, state);
-            outcome = state.record(program, event, stamp, memory, guest);
-        }
-        if outcome == Outcome::Recorded {
-            state.fired[site.hook as usize] += 1;
-            self.progress.records.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Replaces a CPU's full buffer. Waits while both are under way.
-    fn swap(&self, cpu: usize, state: &mut CpuRecorder) {
-        let next = state.spare.take().or_else(|| state.free.try_recv().ok());
-        let next = next.or_else(|| {
-            if lock(&self.waiting)
-                .iter()
-                .any(|(waiting_cpu, _)| *waiting_cpu == cpu)
-            {
-                self.give_up_on_stamps();
-            }
-            state.free.recv().ok()
-        });
-        // Without a way home the writer has failed and said so.
-        let Some(next) = next else {
-            return state.current.clear();
-        };
-        let full = std::mem::replace(&mut state.current, next);
-        self.submit(cpu, full);
-    }
-
-    fn submit(&self, cpu: usize, buffer: RecordBuffer) {
-        if !self.recording.is_deterministic() {
-            let offset = self.wall_clock.offset().unwrap_or_else(|| {
-                self.doubts
-                    .stamps_doubtful
-                    .fetch_add(buffer.record_count().into(), Ordering::Relaxed);
-                buffer.first_stamp()
-            });
-            self.progress.latest_tick.store(
-                buffer.last_stamp().saturating_sub(offset),
-                Ordering::Relaxed,
-            );
-            return self.send(Message::Chunk {
-                cpu,
-                buffer,
-                scale: StampScale::Wall { offset },
-            });
-        }
-        let clock = lock(&self.clock);
-        if clock
-            .resolved_until()
-            .is_some_and(|stamp| buffer.last_stamp() > stamp)
-        {
-            return lock(&self.waiting).push((cpu, buffer));
-        }
-        let shift = self.recording.icount_shift;
-        let segments = clock.segments(buffer.first_stamp(), buffer.last_stamp());
-        drop(clock);
-        self.progress.latest_tick.store(
-            tick(&segments, shift, buffer.last_stamp()),
-            Ordering::Relaxed,
-        );
-        self.send(Message::Chunk {
+        let here = Here {
             cpu,
-            buffer,
-            scale: StampScale::Counted { segments, shift },
-        });
+            stamp,
+            addr: probe.addr,
+        };
+        let end = match lock(slot).as_mut() {
+            Some(state) if !self.has_ended() => self.visit(state, probe, here, guest),
+            _ => None,
+        };
+        // Only now that this CPU's state is free: the end takes that of every CPU.
+        if let Some(reason) = end {
+            self.finish(reason);
+        }
     }
 
-    fn send(&self, message: Message) {
-        // The writer went away only after it reported why.
-        let _ = self.messages.send(message);
+    /// Returns why the recording ends here.
+    fn visit(
+        &self,
+        state: &mut CpuRecorder,
+        probe: &Probe,
+        here: Here,
+        guest: &mut impl GuestView,
+    ) -> Option<&'static str> {
+        let memory = self.memory.get()?;
+        let mut end = self.attend(state, here, memory, guest);
+        for armed in &self.armed[probe.sites.clone()] {
+            match armed.what {
+                What::Birth(index) => {
+                    let program = &self.plan.births[index].program;
+                    let pair = state.fetcher.pair(program, here.addr, memory, guest);
+                    if let Some((creator, child)) = pair {
+                        self.followed.note_birth(creator, child);
+                    }
+                }
+                What::Reached(index) => {
+                    end = end.or(self.reach(state, index, here, memory, guest));
+                }
+                What::Site(index) => {
+                    let site = &self.plan.sites[index];
+                    end = end.or(self.record_site(state, index, here, memory, guest));
+                    match site.end {
+                        None => {}
+                        Some(EndReason::Panic) => self.note_guest_panic(),
+                        Some(reason) => end = end.or(Some(reason.name())),
+                    }
+                }
+            }
+        }
+        end
+    }
+
+    fn note_guest_panic(&self) {
+        if !self.panicked.swap(true, Ordering::Relaxed) {
+            self.tell(&Status::Panicked);
+        }
+    }
+
+    /// Tick of the first record; `None` before it.
+    pub(crate) fn origin_tick(&self) -> Option<u64> {
+        let (stamp, tick) = *self.origin.get()?;
+        // The host's clock is told from the guest's only after a while.
+        let is_deterministic = self.recording.is_deterministic();
+        Some(if is_deterministic {
+            tick
+        } else {
+            self.timing.predicted(stamp)
+        })
     }
 
     /// A CPU halts.
     pub(crate) fn halt(&self, cpu: usize, stamp: u64) {
-        lock(&self.clock).halt(cpu, stamp);
+        self.timing.halt(cpu, stamp);
     }
 
     /// A CPU was seen to run.
     pub(crate) fn runs(&self, cpu: usize) {
-        lock(&self.clock).runs(cpu);
+        self.timing.runs(cpu);
     }
 
     /// The guest read its TSC.
     pub(crate) fn synchronise(&self, cpu: usize, stamp: u64, tsc: u64) {
-        lock(&self.clock).synchronise(cpu, stamp, tsc);
-        self.progress.latest_tick.store(tsc, Ordering::Relaxed);
+        self.timing.synchronise(cpu, stamp, tsc);
+        self.shared
+            .progress
+            .latest_tick
+            .store(tsc, Ordering::Relaxed);
         self.release_waiting();
     }
 
     fn release_waiting(&self) {
-        let waiting = std::mem::take(&mut *lock(&self.waiting));
-        for (cpu, buffer) in waiting {
-            self.submit(cpu, buffer);
+        for session in &self.sessions {
+            session.release_waiting(&self.timing);
         }
+        self.release_tellings();
     }
 
     /// Lets waiting buffers go although no RDTSC has told how long the guest idled.
-    fn give_up_on_stamps(&self) {
-        if let Some(after) = lock(&self.clock).give_up() {
-            let doubtful: usize = lock(&self.waiting)
-                .iter()
-                .map(|(_, buffer)| {
-                    buffer
-                        .records()
-                        .filter(|record| record.stamp > after)
-                        .count()
-                })
-                .sum();
-            self.doubts
-                .stamps_doubtful
-                .fetch_add(doubtful as u64, Ordering::Relaxed);
+    pub(crate) fn give_up_on_stamps(&self) {
+        if let Some(after) = self.timing.give_up() {
+            for session in &self.sessions {
+                session.count_doubtful(after);
+            }
         }
         self.release_waiting();
     }
 
-    /// Completes the trace. Only the first call does anything.
+    /// Completes the traces. Only the first call does anything.
     pub(crate) fn finish(&self, reason: &str) {
-        if self.progress.ended.swap(true, Ordering::AcqRel) {
+        if self.shared.progress.ended.swap(true, Ordering::AcqRel) {
             return;
         }
         let mut fired = vec![0; self.plan.hooks.len()];
-        let mut fields_missing = 0;
-        let mut last_buffers = Vec::new();
         for (cpu, slot) in self.cpus.iter().enumerate() {
-            let mut slot = lock(slot);
-            if let Some(state) = slot.take() {
+            if let Some(state) = lock(slot).take() {
                 fired
                     .iter_mut()
                     .zip(&state.fired)
                     .for_each(|(sum, count)| *sum += count);
-                fields_missing += state.fields_missing;
-                last_buffers.push((cpu, state.current));
+                for (session, track) in self.sessions.iter().zip(state.tracks) {
+                    session.take_last(cpu, track.current);
+                }
             }
         }
-        lock(&self.waiting).extend(last_buffers);
         self.give_up_on_stamps();
         let reason = if self.panicked.load(Ordering::Relaxed) {
             EndReason::Panic.name()
         } else {
             reason
         };
-        let trailer = Box::new(self.trailer(reason, &fired, fields_missing));
-        self.send(Message::Finish {
-            trailer,
-            slide: self.slide(),
-        });
-        if let Ok(Err(error)) = self.done.recv() {
-            self.status.send(&Status::Failed {
-                message: error.to_string(),
-            });
+        for session in &self.sessions {
+            let trailer = self.trailer(reason);
+            if let Err(error) = session.finish(trailer, &fired, &self.shared) {
+                let message = error.to_string();
+                self.tell(&Status::Failed { message });
+            }
         }
     }
 
-    fn trailer(&self, reason: &str, fired: &[u64], fields_missing: u64) -> Trailer {
-        let clock = lock(&self.clock);
+    /// What all traces end with.
+    fn trailer(&self, reason: &str) -> Trailer {
+        let (ambiguous_jumps, exactness) = self.timing.quality();
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut stats = Stats::default();
-        stats.set(
-            Counter::RecordsWritten,
-            self.progress.records.load(Ordering::Relaxed),
-        );
-        stats.set(Counter::FieldsMissing, fields_missing);
-        stats.set(
-            Counter::StampsDoubtful,
-            self.doubts.stamps_doubtful.load(Ordering::Relaxed),
-        );
-        stats.set(Counter::IdleJumpsAmbiguous, clock.ambiguous_jumps());
-        stats.set(
-            Counter::CpuUnknown,
-            self.doubts.cpu_unknown.load(Ordering::Relaxed),
-        );
-        stats.set(
-            Counter::PluginPanics,
-            self.doubts.panics.load(Ordering::Relaxed),
-        );
-        let hooks = self.plan.hooks.iter().zip(fired);
+        stats.set(Counter::IdleJumpsAmbiguous, ambiguous_jumps);
+        stats.set(Counter::CpuUnknown, load(&self.doubts.cpu_unknown));
+        stats.set(Counter::PluginPanics, load(&self.doubts.panics));
         Trailer {
             end_reason: reason.to_owned(),
             stats,
-            exactness: clock.exactness(),
-            hooks: hooks
-                .map(|(hook, fired)| HookCount {
-                    event: hook.event.clone(),
-                    hook: hook.hook.clone(),
-                    fired: *fired,
-                })
-                .collect(),
+            exactness,
             ..Trailer::default()
         }
     }

@@ -7,10 +7,12 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use probe_plan::{LinkAddr, Plan, Recording, Slide, Status};
+use guesttrace_filter::FilterError;
+use probe_plan::{LinkAddr, Plan, SessionSpec, Slide, Status};
 use trace_format::{
     ChunkMeta, Counter, EventId, FieldKind, RecordBuffer, Schema, TraceWriter, Trailer, WriteError,
     WriterOptions,
@@ -18,6 +20,7 @@ use trace_format::{
 
 use crate::clock::{Segment, tick};
 use crate::recorder::Progress;
+use crate::session::Shared;
 use crate::status::StatusLine;
 
 /// How often the status line is renewed. Concerns the host alone.
@@ -49,6 +52,10 @@ pub(crate) enum Message {
 /// Why a trace cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OutputError {
+    #[error(
+        "a condition of the recording is wrong: {0}\nhint: use `guesttrace record`, which checks it first"
+    )]
+    Filter(FilterError),
     #[error("cannot create {}: {source}\nhint: choose a directory that exists and can be written", path.display())]
     Create { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {}\nhint: is the disk full?", path.display(), with_cause(source))]
@@ -76,6 +83,10 @@ pub(crate) struct Writer {
     out: TraceWriter<BufWriter<File>>,
     partial: PathBuf,
     path: PathBuf,
+    /// Index of the session, and what else is told of it while it goes on.
+    session: usize,
+    records: Arc<AtomicU64>,
+    running: Arc<AtomicBool>,
     plan: Arc<Plan>,
     hex_fields: Vec<(EventId, Vec<FieldSlot>)>,
     symbols: BTreeSet<usize>,
@@ -103,39 +114,41 @@ pub(crate) fn partial_path(path: &Path) -> PathBuf {
 impl Writer {
     /// Creates the file and writes its header.
     pub(crate) fn create(
-        recording: &Recording,
-        plan: Arc<Plan>,
+        (session, spec): (usize, &SessionSpec),
+        compression_level: i32,
+        shared: Shared,
         homes: Vec<Sender<RecordBuffer>>,
-        status: Arc<StatusLine>,
-        progress: Arc<Progress>,
+        (records, running): (Arc<AtomicU64>, Arc<AtomicBool>),
     ) -> Result<Self, OutputError> {
-        let path = recording.out.clone();
+        let path = spec.out.clone();
         let partial = partial_path(&path);
         let file = File::create(&partial).map_err(|source| OutputError::Create {
             path: partial.clone(),
             source,
         })?;
-        let options = WriterOptions {
-            compression_level: recording.compression_level,
-        };
-        let out = TraceWriter::new(BufWriter::new(file), &recording.header, options).map_err(
-            |source| OutputError::Write {
-                path: partial.clone(),
-                source,
-            },
-        )?;
-        let hex_fields = hex_fields(&recording.header.schema);
+        let options = WriterOptions { compression_level };
+        let out =
+            TraceWriter::new(BufWriter::new(file), &spec.header, options).map_err(|source| {
+                OutputError::Write {
+                    path: partial.clone(),
+                    source,
+                }
+            })?;
+        let hex_fields = hex_fields(&spec.header.schema);
         let symbols = BTreeSet::new();
         Ok(Self {
             out,
             partial,
             path,
-            plan,
+            session,
+            records,
+            running,
+            plan: shared.plan,
             hex_fields,
             symbols,
             homes,
-            status,
-            progress,
+            status: shared.status,
+            progress: shared.progress,
             slide: None,
         })
     }
@@ -165,8 +178,13 @@ impl Writer {
                 // The buffers' way home closes with `self`, so that no CPU waits for one.
                 return;
             }
-            self.status
-                .send(&self.progress.status(self.out.bytes_written()));
+            self.status.send(&Status::Running {
+                session: self.session,
+                tsc: self.progress.latest_tick(),
+                records: self.records.load(Ordering::Relaxed),
+                bytes: self.out.bytes_written(),
+                recording: self.running.load(Ordering::Relaxed),
+            });
         }
     }
 
@@ -239,6 +257,7 @@ impl Writer {
             })?;
         }
         self.status.send(&Status::Ended {
+            session: self.session,
             reason,
             records,
             bytes,

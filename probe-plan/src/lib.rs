@@ -13,8 +13,13 @@ mod recording;
 pub use addr::{LinkAddr, RuntimeAddr, Slide};
 pub use guest_view::{GuestView, Register};
 pub use interpreter::{FieldSink, Interpreter, is_kernel_address};
-pub use plan::{EndReason, FaultEntry, Hook, ImageSegment, Plan, PlanError, Site, SymbolName};
+pub use plan::{
+    Birth, ContextProgram, EndReason, FaultEntry, Hook, ImageSegment, Plan, PlanError, Site, Steps,
+    SymbolName, ThreadEvent, Walk,
+};
 pub use program::{
     AddressSpace, Field, Op, Output, Program, ProgramError, SLOTS_MAX, STACK_MAX, STRING_BYTES_MAX,
 };
-pub use recording::{Recording, Status};
+pub use recording::{
+    Action, Command, MatchedEvent, Recording, SessionSpec, Status, TimeSpec, WatchSpec, When,
+};

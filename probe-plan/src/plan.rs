@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use trace_format::{EventId, KernelInfo, Schema};
 
 use crate::addr::LinkAddr;
-use crate::program::{Program, ProgramError};
+use crate::guest_view::Register;
+use crate::program::{Field, Output, Program, ProgramError};
 
 const MAGIC: &[u8; 8] = b"gtplan\x00\x01";
 
@@ -34,6 +35,117 @@ pub struct Plan {
     pub fault_entries: Vec<FaultEntry>,
     /// Names for addresses, by ascending address.
     pub symbols: Vec<SymbolName>,
+    /// The event that says which thread a CPU runs.
+    pub thread: Option<ThreadEvent>,
+    /// What else can be asked of the thread that runs, by name; one field each.
+    pub contexts: Vec<ContextProgram>,
+    /// Where a process comes into being: two numbers, the creator and the new process.
+    pub births: Vec<Birth>,
+    /// How what exists is found when recording starts late.
+    pub walks: Vec<Walk>,
+}
+
+/// The event that says which thread a CPU runs, and which of its fields say it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadEvent {
+    /// The event.
+    pub event: EventId,
+    /// Field with the thread's number.
+    pub tid: u8,
+    /// Field with the process's number.
+    pub pid: u8,
+    /// Field with the name.
+    pub comm: u8,
+    /// Name of a CPU's idle thread, whose number is 0, before the CPU's number.
+    pub idle_prefix: String,
+}
+
+/// Something that can be asked of the running thread.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextProgram {
+    /// Its name in a filter, after `current.`.
+    pub name: String,
+    /// One field.
+    pub program: Program,
+}
+
+/// A place where a process comes into being.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Birth {
+    /// The instruction, before which the program runs.
+    pub addr: LinkAddr,
+    /// Two fields: number of the creating process and of the new one.
+    pub program: Program,
+}
+
+/// A bounded walk over what the kernel keeps in a list or a table; each item makes a record.
+///
+/// The programs find the item in [`Walk::ITEM`], what it belongs to in [`Walk::OWNER`] and its place in
+/// [`Walk::INDEX`]: no register of the guest is looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Walk {
+    /// How one item leads to the next.
+    pub steps: Steps,
+    /// At most so many items are visited.
+    pub items_max: u32,
+    /// Event and index of the program of its record; `None` for what is only passed through.
+    pub record: Option<(EventId, u32)>,
+    /// Walks from each item, which is their owner.
+    pub inner: Vec<Walk>,
+}
+
+/// How one item of a walk leads to the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Steps {
+    /// From `first`, found from the owner, by `next`, found from each item, until `end`, found from the owner.
+    List {
+        /// The first item.
+        first: Program,
+        /// The item after an item.
+        next: Program,
+        /// What follows the last item.
+        end: Program,
+    },
+    /// Pointers one after the other; those that are null are passed over.
+    Table {
+        /// Where the first pointer is, found from the owner.
+        base: Program,
+        /// How many there are, found from the owner.
+        count: Program,
+    },
+}
+
+impl Walk {
+    /// Where a walk's programs find the item.
+    pub const ITEM: Register = Register::Rdi;
+    /// Where a walk's programs find what the item belongs to.
+    pub const OWNER: Register = Register::Rsi;
+    /// Where a walk's programs find the place of the item.
+    pub const INDEX: Register = Register::Rdx;
+    /// Walks within walks.
+    pub const DEPTH_MAX: usize = 4;
+
+    /// Every program of the walk and of those within it.
+    fn programs(&self) -> Vec<&Program> {
+        let mut programs = match &self.steps {
+            Steps::List { first, next, end } => vec![first, next, end],
+            Steps::Table { base, count } => vec![base, count],
+        };
+        programs.extend(self.inner.iter().flat_map(Self::programs));
+        programs
+    }
+
+    /// Whether records and depth are in order.
+    fn is_consistent(&self, plan: &Plan, depth: usize) -> bool {
+        let fits = self
+            .record
+            .is_none_or(|(event, program)| plan.program_fits(event, program));
+        fits && depth < Self::DEPTH_MAX
+            && self
+                .inner
+                .iter()
+                .all(|inner| inner.is_consistent(plan, depth + 1))
+    }
 }
 
 /// A place in the kernel image where a record is made.
@@ -139,6 +251,9 @@ pub enum PlanError {
         #[source]
         source: ProgramError,
     },
+    /// A walk is too deep, or its record does not fit its event's schema.
+    #[error("a walk of the probe plan is inconsistent")]
+    BadWalk,
     /// A site refers to what is not there, or does not fit its event's schema.
     #[error("site {addr:?} of the probe plan is inconsistent")]
     BadSite {
@@ -178,6 +293,9 @@ impl Plan {
             .programs
             .iter()
             .chain(&self.direct_map_base)
+            .chain(self.contexts.iter().map(|context| &context.program))
+            .chain(self.births.iter().map(|birth| &birth.program))
+            .chain(self.walks.iter().flat_map(Walk::programs))
             .enumerate()
         {
             program
@@ -185,26 +303,32 @@ impl Plan {
                 .map_err(|source| PlanError::BadProgram { index, source })?;
         }
         for site in &self.sites {
-            let fits = self
-                .programs
-                .get(site.program as usize)
-                .is_some_and(|program| {
-                    self.schema.event(site.event).is_some_and(|event| {
-                        event.fields.len() == program.fields.len()
-                            && event
-                                .fields
-                                .iter()
-                                .zip(&program.fields)
-                                .all(|(schema, field)| {
-                                    schema.kind.is_bytes()
-                                        != matches!(field.output, crate::program::Output::Number)
-                                })
-                    })
-                });
+            let fits = self.program_fits(site.event, site.program);
             if !fits || site.hook as usize >= self.hooks.len() {
                 return Err(PlanError::BadSite { addr: site.addr });
             }
         }
-        Ok(())
+        if self.walks.iter().all(|walk| walk.is_consistent(self, 0)) {
+            Ok(())
+        } else {
+            Err(PlanError::BadWalk)
+        }
+    }
+
+    /// Whether a program fetches the fields of an event.
+    fn program_fits(&self, event: EventId, program: u32) -> bool {
+        let (Some(program), Some(event)) = (
+            self.programs.get(program as usize),
+            self.schema.event(event),
+        ) else {
+            return false;
+        };
+        let is_number = |field: &Field| matches!(field.output, Output::Number);
+        event.fields.len() == program.fields.len()
+            && event
+                .fields
+                .iter()
+                .zip(&program.fields)
+                .all(|(schema, field)| schema.kind.is_bytes() != is_number(field))
     }
 }

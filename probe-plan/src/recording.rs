@@ -1,21 +1,23 @@
-//! How a recording is kept, and what the recorder says while it runs: the words between `record` and the plugin.
+//! How a recording is kept, and what recorder and `record` say to each other while it runs.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use trace_format::{ClockMode, Header};
+use trace_format::{ClockInfo, ClockMode, Header};
+
+use crate::addr::LinkAddr;
 
 /// Everything about a recording but the plan; one JSON file, named by the plugin's only argument.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recording {
     /// The plan file.
     pub plan: PathBuf,
-    /// The trace, once it is complete. Until then the name has `.partial` after it.
-    pub out: PathBuf,
-    /// Unix socket that takes a [`Status`] a line.
+    /// Unix socket that takes a [`Status`] a line and gives a [`Command`] a line.
     pub status_socket: Option<PathBuf>,
-    /// First block of the trace.
-    pub header: Header,
+    /// How stamps come about; the header of every session says the same.
+    pub clock: ClockInfo,
+    /// Guest memory in MiB.
+    pub memory_mib: u64,
     /// QEMU's `-icount shift=`, which makes one instruction `1 << shift` ticks; in deterministic mode.
     pub icount_shift: u8,
     /// Size of one of a CPU's two buffers.
@@ -26,13 +28,93 @@ pub struct Recording {
     pub compression_level: i32,
     /// Compares every RDTSC of the guest with the prediction instead of those that the clock needs.
     pub audit_clock: bool,
+    /// What is recorded: one trace each.
+    pub sessions: Vec<SessionSpec>,
+    /// What is looked out for, besides.
+    pub watches: Vec<WatchSpec>,
+    /// Processes that are followed, with all that descend from them: `current.followed` of a filter.
+    pub followed: Vec<u32>,
+}
+
+/// One trace of a recording.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionSpec {
+    /// The trace, once it is complete. Until then the name has `.partial` after it.
+    pub out: PathBuf,
+    /// First block of the trace. Its schema has the events that are recorded, each with the fields that are kept.
+    pub header: Header,
+    /// Only events for which this holds; those that say which thread runs are always recorded.
+    pub filter: Option<String>,
+    /// Whether something has to start the session.
+    pub starts_stopped: bool,
+    /// Starts and stops at times.
+    pub times: Vec<TimeSpec>,
+    /// Stops so many ticks after each start.
+    pub duration_ticks: Option<u64>,
+}
+
+/// A start or a stop at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeSpec {
+    /// Ticks since the start of the trace.
+    pub ticks: u64,
+    /// Whether it is a start.
+    pub is_start: bool,
+}
+
+/// Something to look out for and what to do then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchSpec {
+    /// What to look out for.
+    pub when: When,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What to look out for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum When {
+    /// An event for which a filter holds.
+    Event(String),
+    /// The instruction at an address is about to execute.
+    Reached(LinkAddr),
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Starts a session, by its index; the event is its first.
+    Start(usize),
+    /// Stops a session, by its index; the event is its last.
+    Stop(usize),
+    /// Tells `record`, which acts: [`Status::Matched`] with this number.
+    Tell(usize),
+    /// Ends the recording, and tells `record`.
+    End(usize),
+}
+
+/// What `record` asks of a recorder that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Starts every session that is stopped.
+    Start,
+    /// Stops every session.
+    Stop,
+    /// Puts a row with this text into every trace that is recorded.
+    Mark {
+        /// The text.
+        text: String,
+    },
+    /// Completes the traces.
+    End,
 }
 
 impl Recording {
     /// Whether stamps are counted instructions.
     #[must_use]
     pub fn is_deterministic(&self) -> bool {
-        self.header.clock.mode == ClockMode::Deterministic
+        self.clock.mode == ClockMode::Deterministic
     }
 }
 
@@ -47,17 +129,30 @@ pub enum Status {
     },
     /// The recording goes on.
     Running {
+        /// Which session, by its index.
+        session: usize,
         /// Guest time, ticks of its TSC since power-on.
         tsc: u64,
         /// Records so far.
         records: u64,
         /// Bytes of the trace so far.
         bytes: u64,
+        /// Whether it is recording, rather than stopped.
+        recording: bool,
+    },
+    /// Something that was looked out for happened.
+    Matched {
+        /// The number in [`Action::Tell`] or [`Action::End`].
+        number: usize,
+        /// The event; `None` when an address was reached.
+        event: Option<Box<MatchedEvent>>,
     },
     /// The guest's kernel panicked.
     Panicked,
-    /// The trace is complete.
+    /// A trace is complete.
     Ended {
+        /// Which session, by its index.
+        session: usize,
         /// As in the trailer.
         reason: String,
         /// Records in the trace.
@@ -70,4 +165,27 @@ pub enum Status {
         /// What, where, and what to do.
         message: String,
     },
+}
+
+/// An event that was looked out for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatchedEvent {
+    /// Its id in the plan's schema.
+    pub event: u16,
+    /// Time as the guest would have read it.
+    pub tsc: u64,
+    /// TSC at the start of the trace.
+    pub first_tsc: u64,
+    /// CPU on which it happened.
+    pub cpu: u32,
+    /// The thread that ran.
+    pub tid: u64,
+    /// Its process.
+    pub pid: u64,
+    /// Its name.
+    pub comm: Vec<u8>,
+    /// Bit `i` is set when field `i` could not be fetched.
+    pub missing: u32,
+    /// The fields as in a plain record.
+    pub payload: Vec<u8>,
 }

@@ -141,13 +141,23 @@ impl RecordBuffer {
             self.record_count, self.repeated_count,
             "repetitions come first"
         );
+        self.append(stamp, record)?;
+        self.repeated_count += 1;
+        Ok(())
+    }
+
+    /// Appends a copy of a record that another buffer holds.
+    ///
+    /// # Errors
+    /// As [`RecordBuffer::begin`].
+    #[inline]
+    pub fn append(&mut self, stamp: u64, record: &Record<'_>) -> Result<(), BufferFull> {
         let mut encoder = self.begin(stamp, record.event)?;
         encoder.missing = record.missing;
         encoder.buffer.bytes[encoder.end..encoder.end + record.payload.len()]
             .copy_from_slice(record.payload);
         encoder.end += record.payload.len();
         encoder.finish();
-        self.repeated_count += 1;
         Ok(())
     }
 

@@ -88,6 +88,15 @@ impl guesttrace_filter::Row for Record<'_> {
             C::Comm => Value::Bytes(&self.context.comm),
             C::Time => Value::Number(self.at.0),
             C::Tsc => Value::Number(self.tsc),
+            // A filter that asks for these cannot be bound to a trace.
+            C::Uid
+            | C::Gid
+            | C::Ppid
+            | C::Pgrp
+            | C::Sid
+            | C::Cgroup
+            | C::CgroupId
+            | C::Followed => Value::Missing,
         }
     }
 

@@ -4,14 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::masks::MaskArgs;
 use crate::event_choice::EventArgs;
 
 /// Boot a guest and trace its kernel from outside
 #[derive(Clone, Debug, Args)]
-#[command(
-    after_help = "Example:\n  guesttrace record --trace out.bin --kernel bzImage --rootfs rootfs.img --smp 2\n\n\
-Exit status: 0 guest and recording ended well, 1 guest panicked or failed, 2 usage, 3 incomplete recording, 4 timeout"
-)]
+#[command(after_help = "Examples:\n  \
+guesttrace record --trace out.bin --kernel bzImage --rootfs rootfs.img --smp 2\n  \
+guesttrace record ... --filter 'event == syscall_exit && ret < 0'\n  \
+guesttrace record ... --uid 1000 --syscalls openat,unlinkat --details 'sched_*:off'\n\n\
+Exit status: 0 guest and recording ended well, 1 guest panicked or failed, 2 usage, 3 incomplete recording, 4 timeout")]
 pub(crate) struct RecordArgs {
     /// Trace to write; `FILE.partial` until it is complete
     #[arg(long, value_name = "FILE")]
@@ -89,6 +91,8 @@ pub(crate) struct RecordArgs {
     /// Say only what went wrong
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) masks: MaskArgs,
     /// Arguments passed to QEMU unchanged
     #[arg(last = true, value_name = "QEMU ARGUMENTS")]
     pub(crate) qemu_arguments: Vec<String>,

@@ -5,13 +5,16 @@
 mod args;
 mod disk;
 mod emulator;
+mod glob;
 mod interrupts;
 mod kernel;
 mod machine;
+mod masks;
 mod outcome;
 mod output;
 mod plan;
 mod process;
+mod sessions;
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -29,6 +32,7 @@ use interrupts::Interrupts;
 use kernel::BootKernel;
 use machine::Machine;
 use outcome::Outcome;
+use sessions::Wanted;
 
 use crate::console::Console;
 use crate::{Hint, failure};
@@ -90,7 +94,9 @@ fn prepare(args: &RecordArgs) -> Result<Prepared> {
     let plan = if args.no_plugin {
         None
     } else {
-        Some(plan::prepare(args, &kernel)?)
+        let plan = plan::prepare(args, &kernel)?;
+        args.masks.check(&plan.schema, &plan.contexts)?;
+        Some(plan)
     };
     // All that takes long is done: what is on the way from here on has to be removed at the end.
     let interrupts = Interrupts::watch()?;
@@ -135,41 +141,42 @@ fn recording(
         ("kernel".to_owned(), kernel.digest.clone()),
     ];
     digests.extend(machine.digests.iter().cloned());
+    let clock = ClockInfo {
+        mode: if deterministic {
+            ClockMode::Deterministic
+        } else {
+            ClockMode::Wall
+        },
+        // In wall mode the recorder measures the host's.
+        tsc_hz: if deterministic { COUNTED_TSC_HZ } else { 0 },
+        cpu_identity: if deterministic && args.smp > 1 {
+            CpuIdentity::Guest
+        } else {
+            CpuIdentity::Emulator
+        },
+    };
+    let header = Header {
+        producer: concat!("guesttrace ", env!("CARGO_PKG_VERSION")).to_owned(),
+        kernel: kernel_info,
+        machine: machine.info(emulator),
+        clock: clock.clone(),
+        schema: plan.schema,
+        digests,
+    };
     Recording {
         plan: work_dir.join(plan::FILE_NAME),
-        out: absolute(&args.trace),
         status_socket: Some(work_dir.join("status")),
-        header: Header {
-            producer: concat!("guesttrace ", env!("CARGO_PKG_VERSION")).to_owned(),
-            kernel: kernel_info,
-            machine: machine.info(emulator),
-            clock: ClockInfo {
-                mode: if deterministic {
-                    ClockMode::Deterministic
-                } else {
-                    ClockMode::Wall
-                },
-                // In wall mode the recorder measures the host's.
-                tsc_hz: if deterministic { COUNTED_TSC_HZ } else { 0 },
-                cpu_identity: if deterministic && args.smp > 1 {
-                    CpuIdentity::Guest
-                } else {
-                    CpuIdentity::Emulator
-                },
-            },
-            schema: plan.schema,
-            digests,
-        },
+        clock,
+        memory_mib: args.memory,
         icount_shift: ICOUNT_SHIFT,
         buffer_bytes: args.buffer_size * 1024,
         flush_interval_ticks: COUNTED_TSC_HZ / FLUSHES_PER_SECOND,
         compression_level: 3,
         audit_clock: args.audit_clock,
+        sessions: vec![Wanted::main(args, Vec::new()).spec(header)],
+        watches: Vec::new(),
+        followed: args.masks.followed().to_vec(),
     }
-}
-
-fn absolute(path: &std::path::Path) -> std::path::PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// A command as one would type it into a shell.

@@ -23,6 +23,8 @@ pub(crate) struct PreparedPlan {
     pub(crate) digest: String,
     pub(crate) kernel: KernelInfo,
     pub(crate) schema: Schema,
+    /// What can be asked of the running thread, by the names after `current.` of a filter.
+    pub(crate) contexts: Vec<String>,
 }
 
 impl PreparedPlan {
@@ -59,6 +61,11 @@ pub(crate) fn prepare(args: &RecordArgs, kernel: &BootKernel) -> Result<Prepared
         bytes,
         kernel: plan.kernel,
         schema: plan.schema,
+        contexts: plan
+            .contexts
+            .into_iter()
+            .map(|context| context.name)
+            .collect(),
     })
 }
 

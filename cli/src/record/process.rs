@@ -279,6 +279,7 @@ impl Attendant<'_> {
                 tsc,
                 records,
                 bytes,
+                ..
             } => {
                 self.progress.set_message(format!(
                     "guest {:.2} s, {records} events, {:.1} MB, {:.0} s",
@@ -288,15 +289,21 @@ impl Attendant<'_> {
                 ));
                 self.progress.tick();
             }
+            Status::Matched { .. } => {}
             Status::Panicked => {
                 self.finished.panicked = true;
                 return true;
             }
             Status::Ended {
+                session,
                 reason,
                 records,
                 bytes,
             } => {
+                // The further traces of a recording end with the first one.
+                if session != 0 {
+                    return false;
+                }
                 let halted = reason == "halt";
                 self.finished.ended = Some((reason, records, bytes));
                 return halted;

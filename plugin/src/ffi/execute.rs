@@ -297,7 +297,8 @@ pub(super) extern "C" fn on_wall_clock_read(_cpu_index: u32, _user_data: *mut c_
         {
             session
                 .recorder
-                .wall_clock
+                .timing
+                .wall
                 .synchronise(host, (high << 32) | (low & 0xffff_ffff));
         }
     });

@@ -2,11 +2,12 @@
 //!
 //! The wrapper turns an `Err` into a panic message, so errors are printed here, in words for the user, and end QEMU.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Mutex;
 
-use probe_plan::{Plan, Recording, Status};
+use probe_plan::{Command, Plan, Recording, Status};
 use qemu_plugin::{Args, HasCallbacks, Info, PluginId, Register, register, sys};
 
 use super::counter::{CPUS_MAX, SharedCounters};
@@ -81,25 +82,27 @@ fn install(id: PluginId, args: &Args, info: &Info) -> Result<(), InstallError> {
     };
     let mut recording = read_recording(args)?;
     if !recording.is_deterministic() {
-        recording.header.clock.tsc_hz = host_tsc_hz();
+        let tsc_hz = host_tsc_hz();
+        recording.clock.tsc_hz = tsc_hz;
+        for session in &mut recording.sessions {
+            session.header.clock.tsc_hz = tsc_hz;
+        }
     }
     let cpu_count = usize::try_from(system.max_vcpus).unwrap_or(1).max(1);
     if recording.is_deterministic() && cpu_count > CPUS_MAX {
         return Err(InstallError::TooManyCpus { cpus: cpu_count });
     }
-    let status = StatusLine::new(
-        recording
-            .status_socket
-            .as_deref()
-            .map(connect)
-            .transpose()?,
-    );
+    let socket = recording.status_socket.as_deref();
+    let socket = socket.map(connect).transpose()?;
+    let orders = socket.as_ref().and_then(|socket| socket.try_clone().ok());
+    let status = StatusLine::new(socket);
     let plan = read_plan(&recording.plan).inspect_err(|error| {
         status.send(&Status::Failed {
             message: error.to_string(),
         });
     })?;
-    let recorder = Recorder::start(plan, recording, status, cpu_count)?;
+    let (sender, commands) = crossbeam_channel::unbounded();
+    let recorder = Recorder::start(plan, recording, status, commands, cpu_count)?;
     let fault_offsets = recorder
         .plan
         .fault_entries
@@ -116,8 +119,24 @@ fn install(id: PluginId, args: &Args, info: &Info) -> Result<(), InstallError> {
     };
     if SESSION.set(session).is_ok() {
         register_callbacks(id);
+        if let Some(orders) = orders {
+            std::thread::spawn(move || take_orders(orders, &sender));
+        }
     }
     Ok(())
+}
+
+/// Hands on what `record` commands, until it goes away.
+fn take_orders(socket: UnixStream, orders: &crossbeam_channel::Sender<Command>) {
+    for line in BufReader::new(socket).lines().map_while(Result::ok) {
+        let Ok(command) = serde_json::from_str(&line) else {
+            continue;
+        };
+        if orders.send(command).is_err() {
+            return;
+        }
+        guard(|session| session.recorder.commands.announce());
+    }
 }
 
 fn connect(path: &Path) -> Result<UnixStream, InstallError> {

@@ -1,0 +1,348 @@
+//! Starts and stops sessions, carries out what was asked for, and tells what was looked out for.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::Receiver;
+use probe_plan::{Action, Command, GuestView, MatchedEvent, Status};
+
+use crate::cpu::{CpuRecorder, Track};
+use crate::memory::MemoryMap;
+use crate::recorder::{Here, Recorder, lock};
+use crate::session::TraceSession;
+use crate::watch::EventInfo;
+
+/// Why recording begins or ends, as its rows say.
+const BY_TIME: &[u8] = b"time";
+const BY_CONDITION: &[u8] = b"condition";
+const BY_COMMAND: &[u8] = b"command";
+/// Events that are told later, because their times are not known yet.
+const TELLINGS_MAX: usize = 1024;
+
+/// Commands that came from outside.
+#[derive(Debug)]
+pub(crate) struct Commands {
+    inbox: Mutex<Receiver<Command>>,
+    arrived: AtomicBool,
+}
+
+impl Commands {
+    pub(crate) fn new(inbox: Receiver<Command>) -> Self {
+        Self {
+            inbox: Mutex::new(inbox),
+            arrived: AtomicBool::new(false),
+        }
+    }
+
+    /// One came.
+    pub(crate) fn announce(&self) {
+        self.arrived.store(true, Ordering::Release);
+    }
+
+    fn take(&self) -> Option<Command> {
+        if !self.arrived.load(Ordering::Acquire) {
+            return None;
+        }
+        let inbox: MutexGuard<'_, _> = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let command = inbox.try_recv().ok();
+        if command.is_none() {
+            self.arrived.store(false, Ordering::Release);
+        }
+        command
+    }
+}
+
+/// An event that is told once its time is known.
+#[derive(Debug)]
+pub(crate) struct Telling {
+    stamp: u64,
+    number: usize,
+    event: Option<Box<MatchedEvent>>,
+}
+
+impl Recorder {
+    /// Does what is due at a time and what was commanded. Returns why the recording ends.
+    pub(crate) fn attend(
+        &self,
+        state: &mut CpuRecorder,
+        here: Here,
+        memory: &MemoryMap,
+        guest: &mut impl GuestView,
+    ) -> Option<&'static str> {
+        // Nothing can be started before there is a thread.
+        let origin = self.origin_tick()?;
+        let mut end = None;
+        for (index, session) in self.sessions.iter().enumerate() {
+            if session.due.load(Ordering::Relaxed) == u64::MAX {
+                continue;
+            }
+            let now = self.timing.predicted(here.stamp).saturating_sub(origin);
+            while let Some(is_start) = session.take_due(now) {
+                if is_start {
+                    self.start_session(state, index, here, BY_TIME, memory, guest);
+                } else {
+                    self.stop_session(state, index, here, BY_TIME);
+                }
+            }
+        }
+        while let Some(command) = self.commands.take() {
+            for index in 0..self.sessions.len() {
+                match &command {
+                    Command::Start => {
+                        self.start_session(state, index, here, BY_COMMAND, memory, guest);
+                    }
+                    Command::Stop => self.stop_session(state, index, here, BY_COMMAND),
+                    Command::Mark { text } => self.mark(state, index, here, text.as_bytes()),
+                    Command::End => end = Some("command"),
+                }
+            }
+        }
+        end
+    }
+
+    /// Starts what the conditions that hold start, before their event is recorded. Returns the sessions, a bit each.
+    pub(crate) fn act_before(
+        &self,
+        state: &mut CpuRecorder,
+        matched: u64,
+        here: Here,
+        memory: &MemoryMap,
+        guest: &mut impl GuestView,
+    ) -> u64 {
+        let mut started = 0;
+        for index in bits(matched) {
+            if let Action::Start(session) = self.watches[index].action
+                && self.start_session(state, session, here, BY_CONDITION, memory, guest)
+            {
+                started |= 1 << session;
+            }
+        }
+        started
+    }
+
+    /// Stops and tells what the conditions that hold stop and tell, after their event was recorded. A session that the
+    /// same event has started goes on. Returns why the recording ends.
+    pub(crate) fn act_after(
+        &self,
+        state: &mut CpuRecorder,
+        matched: u64,
+        started: u64,
+        here: Here,
+        tellings: Vec<(usize, Option<Box<MatchedEvent>>)>,
+    ) -> Option<&'static str> {
+        let mut end = None;
+        for index in bits(matched) {
+            match self.watches[index].action {
+                Action::Start(_) | Action::Tell(_) => {}
+                Action::Stop(session) if started >> session & 1 == 1 => {}
+                Action::Stop(session) => self.stop_session(state, session, here, BY_CONDITION),
+                Action::End(_) => end = Some("condition"),
+            }
+        }
+        if !tellings.is_empty() {
+            self.enqueue(here.stamp, tellings);
+        }
+        end
+    }
+
+    /// What is to be told of the record that was fetched.
+    pub(crate) fn tellings_of(
+        &self,
+        info: &EventInfo,
+        matched: u64,
+        here: Here,
+        state: &CpuRecorder,
+    ) -> Vec<(usize, Option<Box<MatchedEvent>>)> {
+        let mut tellings = Vec::new();
+        for index in bits(matched) {
+            let (Action::Tell(number) | Action::End(number)) = self.watches[index].action else {
+                continue;
+            };
+            let Some(record) = state.fetcher.record().filter(|_| info.has_fields) else {
+                continue;
+            };
+            tellings.push((
+                number,
+                Some(Box::new(MatchedEvent {
+                    event: record.event.0,
+                    tsc: 0,
+                    first_tsc: 0,
+                    cpu: u32::try_from(here.cpu).unwrap_or(u32::MAX),
+                    tid: state.thread.tid,
+                    pid: state.thread.pid,
+                    comm: state.thread.comm().to_vec(),
+                    missing: record.missing,
+                    payload: record.payload.to_vec(),
+                })),
+            ));
+        }
+        tellings
+    }
+
+    fn enqueue(&self, stamp: u64, tellings: Vec<(usize, Option<Box<MatchedEvent>>)>) {
+        let mut waiting = lock(&self.tellings);
+        waiting.extend(tellings.into_iter().map(|(number, event)| Telling {
+            stamp,
+            number,
+            event,
+        }));
+        let is_full = waiting.len() >= TELLINGS_MAX;
+        drop(waiting);
+        if is_full || self.timing.is_resolved(stamp) {
+            self.tell_all();
+        }
+    }
+
+    /// Tells what has waited for its time, if that is known now.
+    pub(crate) fn release_tellings(&self) {
+        let is_ready = lock(&self.tellings)
+            .last()
+            .is_some_and(|telling| self.timing.is_resolved(telling.stamp));
+        if is_ready || self.has_ended() {
+            self.tell_all();
+        }
+    }
+
+    fn tell_all(&self) {
+        for telling in std::mem::take(&mut *lock(&self.tellings)) {
+            let mut event = telling.event;
+            if let Some(event) = &mut event {
+                event.tsc = self.timing.tick(telling.stamp);
+                event.first_tsc = self.origin_tick().unwrap_or(event.tsc);
+            }
+            let number = telling.number;
+            self.tell(&Status::Matched { number, event });
+        }
+    }
+
+    /// Starts a session that is stopped. Returns whether it was.
+    fn start_session(
+        &self,
+        state: &mut CpuRecorder,
+        index: usize,
+        here: Here,
+        why: &[u8],
+        memory: &MemoryMap,
+        guest: &mut impl GuestView,
+    ) -> bool {
+        let Some(session) = self.sessions.get(index) else {
+            return false;
+        };
+        if !session.set_running(true) {
+            return false;
+        }
+        let now = self.timing.predicted(here.stamp);
+        session.limit(now.saturating_sub(self.origin_tick().unwrap_or(now)));
+        // The row that says so comes before the thread that runs.
+        if let Some(event) = session.rows.start {
+            self.append_text(state, index, here, (event, why));
+        }
+        session.epoch.fetch_add(1, Ordering::Relaxed);
+        self.enter(state, index, here);
+        for (cpu, slot) in self.cpus.iter().enumerate() {
+            // This CPU's own state is taken. In wall mode another's may be too: then it enters by itself.
+            if let Ok(mut slot) = slot.try_lock()
+                && let Some(other) = slot.as_mut()
+            {
+                self.enter(other, index, Here { cpu, ..here });
+            }
+        }
+        self.record_state(state, index, here, memory, guest);
+        true
+    }
+
+    /// Stops a session that runs.
+    fn stop_session(&self, state: &mut CpuRecorder, index: usize, here: Here, why: &[u8]) {
+        let Some(session) = self.sessions.get(index) else {
+            return;
+        };
+        if session.set_running(false) {
+            self.write_stop(state, index, here, why);
+        }
+    }
+
+    /// The last row before a gap.
+    pub(crate) fn write_stop(&self, state: &mut CpuRecorder, index: usize, here: Here, why: &[u8]) {
+        let session = &self.sessions[index];
+        session.counts.gaps.fetch_add(1, Ordering::Relaxed);
+        if let Some(event) = session.rows.stop {
+            self.append_text(state, index, here, (event, why));
+        }
+    }
+
+    fn mark(&self, state: &mut CpuRecorder, index: usize, here: Here, text: &[u8]) {
+        let session = &self.sessions[index];
+        if let Some(event) = session.rows.mark.filter(|_| session.is_running()) {
+            self.enter(state, index, here);
+            self.append_text(state, index, here, (event, text));
+        }
+    }
+
+    fn append_text(
+        &self,
+        state: &mut CpuRecorder,
+        index: usize,
+        here: Here,
+        (event, text): (trace_format::EventId, &[u8]),
+    ) {
+        let session = &self.sessions[index];
+        let CpuRecorder { sticky, tracks, .. } = state;
+        let Some(track) = tracks.get_mut(index) else {
+            return;
+        };
+        let mut result = track.append_text(here.stamp, event, text, sticky);
+        if result.is_err() {
+            self.swap(here.cpu, session, track);
+            result = track.append_text(here.stamp, event, text, sticky);
+        }
+        if result.is_ok() {
+            session.counts.records.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// After a start, the first thing that a CPU says is which thread it runs.
+    pub(crate) fn enter(&self, state: &mut CpuRecorder, index: usize, here: Here) {
+        let session = &self.sessions[index];
+        let epoch = session.epoch.load(Ordering::Relaxed);
+        let CpuRecorder { sticky, tracks, .. } = state;
+        let Some(track) = tracks.get_mut(index).filter(|track| track.epoch != epoch) else {
+            return;
+        };
+        track.epoch = epoch;
+        let mut result = track.append_sticky(here.stamp, sticky);
+        if result.is_err() {
+            self.swap(here.cpu, session, track);
+            result = track.append_sticky(here.stamp, sticky);
+        }
+        let count = result.unwrap_or(0);
+        session.counts.records.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Replaces a CPU's full buffer. Waits while both are under way.
+    pub(crate) fn swap(&self, cpu: usize, session: &TraceSession, track: &mut Track) {
+        let next = track.spare.take().or_else(|| track.free.try_recv().ok());
+        let next = next.or_else(|| {
+            if session.has_waiting(cpu) {
+                self.give_up_on_stamps();
+            }
+            track.free.recv().ok()
+        });
+        // Without a way home the writer has failed and said so.
+        let Some(next) = next else {
+            return track.current.clear();
+        };
+        let full = std::mem::replace(&mut track.current, next);
+        session.submit(cpu, full, &self.timing);
+    }
+}
+
+/// Positions of the bits that are set.
+fn bits(mut set: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let index = set.trailing_zeros();
+        (set != 0).then(|| {
+            set &= set - 1;
+            index as usize
+        })
+    })
+}
