@@ -3,6 +3,7 @@
 mod cage;
 mod counters;
 mod events;
+mod fuzz;
 mod guest;
 mod kernels;
 mod strace;
@@ -10,6 +11,7 @@ mod strace;
 pub use cage::{Cage, End};
 pub use counters::{Counters, counters};
 pub use events::{Event, events};
+pub use fuzz::{Chance, fuzz, mix};
 pub use guest::{Run, guest_arguments, guests_wanted, guesttrace, record};
 pub use kernels::{KernelFiles, kernel, project_dir};
 pub use strace::{Strace, StracedCall, strace};
