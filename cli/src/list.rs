@@ -4,7 +4,7 @@ mod rows;
 
 use std::process::ExitCode;
 
-use analyzer::report::{Cell, Column, Shape, Table};
+use analyzer::report::{Cell, Column, Glob, Shape, Table};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
@@ -18,12 +18,16 @@ use crate::report::Format;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  guesttrace list events --kernel bzImage\n  \
-guesttrace list tracepoints --kernel bzImage --format json\n\nJSON is one object a line."
+guesttrace list tracepoints --kernel bzImage --format json\n  \
+guesttrace list functions 'do_sys_open*' --kernel bzImage\n\nJSON is one object a line."
 )]
 pub(crate) struct ListArgs {
     /// What to list
     #[arg(value_enum, value_name = "WHAT")]
     what: What,
+    /// Only what has such a name; `*` and `?` are wildcards
+    #[arg(value_name = "PATTERN")]
+    pattern: Option<String>,
     #[command(flatten)]
     kernel: KernelArgs,
     /// How to write it
@@ -38,7 +42,7 @@ enum What {
     Events,
     /// Tracepoints compiled into a kernel
     Tracepoints,
-    /// Functions of a kernel
+    /// Functions of a kernel, with their arguments where its types tell them
     Functions,
     /// System calls of a kernel
     Syscalls,
@@ -60,9 +64,19 @@ pub(crate) struct Row {
     pub(crate) object: Value,
 }
 
+impl Row {
+    /// Whether its name, or `SYSTEM:NAME`, fits.
+    fn fits(&self, pattern: &str) -> bool {
+        let text = |key: &str| self.object[key].as_str().unwrap_or_default();
+        let glob = Glob::new(pattern);
+        let full = format!("{}:{}", text("system"), text("name"));
+        glob.matches(text("name").as_bytes()) || glob.matches(full.as_bytes())
+    }
+}
+
 /// Runs the verb.
 pub(crate) fn run(args: &ListArgs, console: &mut Console<'_>) -> Result<ExitCode> {
-    let list = match args.what {
+    let mut list = match args.what {
         What::Events if args.kernel.is_empty() => rows::events(None)?,
         What::Events => rows::events(Some(&args.kernel.load()?))?,
         What::Tracepoints => rows::tracepoints(&args.kernel.load()?)?,
@@ -76,6 +90,16 @@ pub(crate) fn run(args: &ListArgs, console: &mut Console<'_>) -> Result<ExitCode
         What::Workloads => rows::workloads(),
         What::Reports => rows::reports(),
     };
+    if let Some(pattern) = &args.pattern {
+        list.rows.retain(|row| row.fits(pattern));
+        if list.rows.is_empty() {
+            return Err(Usage::new(format!("nothing here is called {pattern:?}"))
+                .hint(format!(
+                    "put wildcards around a part of a name: '*{pattern}*'"
+                ))
+                .into());
+        }
+    }
     if args.format == Format::Json {
         for row in &list.rows {
             writeln!(console.out, "{}", row.object)?;

@@ -2,7 +2,7 @@
 
 use analyzer::report::{Cell, Column, REPORTS, column};
 use anyhow::{Context as _, Result};
-use guest_symbols::{Abi, Kernel};
+use guest_symbols::{Abi, Kernel, Type};
 use guesttrace_events::{EventRow, EventTable};
 use plan_compiler::{Resolution, Selection, compile, list_tracepoints};
 use serde_json::{Value, json};
@@ -147,17 +147,26 @@ pub(super) fn functions(kernel: &Kernel) -> List {
         .symbols()
         .iter()
         .filter(|symbol| matches!(symbol.kind, 't' | 'T' | 'w' | 'W'));
-    let row = |symbol: guest_symbols::Symbol<'_>| Row {
-        cells: vec![
-            Cell::Hex(symbol.addr.0),
-            Cell::Count(symbol.size),
-            Cell::Text(symbol.kind.to_string()),
-            text(symbol.name),
-        ],
-        object: json!({
-            "name": symbol.name, "address": format!("{:#x}", symbol.addr.0), "size": symbol.size,
-            "kind": symbol.kind.to_string(),
-        }),
+    let row = |symbol: guest_symbols::Symbol<'_>| {
+        let signature = signature(kernel, symbol.name);
+        let shown = signature
+            .as_ref()
+            .map(|(returns, arguments)| format!("{returns} ({})", declarations(arguments)));
+        Row {
+            cells: vec![
+                Cell::Hex(symbol.addr.0),
+                Cell::Count(symbol.size),
+                Cell::Text(symbol.kind.to_string()),
+                text(symbol.name),
+                shown.map_or(Cell::Absent, Cell::Text),
+            ],
+            object: json!({
+                "name": symbol.name, "address": format!("{:#x}", symbol.addr.0), "size": symbol.size,
+                "kind": symbol.kind.to_string(),
+                "arguments": signature.as_ref().map(|(_, arguments)| objects(arguments)),
+                "returns": signature.as_ref().map(|(returns, _)| returns),
+            }),
+        }
     };
     List {
         columns: vec![
@@ -165,9 +174,24 @@ pub(super) fn functions(kernel: &Kernel) -> List {
             column("size", "Size"),
             column("kind", "Kind"),
             column("name", "Name"),
+            column("signature", "Result and arguments"),
         ],
         rows: functions.map(row).collect(),
     }
+}
+
+/// Type of a function's result, and name and type of each argument.
+fn signature(kernel: &Kernel, function: &str) -> Option<(String, Vec<(String, String)>)> {
+    let types = kernel.types();
+    let Type::Function { returns, params } = types.get(types.function(function)?) else {
+        return None;
+    };
+    let argument = |(index, (name, type_id)): (usize, &(Option<String>, _))| {
+        let name = name.clone().unwrap_or_else(|| format!("arg{index}"));
+        (name, types.c_name(*type_id))
+    };
+    let arguments = params.iter().enumerate().map(argument).collect();
+    Some((types.c_name(*returns), arguments))
 }
 
 /// System calls by table and number.

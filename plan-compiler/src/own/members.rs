@@ -114,6 +114,8 @@ impl Walk<'_> {
                 continue;
             };
             let rank = match rank(name) {
+                // Characters are there to be read.
+                Rank::Silent if field_type == FieldType::Text => Rank::WithPrefix,
                 Rank::Silent => Rank::Silent,
                 _ if prefix.contains('.') => Rank::Inside,
                 rank => rank,

@@ -151,15 +151,12 @@ impl Fields {
         count
     }
 
-    /// `next_comm` for `next->comm`; with the member's own underscores where the short form is taken.
+    /// `next_comm` for `next->comm`; more of the path, or the member's own underscores, where the short form is taken.
     fn free_name(&self, argument: &str, path: &str) -> Option<String> {
+        let leaf = path.rsplit('.').next().unwrap_or(path);
         let long = path.replace('.', "_");
-        let short = long.trim_start_matches('_');
-        let names = [
-            format!("{argument}_{short}"),
-            format!("{argument}_{long}"),
-            format!("{argument}__{long}"),
-        ];
+        let names = [leaf.trim_start_matches('_'), leaf, &long]
+            .map(|member| format!("{argument}_{member}"));
         names.into_iter().find(|name| !self.names.contains(name))
     }
 

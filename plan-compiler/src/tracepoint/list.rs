@@ -16,7 +16,7 @@ pub struct TracepointReport {
     pub name: String,
     /// Places in the kernel's code that run it.
     pub sites: usize,
-    /// Name and C type of each argument; `None` when no site tells them all.
+    /// Name and C type of each argument that a site tells; `None` when no site tells any.
     pub arguments: Option<Vec<(String, String)>>,
     /// What is missing, and at how many sites.
     pub reason: Option<String>,
@@ -72,15 +72,22 @@ fn report(kernel: &Kernel, tracepoint: &Tracepoint) -> TracepointReport {
             outer.len()
         )),
     };
-    let spelled = arguments
-        .filter(|_| faults.len() < outer.len())
-        .map(|arguments| {
-            let spell = |type_id| kernel.types().c_name(type_id);
-            arguments
-                .into_iter()
-                .map(|argument| (argument.name, spell(argument.type_id)))
-                .collect()
-        });
+    let is_told = |index: usize| {
+        outer.iter().any(|site| {
+            let ops = site
+                .as_ref()
+                .ok()
+                .and_then(|site| site.arguments.get(index));
+            ops.is_some_and(Result::is_ok)
+        })
+    };
+    let is_seen = outer.iter().any(|site| site.is_ok());
+    let spelled = arguments.filter(|_| is_seen).map(|arguments| {
+        let told = arguments.into_iter().enumerate();
+        told.filter(|(index, _)| is_told(*index))
+            .map(|(_, argument)| (argument.name, kernel.types().c_name(argument.type_id)))
+            .collect()
+    });
     TracepointReport {
         system: tracepoint.system.clone(),
         name: tracepoint.name.clone(),

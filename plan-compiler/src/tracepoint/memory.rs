@@ -1,13 +1,14 @@
 //! Memory as a walk sees it: what it stored, over what was there at the nop.
 //!
-//! Assumes that the per-CPU area and stack below the nop's rsp are reached through no other pointer. Any other two
-//! addresses with different bases may be the same, and a load that may see a store of the walk is unknown.
+//! Assumes that the per-CPU area and stack below the nop's rsp are reached through no other pointer, and that memory which
+//! is allocated for each CPU is none of the kernel's per-CPU variables. Any other two addresses with different bases may
+//! be the same, and a load that may see a store of the walk is unknown.
 
 use std::ops::Range;
 
 use probe_plan::Register;
 
-use super::binary::low_mask;
+use super::binary::{Binary, low_mask};
 use super::expr::{Expr, Node, Pool};
 use super::{Parameter, Unrecoverable};
 
@@ -175,13 +176,42 @@ fn may_alias(pool: &Pool, store: &Store, base: Option<Expr>) -> bool {
     }
     let (written, read) = (kind(store.base), kind(base));
     let stack = Some(Node::Register(Register::Rsp));
-    if written == Some(Node::CpuBase) || read == Some(Node::CpuBase) {
-        return false;
+    match (per_cpu(pool, store.base), per_cpu(pool, base)) {
+        (PerCpu::No, PerCpu::No) => {}
+        (PerCpu::Counter, PerCpu::Counter) => return true,
+        _ => return false,
     }
     if written == stack && (is_negative(store.offset) || read.is_none()) {
         return false;
     }
     !(written.is_none() && read == stack)
+}
+
+/// How an address is reached through the per-CPU base.
+enum PerCpu {
+    No,
+    /// A variable of the kernel.
+    Variable,
+    /// Memory that was allocated for each CPU, such as the counters of the read lock that tracepoints take since 7.0.
+    Counter,
+}
+
+fn per_cpu(pool: &Pool, base: Option<Expr>) -> PerCpu {
+    let (mut has_base, mut has_pointer) = (false, false);
+    let mut pending: Vec<Expr> = base.into_iter().collect();
+    while let Some(part) = pending.pop() {
+        match pool.node(part) {
+            Node::Binary(Binary::Add, a, b) => pending.extend([a, b]),
+            Node::CpuBase => has_base = true,
+            Node::Const(_) | Node::Image(_) => {}
+            _ => has_pointer = true,
+        }
+    }
+    match (has_base, has_pointer) {
+        (false, _) => PerCpu::No,
+        (true, false) => PerCpu::Variable,
+        (true, true) => PerCpu::Counter,
+    }
 }
 
 /// Whether an address is a slot of the stack: relative to rsp, or below a frame pointer.

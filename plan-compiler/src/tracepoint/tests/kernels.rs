@@ -253,6 +253,6 @@ fn list_says_what_it_knows_and_why_not() {
     expect![[r#"Some("sched") bool preempt; struct task_struct * prev; struct task_struct * next; unsigned int prev_state None"#]].assert_eq(&shown("sched_switch"));
     expect![[r#"Some("raw_syscalls") struct pt_regs * regs; long int id None"#]]
         .assert_eq(&shown("sys_enter"));
-    expect![[r#"Some("mmap_lock") unknown Some("187 of 187 sites: argument memcg_path: it points to a buffer that is filled only when the tracepoint is on")"#]].assert_eq(&shown("mmap_lock_released"));
+    expect![[r#"Some("mmap_lock") struct mm_struct * mm; bool write Some("187 of 187 sites: argument memcg_path: it points to a buffer that is filled only when the tracepoint is on")"#]].assert_eq(&shown("mmap_lock_released"));
     expect![[r#"Some("net") struct sk_buff * skb Some("1 of 2 sites: it may fire several times at one run of the nop (the call at 0xffffffff817dfd7b is in a loop)")"#]].assert_eq(&shown("netif_receive_skb_list_entry"));
 }
