@@ -265,7 +265,11 @@ impl Interpreter {
 /// Whether the kernel itself would look there. A program may pass the kernel's addresses: they are refused, so that a
 /// record does not show as a path what the call never saw. The halves do not touch, so the first address tells.
 fn lies_in(space: AddressSpace, addr: u64) -> bool {
-    is_kernel_address(addr) == (space == AddressSpace::Kernel)
+    match space {
+        AddressSpace::Kernel => is_kernel_address(addr),
+        AddressSpace::User => !is_kernel_address(addr),
+        AddressSpace::Any => true,
+    }
 }
 
 /// Bytes from `addr` to the end of its line.
