@@ -433,7 +433,8 @@ fn strings_end_at_their_zero_or_their_limit() {
     check_text("string(kernel, task->comm)", "\"swapper/0\"");
     check_text("string(task->comm)", "\"swapper/0\"");
     check_text("task->comm", "\"swapper/0\"");
-    check_text("string(user, &task->comm, 4)", "\"swap\"");
+    check_text("string(kernel, &task->comm, 4)", "\"swap\"");
+    check_text("string(user, &task->comm, 4)", "missing");
     check_text("bytes(kernel, task->comm, 3)", "\"swa\"");
     check_text("bytes(task->comm + 4, task->tgid - 39, 2)", "\"pe\"");
     check_text("text", "missing");
