@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use guest_symbols::Kernel;
 use guesttrace_events::EventTable;
@@ -50,7 +50,7 @@ impl EventArgs {
             let name = add_probe(&mut table, kernel, &spec)?;
             selection.add(&name);
         }
-        compile(kernel, &table, &selection).context("cannot plan for this kernel")
+        Ok(compile(kernel, &table, &selection)?)
     }
 }
 

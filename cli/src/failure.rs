@@ -113,12 +113,10 @@ fn usual_hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             "the file is damaged; record or copy it again"
         }
         Some(_) => return None,
-        None if cause.is::<UnknownEvent>()
-            || matches!(
-                cause.downcast_ref::<CompileError>(),
-                Some(CompileError::Selection(_))
-            ) =>
-        {
+        None if unknown_event(cause).is_some_and(|unknown| unknown.what == "tracepoint") => {
+            "`guesttrace list tracepoints --kernel FILE` names them"
+        }
+        None if unknown_event(cause).is_some() => {
             "`guesttrace list events` names the events and their categories"
         }
         None if cause.is::<FilterError>() => {
@@ -127,6 +125,13 @@ fn usual_hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         None => return None,
     };
     Some(hint.to_owned())
+}
+
+fn unknown_event<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a UnknownEvent> {
+    match cause.downcast_ref() {
+        Some(CompileError::Selection(unknown)) => Some(unknown),
+        Some(_) | None => cause.downcast_ref(),
+    }
 }
 
 /// The exit status; `None` when the reader of our output has had enough, which is no failure.

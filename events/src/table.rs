@@ -127,6 +127,9 @@ impl EventTable {
         }
         check_names(&event)?;
         check_sites(&event)?;
+        for field in &event.fields {
+            self.check_enum(&field.name, &field.field_type)?;
+        }
         self.events.push(event);
         Ok(())
     }
@@ -261,6 +264,18 @@ impl EventTable {
         }
     }
 
+    fn check_enum(&self, field: &str, field_type: &FieldType) -> Result<(), RowProblem> {
+        match field_type {
+            FieldType::Enum(name) if !self.enums.iter().any(|item| item.name == *name) => {
+                Err(RowProblem::UnknownEnum {
+                    field: field.to_owned(),
+                    name: name.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn field(&self, raw: RawField, lines: &Lines<'_>) -> Result<FieldRow, RowProblem> {
         let line = lines.of(&raw.name);
         let name = raw.name.into_inner();
@@ -276,14 +291,7 @@ impl EventTable {
                 type_name: raw.type_name,
             });
         };
-        if let FieldType::Enum(enumeration) = &field_type
-            && !self.enums.iter().any(|item| item.name == *enumeration)
-        {
-            return Err(RowProblem::UnknownEnum {
-                field: name,
-                name: enumeration.clone(),
-            });
-        }
+        self.check_enum(&name, &field_type)?;
         Ok(FieldRow {
             name,
             field_type,

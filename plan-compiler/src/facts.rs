@@ -1,6 +1,6 @@
 //! What the compiler asks of a kernel: the seam at which tests put types and symbols of their own.
 
-use guest_symbols::{Kernel, Type, TypeId};
+use guest_symbols::{Kernel, NameKind, Type, TypeId};
 use probe_plan::{LinkAddr, Op};
 
 /// A namespace of C.
@@ -50,6 +50,10 @@ impl PerCpuOffset {
 pub(crate) trait Facts {
     fn ty(&self, id: TypeId) -> &Type;
     fn named(&self, tag: Tag, name: &str) -> Option<TypeId>;
+    /// All names of a namespace, for those who slip.
+    fn names(&self, tag: Tag) -> Vec<&str>;
+    /// Names of per-CPU variables, and some that are none.
+    fn variable_names(&self) -> Vec<&str>;
     /// Whether what a pointer points to is not written through it.
     fn points_to_const(&self, pointer: TypeId) -> bool;
     fn enum_value(&self, name: &str) -> Option<i64>;
@@ -73,6 +77,22 @@ impl Facts for Kernel {
             Tag::Enum => types.enum_named(name),
             Tag::Typedef => types.typedef_named(name),
         }
+    }
+
+    fn names(&self, tag: Tag) -> Vec<&str> {
+        self.types().names(match tag {
+            Tag::Struct => NameKind::Struct,
+            Tag::Union => NameKind::Union,
+            Tag::Enum => NameKind::Enum,
+            Tag::Typedef => NameKind::Typedef,
+        })
+    }
+
+    fn variable_names(&self) -> Vec<&str> {
+        let data = self.symbols().iter();
+        data.filter(|symbol| !matches!(symbol.kind, 't' | 'T' | 'w' | 'W'))
+            .map(|symbol| symbol.name)
+            .collect()
     }
 
     fn points_to_const(&self, pointer: TypeId) -> bool {

@@ -53,7 +53,7 @@ pub(crate) struct CompiledSite {
 /// An expression that does not compile here.
 struct Failure {
     name: String,
-    error: ExprError,
+    error: Box<ExprError>,
 }
 
 /// Why a candidate is not taken.
@@ -117,7 +117,7 @@ impl Expressions {
             let ops = compiler.condition(condition);
             conditions.push(ops.map_err(|error| Failure {
                 name: "when".to_owned(),
-                error,
+                error: Box::new(error),
             })?);
         }
         let mut fields = Vec::with_capacity(self.fields.len());
@@ -125,7 +125,7 @@ impl Expressions {
             let compiled = compiler.field(expr, &field.field_type);
             fields.push(compiled.map_err(|error| Failure {
                 name: field.name.clone(),
-                error,
+                error: Box::new(error),
             })?);
         }
         Ok(Program {
@@ -212,7 +212,7 @@ fn note_fault(
     let next = match problem {
         CandidateProblem::Hook(problem) => RowFault::hook(row, hook, problem),
         CandidateProblem::Expression(Failure { name, error }) => {
-            RowFault::expression(row, site, &name, error)
+            RowFault::expression(row, site, &name, *error)
         }
     };
     if known

@@ -43,14 +43,14 @@ pub(crate) enum ExprKind {
     SizeOf(Box<Expr>),
     OffsetOf {
         of: TypeName,
-        member: Vec<String>,
+        member: Vec<Name>,
     },
     ContainerOf {
         base: Box<Expr>,
         of: TypeName,
-        member: Vec<String>,
+        member: Vec<Name>,
     },
-    PerCpu(String),
+    PerCpu(Name),
     Text {
         space: AddressSpace,
         addr: Box<Expr>,
@@ -64,6 +64,13 @@ pub(crate) enum ExprKind {
     },
     /// The first that this kernel and this hook can answer.
     Either(Vec<Expr>),
+}
+
+/// A name and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub(crate) at: usize,
+    pub(crate) text: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,8 +21,11 @@ pub enum ExprProblem {
     BadCharacter { found: char },
     #[error("{text:?} is not a number")]
     BadNumber { text: String },
-    #[error("{name:?} is not a register")]
-    UnknownRegister { name: String },
+    #[error("`{name}` is not a register{}", Hint(.suggestion))]
+    UnknownRegister {
+        name: String,
+        suggestion: Option<String>,
+    },
     #[error("{expected} expected, found {found}")]
     Expected {
         expected: &'static str,
@@ -31,29 +34,38 @@ pub enum ExprProblem {
     #[error("the expression is nested too deeply")]
     TooDeep,
     #[error(
-        "there is no function {name:?} in the language: container_of, offsetof, sizeof, percpu, string, bytes, either"
+        "there is no function `{name}` in the language{}",
+        Known(.suggestion, "it has", &["container_of", "offsetof", "sizeof", "percpu", "string", "bytes", "either"])
     )]
-    UnknownFunction { name: String },
-    #[error("unknown name `{name}`{}", Hint(.suggestion))]
+    UnknownFunction {
+        name: String,
+        suggestion: Option<String>,
+    },
+    #[error("unknown name `{name}`{}", Known(.suggestion, "the arguments here are", .arguments))]
     UnknownName {
         name: String,
         suggestion: Option<String>,
+        arguments: Vec<String>,
     },
     #[error("unknown type `{name}`{}", Hint(.suggestion))]
     UnknownType {
         name: String,
         suggestion: Option<String>,
     },
-    #[error("{of} has no field `{field}`{}", Hint(.suggestion))]
+    #[error("{of} has no field `{field}`{}", Known(.suggestion, "it has", .fields))]
     UnknownField {
         of: String,
         field: String,
         suggestion: Option<String>,
+        fields: Vec<String>,
     },
     #[error("`{name}` is a per-CPU variable; write percpu({name})")]
     NeedsPerCpu { name: String },
-    #[error("the kernel has no per-CPU variable `{name}`")]
-    UnknownPerCpu { name: String },
+    #[error("the kernel has no per-CPU variable `{name}`{}", Hint(.suggestion))]
+    UnknownPerCpu {
+        name: String,
+        suggestion: Option<String>,
+    },
     #[error("the kernel's current thread is found neither in current_task nor in pcpu_hot")]
     NoCurrent,
     #[error("`{name}` has no value here: {reason}")]
@@ -64,6 +76,8 @@ pub enum ExprProblem {
         needs: &'static str,
         found: String,
     },
+    #[error("{found} is a pointer: write -> instead of .")]
+    NeedsArrow { found: String },
     #[error("{found} is no number; choose a field of it")]
     NotScalar { found: String },
     #[error("{name} is declared but not defined in this kernel's types")]
@@ -82,6 +96,23 @@ pub enum ExprProblem {
     JumpTooFar { steps: usize },
     #[error("more than {max} shared expressions are in use")]
     TooManyBindings { max: usize },
+}
+
+/// The end of a message that knows a better name, or all names when they are few.
+struct Known<'a, T>(&'a Option<String>, &'static str, &'a [T]);
+
+/// A list of more names helps nobody.
+const NAMES_MAX: usize = 12;
+
+impl<T: AsRef<str>> fmt::Display for Known<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(suggestion, what, names) = self;
+        if suggestion.is_some() || names.is_empty() || names.len() > NAMES_MAX {
+            return Hint(suggestion).fmt(f);
+        }
+        let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+        write!(f, "; {what} {}", names.join(", "))
+    }
 }
 
 /// The end of a message that knows a better name.

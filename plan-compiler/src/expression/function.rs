@@ -2,11 +2,23 @@
 
 use probe_plan::AddressSpace;
 
-use super::ast::ExprKind;
+use super::ast::{ExprKind, Name};
 use super::error::{ExprError, ExprProblem};
 use super::parser::Parser;
 use super::token::Word;
 use super::type_name::is_type_word;
+use crate::suggest::nearest;
+
+/// The functions, for those who slip.
+const FUNCTIONS: [&str; 7] = [
+    "container_of",
+    "offsetof",
+    "sizeof",
+    "percpu",
+    "string",
+    "bytes",
+    "either",
+];
 
 impl Parser {
     /// A function of the language; its opening parenthesis was taken.
@@ -32,7 +44,7 @@ impl Parser {
                     member: self.member_path()?,
                 }
             }
-            "percpu" => ExprKind::PerCpu(self.name("the name of a per-CPU variable")?),
+            "percpu" => ExprKind::PerCpu(self.placed_name("the name of a per-CPU variable")?),
             "either" => {
                 let mut alternatives = vec![self.ternary()?];
                 while self.take(",") {
@@ -66,6 +78,7 @@ impl Parser {
                     at,
                     problem: ExprProblem::UnknownFunction {
                         name: name.to_owned(),
+                        suggestion: nearest(name, FUNCTIONS),
                     },
                 });
             }
@@ -118,11 +131,17 @@ impl Parser {
         }
     }
 
-    fn member_path(&mut self) -> Result<Vec<String>, ExprError> {
-        let mut path = vec![self.name("the name of a field")?];
+    fn member_path(&mut self) -> Result<Vec<Name>, ExprError> {
+        let mut path = vec![self.placed_name("the name of a field")?];
         while self.take(".") {
-            path.push(self.name("the name of a field")?);
+            path.push(self.placed_name("the name of a field")?);
         }
         Ok(path)
+    }
+
+    fn placed_name(&mut self, expected: &'static str) -> Result<Name, ExprError> {
+        let at = self.at();
+        let text = self.name(expected)?;
+        Ok(Name { at, text })
     }
 }

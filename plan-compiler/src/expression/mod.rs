@@ -11,5 +11,5 @@ mod type_name;
 
 pub use error::{ExprError, ExprProblem};
 
-pub(crate) use ast::{BaseType, BinaryOp, Expr, ExprKind, TypeName, UnaryOp};
+pub(crate) use ast::{BaseType, BinaryOp, Expr, ExprKind, Name, TypeName, UnaryOp};
 pub(crate) use parser::parse;

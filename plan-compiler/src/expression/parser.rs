@@ -5,6 +5,7 @@ use probe_plan::Register;
 use super::ast::{BinaryOp, Expr, ExprKind, UnaryOp};
 use super::error::{ExprError, ExprProblem};
 use super::token::{Token, Word, tokens};
+use crate::suggest::nearest;
 
 /// Expressions come from people; this only keeps a hostile one from exhausting the stack.
 const DEPTH_MAX: usize = 64;
@@ -67,6 +68,11 @@ impl Parser {
 
     pub(super) fn at(&self) -> usize {
         self.tokens[self.next].at
+    }
+
+    /// Where the word before this one stands.
+    pub(super) fn last_at(&self) -> usize {
+        self.tokens[self.next.saturating_sub(1)].at
     }
 
     pub(super) fn advance(&mut self) {
@@ -242,7 +248,7 @@ impl Parser {
             }
             Word::Sign("%") => {
                 self.advance();
-                self.register(at)?
+                self.register()?
             }
             Word::Name(name) => {
                 self.advance();
@@ -257,7 +263,8 @@ impl Parser {
         Ok(Expr { at, kind })
     }
 
-    fn register(&mut self, at: usize) -> Result<ExprKind, ExprError> {
+    fn register(&mut self) -> Result<ExprKind, ExprError> {
+        let at = self.at();
         let name = self.name("the name of a register")?;
         if name == "rip" {
             return Ok(ExprKind::ProbeAddress);
@@ -267,10 +274,14 @@ impl Parser {
             .find(|register| register.name() == name)
         {
             Some(register) => Ok(ExprKind::Register(*register)),
-            None => Err(ExprError {
-                at,
-                problem: ExprProblem::UnknownRegister { name },
-            }),
+            None => {
+                let names = Register::ALL.iter().map(|register| register.name());
+                let suggestion = nearest(&name, names);
+                Err(ExprError {
+                    at,
+                    problem: ExprProblem::UnknownRegister { name, suggestion },
+                })
+            }
         }
     }
 }

@@ -29,8 +29,13 @@ impl Parser {
     }
 
     pub(super) fn type_name(&mut self) -> Result<TypeName, ExprError> {
-        let at = self.at();
+        let start = self.at();
         let base = self.base_type()?;
+        // What may be wrong with `struct name` is the name.
+        let at = match base {
+            BaseType::Struct(_) | BaseType::Union(_) | BaseType::Enum(_) => self.last_at(),
+            _ => start,
+        };
         let mut pointers = 0;
         while self.take("*") {
             pointers += 1;

@@ -57,13 +57,22 @@ pub enum ProbeError {
     #[error(transparent)]
     Fault(#[from] Box<RowFault>),
     /// It makes no row of a table.
-    #[error("probe {name}: {problem}\nhint: give the probe a name of its own: NAME=FUNCTION ...")]
+    #[error("probe {name}: {problem}{}", hint(.problem))]
     Row {
         /// The event.
         name: String,
         /// The rule that it breaks.
         problem: RowProblem,
     },
+}
+
+fn hint(problem: &RowProblem) -> &'static str {
+    match problem {
+        RowProblem::DuplicateEvent { .. } => {
+            "\nhint: give the probe a name of its own: NAME=FUNCTION ..."
+        }
+        _ => "",
+    }
 }
 
 impl From<RowFault> for ProbeError {

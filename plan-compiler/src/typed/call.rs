@@ -26,17 +26,17 @@ impl Compiler<'_> {
             }
             ExprKind::OffsetOf { of, member } => {
                 let of = Ty::from_name(of, self.facts)?;
-                Ok(Value::constant(self.offset_of(&of, member, at)?, Ty::U64))
+                Ok(Value::constant(self.offset_of(&of, member)?, Ty::U64))
             }
             ExprKind::ContainerOf { base, of, member } => {
                 let of = Ty::from_name(of, self.facts)?;
-                let offset = self.offset_of(&of, member, at)?;
+                let offset = self.offset_of(&of, member)?;
                 let mut value = self.scalar(base)?;
                 value.add(offset.wrapping_neg());
                 value.ty = of.pointer_to();
                 Ok(value)
             }
-            ExprKind::PerCpu(name) => self.per_cpu(name, at),
+            ExprKind::PerCpu(name) => self.per_cpu(&name.text, name.at),
             ExprKind::Either(alternatives) => self.first(alternatives, Self::value),
             _ => fail(at, ExprProblem::TextInside),
         }

@@ -143,7 +143,7 @@ impl Compiler<'_> {
                 fail(
                     expr.at,
                     ExprProblem::WrongOutput {
-                        expected: "string() or bytes()",
+                        expected: "string(), bytes() or a value of characters",
                     },
                 )
             }

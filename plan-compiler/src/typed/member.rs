@@ -6,7 +6,7 @@ use probe_plan::Op;
 use super::compile::{Compiler, bad, fail};
 use super::ty::{Shape, Ty};
 use super::value::{Place, Value};
-use crate::expression::{Expr, ExprError, ExprProblem};
+use crate::expression::{Expr, ExprError, ExprProblem, Name};
 use crate::facts::Facts;
 use crate::suggest::nearest;
 
@@ -89,6 +89,9 @@ impl Compiler<'_> {
         };
         if base.place != Place::Memory {
             let found = base.ty.name(self.facts);
+            if !arrow && matches!(base.ty.shape(self.facts), Shape::Pointer(_)) {
+                return fail(at, ExprProblem::NeedsArrow { found });
+            }
             return bad(at, operator, "a struct", &found);
         }
         let found = self.find_member(&base.ty, name, at)?;
@@ -122,20 +125,26 @@ impl Compiler<'_> {
             let problem = ExprProblem::UnknownField {
                 of,
                 field: name.to_owned(),
-                suggestion: nearest(name, known),
+                suggestion: nearest(name, known.iter().copied()),
+                fields: known.into_iter().map(str::to_owned).collect(),
             };
             ExprError { at, problem }
         })
     }
 
     /// Offset of a member of a member ... in bytes.
-    pub(super) fn offset_of(&self, of: &Ty, path: &[String], at: usize) -> Result<u64, ExprError> {
+    pub(super) fn offset_of(&self, of: &Ty, path: &[Name]) -> Result<u64, ExprError> {
         let mut ty = of.clone();
         let mut bit_offset = 0;
         for name in path {
-            let found = self.find_member(&ty, name, at)?;
+            let found = self.find_member(&ty, &name.text, name.at)?;
             if found.bitfield_bits.is_some() {
-                return bad(at, "offsetof", "a member with an address", "a bit field");
+                return bad(
+                    name.at,
+                    "offsetof",
+                    "a member with an address",
+                    "a bit field",
+                );
             }
             bit_offset += found.bit_offset;
             ty = found.ty;

@@ -6,7 +6,7 @@ use super::compile::{Compiler, fail};
 use super::scope::Argument;
 use super::ty::{Shape, Ty};
 use super::value::Value;
-use crate::expression::{ExprError, ExprProblem};
+use crate::expression::{ExprError, ExprProblem, Name};
 use crate::facts::Tag;
 use crate::suggest::nearest;
 
@@ -93,6 +93,7 @@ impl Compiler<'_> {
             .arguments
             .iter()
             .filter_map(|argument| argument.name.as_deref());
+        let arguments = known.clone().map(str::to_owned).collect();
         let suggestion = nearest(
             name,
             known.chain(["current", "caller", "cpu", "ret", "missing"]),
@@ -102,6 +103,7 @@ impl Compiler<'_> {
             ExprProblem::UnknownName {
                 name: name.to_owned(),
                 suggestion,
+                arguments,
             },
         )
     }
@@ -152,11 +154,19 @@ impl Compiler<'_> {
                 at,
                 ExprProblem::UnknownPerCpu {
                     name: name.to_owned(),
+                    suggestion: self.near_per_cpu(name),
                 },
             );
         };
         let ty = self.facts.variable(name).map_or(Ty::U64, Ty::Of);
         Ok(Value::memory(vec![Op::CpuBase, offset.op(), Op::Add], ty))
+    }
+
+    /// The nearest name of a per-CPU variable.
+    fn near_per_cpu(&self, name: &str) -> Option<String> {
+        let names = self.facts.variable_names();
+        let near = nearest(name, names);
+        near.filter(|name| self.facts.per_cpu(name).is_some())
     }
 
     /// The thread that this CPU runs: in `pcpu_hot` from 6.2 to 6.14, else in `current_task`.
@@ -193,7 +203,11 @@ impl Compiler<'_> {
     fn hot(&self, member: &str) -> Option<Value> {
         let offset = self.facts.per_cpu("pcpu_hot")?;
         let hot = Ty::Of(self.facts.named(Tag::Struct, "pcpu_hot")?);
-        let member = self.offset_of(&hot, &[member.to_owned()], 0).ok()?;
+        let member = Name {
+            at: 0,
+            text: member.to_owned(),
+        };
+        let member = self.offset_of(&hot, &[member]).ok()?;
         Some(Value::memory(
             vec![Op::CpuBase, offset.plus(member).op(), Op::Add],
             Ty::U64,

@@ -142,6 +142,14 @@ impl Facts for FakeKernel {
         Some(TypeId(u32::try_from(index).unwrap()))
     }
 
+    fn names(&self, _: Tag) -> Vec<&str> {
+        vec!["task_struct", "list_head"]
+    }
+
+    fn variable_names(&self) -> Vec<&str> {
+        vec!["current_task"]
+    }
+
     fn points_to_const(&self, _: TypeId) -> bool {
         false
     }
@@ -503,7 +511,7 @@ fn errors_say_where_and_what_instead() {
     );
     check_error(
         "task.pid",
-        &expect!["error at character 6: . needs a struct, not struct task_struct *"],
+        &expect!["error at character 6: struct task_struct * is a pointer: write -> instead of ."],
     );
     check_error(
         "task->pid->x",
@@ -527,11 +535,11 @@ fn errors_say_where_and_what_instead() {
     );
     check_error(
         "percpu(nothing)",
-        &expect!["error at character 1: the kernel has no per-CPU variable `nothing`"],
+        &expect!["error at character 8: the kernel has no per-CPU variable `nothing`"],
     );
     check_error(
         "(struct nothing *)task",
-        &expect!["error at character 2: unknown type `nothing`"],
+        &expect!["error at character 9: unknown type `nothing`"],
     );
     check_error(
         "(nothing)5",
@@ -579,7 +587,7 @@ fn operators_refuse_what_they_cannot_do() {
             "error at character 1: string() and bytes() make a whole field and cannot be part of a calculation"
         ],
     );
-    expect!["error at character 7: the field needs string() or bytes()"]
+    expect!["error at character 7: the field needs string(), bytes() or a value of characters"]
         .assert_eq(&evaluate("task->pid", &FieldType::Text));
 }
 
@@ -607,7 +615,7 @@ fn malformed_expressions_are_refused() {
     );
     check_error(
         "%rxx",
-        &expect![[r#"error at character 1: "rxx" is not a register"#]],
+        &expect!["error at character 2: `rxx` is not a register; did you mean `rax`?"],
     );
     check_error(
         "0x",
@@ -623,9 +631,9 @@ fn malformed_expressions_are_refused() {
     );
     check_error(
         "strlen(text)",
-        &expect![[
-            r#"error at character 1: there is no function "strlen" in the language: container_of, offsetof, sizeof, percpu, string, bytes, either"#
-        ]],
+        &expect![
+            "error at character 1: there is no function `strlen` in the language; it has container_of, offsetof, sizeof, percpu, string, bytes, either"
+        ],
     );
     check_error(
         "string(text, 5000)",

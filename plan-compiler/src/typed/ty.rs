@@ -4,6 +4,7 @@ use guest_symbols::{StructType, Type, TypeId};
 
 use crate::expression::{BaseType, ExprError, ExprProblem, TypeName};
 use crate::facts::{Facts, Tag};
+use crate::suggest::nearest;
 
 /// Longest chain of typedefs that is followed; damaged types could go round in circles.
 const CHAIN_MAX: usize = 32;
@@ -165,13 +166,12 @@ impl Ty {
     pub(crate) fn from_name(name: &TypeName, facts: &dyn Facts) -> Result<Self, ExprError> {
         let find = |tag, text: &str| {
             let found = facts.named(tag, text).map(Self::Of);
-            let problem = ExprProblem::UnknownType {
-                name: text.to_owned(),
-                suggestion: None,
-            };
-            found.ok_or(ExprError {
+            found.ok_or_else(|| ExprError {
                 at: name.at,
-                problem,
+                problem: ExprProblem::UnknownType {
+                    name: text.to_owned(),
+                    suggestion: nearest(text, facts.names(tag)),
+                },
             })
         };
         let base = match &name.base {
