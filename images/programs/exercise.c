@@ -5,7 +5,7 @@ static const struct {
   const char *name;
   int (*run)(int argc, char **argv);
 } parts[] = {
-    {"compat", compat}, {"files", files}, {"hostile", hostile}, {"ipc", ipc}, {"snapshot", snapshot},
+    {"compat", compat}, {"export", export}, {"files", files}, {"hostile", hostile}, {"ipc", ipc}, {"snapshot", snapshot},
     {"threads", threads}, {"traps", traps}, {"waits", waits},
 };
 

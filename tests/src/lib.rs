@@ -3,6 +3,7 @@
 mod cage;
 mod counters;
 mod events;
+mod ftrace;
 mod fuzz;
 mod guest;
 mod kernels;
@@ -11,6 +12,7 @@ mod strace;
 pub use cage::{Cage, End};
 pub use counters::{Counters, counters};
 pub use events::{Event, events};
+pub use ftrace::{Ftrace, FtraceEvent, FtraceField, FtraceFormat, FtraceValue};
 pub use fuzz::{Chance, fuzz, mix};
 pub use guest::{Run, guest_arguments, guests_wanted, guesttrace, record};
 pub use kernels::{KernelFiles, kernel, project_dir};

@@ -12,6 +12,7 @@ use super::{List, Row};
 /// The workloads of our guest images; each begins with a line that says what it does.
 const WORKLOADS: &[(&str, &str)] = &[
     ("boot", include_str!("../../../images/workloads/boot")),
+    ("ftrace", include_str!("../../../images/workloads/ftrace")),
     ("hostile", include_str!("../../../images/workloads/hostile")),
     ("mix", include_str!("../../../images/workloads/mix")),
     ("net", include_str!("../../../images/workloads/net")),
