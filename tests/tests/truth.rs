@@ -322,9 +322,18 @@ fn two_cpus_are_as_true_as_one() {
     if !guests_wanted() {
         skip!("GUESTTRACE_E2E is not set");
     }
-    let run = record(KERNEL, "mix", &["--smp", "2"]);
+    let every = ["--smp", "2", "--events", "core,tracepoint:*:*"];
+    let run = record(KERNEL, "mix", &every);
     assert_eq!(run.status, 0, "{}", run.complaints);
-    check_switches_and_forks(&run, &events(&run.trace, &[]));
+    let names = "printk,sched_switch,sched_process_fork,sched:sched_switch";
+    let all = events(&run.trace, &["--event", names]);
+    check_switches_and_forks(&run, &all);
+    // Every tracepoint at once, and each where the row of the table is.
+    let stamps = |name: &str| -> Vec<u64> {
+        let named = all.iter().filter(|event| event.name() == name);
+        named.map(|event| event.number("tsc")).collect()
+    };
+    assert_eq!(stamps("sched_switch"), stamps("sched:sched_switch"));
     let untraced = record(KERNEL, "mix", &["--smp", "2", "--no-plugin"]);
     assert_eq!(run.console, untraced.console);
 }
