@@ -5,8 +5,9 @@ use std::fs;
 use anyhow::Result;
 use clap::Args;
 use guest_symbols::Kernel;
-use guesttrace_events::EventTable;
+use guesttrace_events::{EventTable, USER_ID_FIRST};
 use plan_compiler::{Compiled, ProbeSpec, Selection, add_probe, compile};
+use trace_format::Schema;
 
 use crate::Usage;
 
@@ -36,6 +37,23 @@ impl EventArgs {
             key += &format!("{:?}\n", read(file)?);
         }
         Ok(key)
+    }
+
+    /// Names of the events of a plan that were chosen, and are not there for another reason.
+    pub(crate) fn chosen(&self, schema: &Schema) -> Result<Vec<String>> {
+        let selection = Selection::parse(&self.events);
+        let mut table = EventTable::builtin();
+        for file in selection.files() {
+            table.add(file, &read(file)?)?;
+        }
+        let rows = selection.rows(&table)?;
+        // Probes and tracepoints have no other reason to be there.
+        let own = schema
+            .events
+            .iter()
+            .filter(|event| event.id.0 >= USER_ID_FIRST);
+        let names = rows.iter().map(|row| &row.name);
+        Ok(names.chain(own.map(|event| &event.name)).cloned().collect())
     }
 
     /// Compiles the plan for a kernel.

@@ -3,6 +3,7 @@
 //! Results go to standard output, talk to standard error. Errors become text and an exit status in one place, `failure`.
 
 mod console;
+mod ctl;
 mod event_choice;
 mod events;
 mod failure;
@@ -44,6 +45,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Record(Box<record::RecordArgs>),
+    Ctl(ctl::CtlArgs),
     List(list::ListArgs),
     Plan(plan::PlanArgs),
     Info(info::InfoArgs),
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
 fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Record(args) => record::run(args, console),
+        Verb::Ctl(args) => ctl::run(args, console),
         Verb::List(args) => list::run(args, console),
         Verb::Plan(args) => plan::run(args, console),
         Verb::Info(args) => info::run(args, console),

@@ -34,6 +34,11 @@ pub enum Hook {
         /// Line, from 1.
         line: u32,
     },
+    /// `recorder:WHAT`: no place in the kernel; the recorder itself makes the record.
+    Recorder {
+        /// On which occasion, or of which items.
+        what: String,
+    },
 }
 
 /// Why a text is not a hook.
@@ -138,6 +143,9 @@ impl FromStr for Hook {
                 let address = u64::from_str_radix(digits, 16).ok().ok_or_else(bad)?;
                 Ok(Self::Address(address))
             }
+            "recorder" => Ok(Self::Recorder {
+                what: symbol(rest)?,
+            }),
             "line" => source_line(rest).ok_or_else(|| HookError::BadLine {
                 text: text.to_owned(),
                 place: rest.to_owned(),
@@ -177,6 +185,7 @@ impl fmt::Display for Hook {
             Self::Return { function } => write!(f, "return:{function}"),
             Self::Address(address) => write!(f, "address:{address:#x}"),
             Self::Line { file, line } => write!(f, "line:{file}:{line}"),
+            Self::Recorder { what } => write!(f, "recorder:{what}"),
         }
     }
 }

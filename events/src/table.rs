@@ -24,7 +24,7 @@ macro_rules! builtin_files {
 }
 
 /// The rows, in the order in which a newcomer should read them.
-const BUILTIN: [(&str, &str); 11] = builtin_files![
+const BUILTIN: [(&str, &str); 12] = builtin_files![
     "context.toml",
     "syscall.toml",
     "trap.toml",
@@ -36,6 +36,7 @@ const BUILTIN: [(&str, &str); 11] = builtin_files![
     "power.toml",
     "memory.toml",
     "printk.toml",
+    "recording.toml",
 ];
 
 /// Events and the enumerations that they refer to.

@@ -12,6 +12,7 @@ int compat(int argc, char **argv);
 int export(int argc, char **argv);
 int files(int argc, char **argv);
 int hostile(int argc, char **argv);
+int identities(int argc, char **argv);
 int ipc(int argc, char **argv);
 int snapshot(int argc, char **argv);
 int threads(int argc, char **argv);

@@ -1,7 +1,7 @@
 //! Puts the plan together.
 
 use guest_symbols::Kernel;
-use guesttrace_events::{EndRow, EventRow, EventTable, Source};
+use guesttrace_events::{EndRow, EventRow, EventTable, SiteRow, Source};
 use probe_plan::{
     EndReason, FaultEntry, Hook, ImageSegment, LinkAddr, Plan, PlanError, Program, Site, SymbolName,
 };
@@ -14,6 +14,7 @@ use crate::own::tracepoint_rows;
 use crate::schema::schema;
 use crate::selection::{Selection, UnknownEvent};
 use crate::site::{Probe, Resolution, compile_site};
+use crate::state::{FILE, THREAD, walks};
 use crate::thread::{births, contexts, thread_event};
 use crate::typed::{Compiler, Scope};
 
@@ -77,21 +78,12 @@ pub fn compile(
     let mut draft = Draft::default();
     let mut found: Vec<&EventRow> = Vec::new();
     for row in &rows {
-        let before = draft.sites.len();
-        let mut first_fault = None;
-        for (index, site) in row.sites.iter().enumerate() {
-            let compiled = compile_site(kernel, row, index, site)?;
-            first_fault = first_fault.or(compiled.fault);
-            draft.add(row, &compiled.resolution, compiled.probes);
-            draft.resolutions.push(compiled.resolution);
-        }
-        if draft.sites.len() > before {
-            found.push(row);
-        } else if let Some(fault) = first_fault
-            && (row.source != Source::Builtin || is_named(row.id))
-        {
+        let is_required = row.source != Source::Builtin || is_named(row.id);
+        match draft.add_row(kernel, row)? {
+            Ok(()) => found.push(row),
             // Of what the user asked for by name, nothing must be missing silently.
-            return Err(Box::new(fault).into());
+            Err(Some(fault)) if is_required => return Err(Box::new(fault).into()),
+            Err(_) => {}
         }
     }
     // At one address, the thread that runs from now on comes last: the events there still belong to the one before.
@@ -118,7 +110,7 @@ pub fn compile(
         thread: thread_event(table),
         contexts: contexts(kernel),
         births: births(kernel, table),
-        walks: Vec::new(),
+        walks: walks(kernel, draft.thread, draft.file),
     };
     plan.schema.check()?;
     plan.validate().map_err(|source| CompileError::Plan {
@@ -137,9 +129,61 @@ struct Draft {
     hooks: Vec<Hook>,
     sites: Vec<Site>,
     resolutions: Vec<Resolution>,
+    /// What a walk records of each thread and of each open file.
+    thread: Option<(EventId, u32)>,
+    file: Option<(EventId, u32)>,
+}
+
+/// What the recorder makes records of, at a site that is no place in the kernel.
+fn recorder_item(site: &SiteRow) -> Option<&str> {
+    match site.hooks.first()? {
+        guesttrace_events::Hook::Recorder { what } => Some(what),
+        _ => None,
+    }
 }
 
 impl Draft {
+    /// Adds what the kernel has of a row; without anything, the reason if there is one that tells more than its hooks.
+    fn add_row(
+        &mut self,
+        kernel: &Kernel,
+        row: &EventRow,
+    ) -> Result<Result<(), Option<RowFault>>, CompileError> {
+        let before = self.sites.len();
+        let mut first_fault = None;
+        let mut is_made = false;
+        for (index, site) in row.sites.iter().enumerate() {
+            let compiled = compile_site(kernel, row, index, site)?;
+            first_fault = first_fault.or(compiled.fault);
+            match recorder_item(site) {
+                Some(item) => is_made |= self.add_item(row, item, compiled.probes),
+                None => self.add(row, &compiled.resolution, compiled.probes),
+            }
+            self.resolutions.push(compiled.resolution);
+        }
+        if self.sites.len() > before || is_made {
+            Ok(Ok(()))
+        } else {
+            Ok(Err(first_fault))
+        }
+    }
+
+    /// Adds a row that the recorder makes. Returns whether the kernel has what it takes.
+    fn add_item(&mut self, row: &EventRow, item: &str, probes: Vec<Probe>) -> bool {
+        let Some(Probe { program, .. }) = probes.into_iter().next() else {
+            return false;
+        };
+        let program = index_of(&mut self.programs, program);
+        let record = Some((EventId(row.id), program));
+        match item {
+            THREAD => self.thread = record,
+            FILE => self.file = record,
+            // Its one text comes from the recorder.
+            _ => {}
+        }
+        true
+    }
+
     fn add(&mut self, row: &EventRow, resolution: &Resolution, probes: Vec<Probe>) {
         let Some((hook, _)) = resolution
             .chosen

@@ -147,6 +147,15 @@ pub(crate) fn resolve(kernel: &Kernel, hook: &Hook) -> Result<Resolved, HookProb
         Hook::Return { function } => returns(kernel, function),
         Hook::Address(addr) => address(kernel, *addr),
         Hook::Line { file, line } => source_line(kernel, file, *line),
+        // Only for what its expressions can refer to: no instruction is at that address.
+        Hook::Recorder { .. } => Ok(Resolved {
+            sites: vec![HookSite {
+                addr: LinkAddr(0),
+                scope: Scope::default(),
+                fires: None,
+            }],
+            notes: Vec::new(),
+        }),
     }
 }
 

@@ -13,6 +13,7 @@ mod own;
 mod schema;
 mod selection;
 mod site;
+mod state;
 mod suggest;
 mod thread;
 mod tracepoint;

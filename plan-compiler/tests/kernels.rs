@@ -69,6 +69,11 @@ fn check_plan(plan: &Plan) {
         assert!(in_image(site.addr), "{site:?}");
     }
     assert!(plan.fault_entries.iter().all(|entry| in_image(entry.addr)));
+    // What masks and late starts rest on is there on every kernel.
+    assert_eq!((plan.contexts.len(), plan.births.len()), (7, 1));
+    let walks: Vec<_> = plan.walks.iter().map(|walk| walk.inner.len()).collect();
+    assert_eq!(walks, [2], "processes, of each its threads and files");
+    assert!(plan.thread.is_some());
     // The switch belongs to the thread that leaves, what comes after it to the one that arrives.
     let id = |name: &str| plan.schema.event_named(name).expect("a core event").id;
     let (switch, context) = (id("sched_switch"), id("thread_context"));

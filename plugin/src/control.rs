@@ -233,12 +233,11 @@ impl Recorder {
         }
         let now = self.timing.predicted(here.stamp);
         session.limit(now.saturating_sub(self.origin_tick().unwrap_or(now)));
-        // The row that says so comes before the thread that runs.
+        session.epoch.fetch_add(1, Ordering::Relaxed);
+        self.enter(state, index, here);
         if let Some(event) = session.rows.start {
             self.append_text(state, index, here, (event, why));
         }
-        session.epoch.fetch_add(1, Ordering::Relaxed);
-        self.enter(state, index, here);
         for (cpu, slot) in self.cpus.iter().enumerate() {
             // This CPU's own state is taken. In wall mode another's may be too: then it enters by itself.
             if let Ok(mut slot) = slot.try_lock()

@@ -29,6 +29,7 @@ pub(crate) struct TraceSession {
     pub(crate) filter: Option<BoundFilter>,
     pub(crate) rows: OwnRows,
     pub(crate) counts: Counts,
+    duration_ticks: Option<u64>,
     /// Starts so far.
     pub(crate) epoch: AtomicU64,
     /// Whether anything was written yet.
@@ -137,17 +138,17 @@ impl TraceSession {
         let (done_sender, done) = bounded(1);
         thread::spawn(move || writer.run(&inbox, &done_sender));
         let row = |name| spec.header.schema.event_named(name).map(|event| event.id);
-        let mut times: Vec<_> = spec
-            .times
-            .iter()
-            .map(|at| (at.ticks, at.is_start))
-            .collect();
+        let ticks = |nanos: u64| {
+            let ticks = u128::from(nanos) * u128::from(recording.clock.tsc_hz) / 1_000_000_000;
+            u64::try_from(ticks).unwrap_or(u64::MAX)
+        };
+        let times = spec.times.iter();
+        let mut times: Vec<_> = times.map(|at| (ticks(at.nanos), at.is_start)).collect();
+        let duration_ticks = spec.duration_nanos.map(ticks);
         times.sort_unstable_by(|a, b| b.cmp(a));
         let schedule = Schedule {
             times,
-            stop_at: (!spec.starts_stopped)
-                .then_some(spec.duration_ticks)
-                .flatten(),
+            stop_at: (!spec.starts_stopped).then_some(duration_ticks).flatten(),
         };
         Ok(Self {
             rows: OwnRows {
@@ -159,6 +160,7 @@ impl TraceSession {
             schedule: Mutex::new(schedule),
             filter,
             counts,
+            duration_ticks,
             epoch: AtomicU64::new(0),
             is_opened: AtomicBool::new(false),
             running,
@@ -191,10 +193,7 @@ impl TraceSession {
     /// After a start at a tick: when to stop again.
     pub(crate) fn limit(&self, now: u64) {
         let mut schedule = lock(&self.schedule);
-        schedule.stop_at = self
-            .spec
-            .duration_ticks
-            .map(|ticks| now.saturating_add(ticks));
+        schedule.stop_at = self.duration_ticks.map(|ticks| now.saturating_add(ticks));
         self.due.store(schedule.next(), Ordering::Relaxed);
     }
 

@@ -190,14 +190,21 @@ fn session_use(plan: &Plan, id: EventId, is_sticky: bool, session: &TraceSession
 
 /// Processes that are followed: one bit for each number.
 #[derive(Debug)]
-pub(crate) struct Followed(Box<[AtomicU64]>);
+pub(crate) struct Followed {
+    bits: Box<[AtomicU64]>,
+    /// Those that were asked for: whatever process has the number.
+    asked: Vec<u64>,
+}
 
 impl Followed {
     pub(crate) fn new(pids: &[u32]) -> Self {
         let words = if pids.is_empty() { 0 } else { PIDS_MAX / 64 };
-        let followed = Self((0..words).map(|_| AtomicU64::new(0)).collect());
-        for pid in pids {
-            followed.set(u64::from(*pid), true);
+        let followed = Self {
+            bits: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            asked: pids.iter().copied().map(u64::from).collect(),
+        };
+        for pid in &followed.asked {
+            followed.set(*pid, true);
         }
         followed
     }
@@ -211,7 +218,7 @@ impl Followed {
     pub(crate) fn note_birth(&self, creator: u64, child: u64) {
         // A new thread of a process is no new process.
         if creator != child {
-            self.set(child, self.has(creator));
+            self.set(child, self.has(creator) || self.asked.contains(&child));
         }
     }
 
@@ -226,7 +233,7 @@ impl Followed {
     }
 
     fn word(&self, pid: u64) -> Option<&AtomicU64> {
-        self.0.get(usize::try_from(pid / 64).ok()?)
+        self.bits.get(usize::try_from(pid / 64).ok()?)
     }
 }
 
@@ -247,6 +254,8 @@ mod tests {
             .collect();
         assert_eq!(has, [false, false, true, true, true, false, false]);
         followed.note_birth(50, 101);
+        followed.note_birth(50, 100);
+        assert!(followed.has(100), "asked for by its number");
         assert!(!followed.has(101) && followed.has(102));
         assert!(!Followed::new(&[]).has(0));
     }

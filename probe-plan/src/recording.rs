@@ -49,15 +49,15 @@ pub struct SessionSpec {
     pub starts_stopped: bool,
     /// Starts and stops at times.
     pub times: Vec<TimeSpec>,
-    /// Stops so many ticks after each start.
-    pub duration_ticks: Option<u64>,
+    /// Stops so long after each start.
+    pub duration_nanos: Option<u64>,
 }
 
 /// A start or a stop at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeSpec {
-    /// Ticks since the start of the trace.
-    pub ticks: u64,
+    /// Guest time since the start of the trace.
+    pub nanos: u64,
     /// Whether it is a start.
     pub is_start: bool,
 }

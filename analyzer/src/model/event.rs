@@ -163,6 +163,15 @@ kernel_events! {
     CpuIdle "cpu_idle" { state: i64, }
     /// The thread that runs on the CPU from here on.
     ThreadContext<'a> "thread_context" { tid: Tid, pid: Option<Pid>, comm: Option<Text<'a>>, }
+    /// Recording begins or goes on.
+    RecordingStart "recording_start" {}
+    /// Recording stops for a while.
+    RecordingStop "recording_stop" {}
+    /// A thread that exists when recording begins.
+    TaskState<'a> "task_state" {
+        pid: Tid, tgid: Option<Pid>, ppid: Option<Pid>, comm: Option<Text<'a>>, state: Option<u64>,
+        on_cpu: Option<bool>, kthread: Option<bool>,
+    }
     /// The machine is switched off.
     PowerOff "power_off" {}
     /// The machine is restarted.

@@ -25,6 +25,8 @@ pub struct Model<O> {
     pub(super) syscall_names: BTreeMap<(Abi, u64), Vec<u8>>,
     /// Whether the trace has wake-ups: without them a thread's way from waiting to running cannot be seen.
     pub(super) wakes_seen: bool,
+    /// Recording was stopped at least once: a CPU's first event need not be its boot.
+    pub(super) was_stopped: bool,
     now: GuestNanos,
 }
 
@@ -60,6 +62,7 @@ impl<O: Observer> Model<O> {
             doubts: Doubts::default(),
             syscall_names: BTreeMap::new(),
             wakes_seen: false,
+            was_stopped: false,
             now: GuestNanos(0),
         }
     }
@@ -156,6 +159,23 @@ impl<O: Observer> Model<O> {
         self.cpus[cpu.0 as usize].last_event = Some(at);
     }
 
+    /// Nothing is recorded from here on: nothing is known, until it is said anew.
+    fn stop(&mut self, at: GuestNanos) {
+        self.was_stopped = true;
+        for slot in &mut self.cpus {
+            (slot.current, slot.claimed) = (None, None);
+        }
+        for index in self.threads.indices() {
+            if self.threads[index].scheduling != Scheduling::Dead {
+                self.threads[index].forget_context();
+                self.refresh_thread(at, index);
+            }
+        }
+        for cpu in self.cpus() {
+            self.refresh_cpu(at, cpu);
+        }
+    }
+
     /// Ends the trace: every stretch that is still open ends here.
     pub fn finish(&mut self, at: GuestNanos) {
         let at = self.advance(at);
@@ -226,6 +246,8 @@ impl<O: Observer> Model<O> {
             E::TaskRename(rename) => self.rename(cpu, rename),
             E::ThreadContext(context) => self.context(at, cpu, context),
             E::CpuIdle(_) => self.idle_evidence(at, cpu),
+            E::RecordingStop(_) => self.stop(at),
+            E::TaskState(task) => self.task_state(at, cpu, task),
             // These change neither what a thread nor what a CPU is doing: reports count them.
             E::SoftirqRaise(_)
             | E::SchedMigrate(_)
@@ -240,6 +262,8 @@ impl<O: Observer> Model<O> {
             | E::PowerOff(_)
             | E::Restart(_)
             | E::Halt(_)
+            // What is known from here on is said by the rows after it.
+            | E::RecordingStart(_)
             | E::Panic(_) => {}
         }
     }

@@ -18,11 +18,11 @@ pub use doubt::{Doubt, Doubts};
 pub use event::{
     CompatSyscallEntry, CompatSyscallExit, CpuIdle, EventNames, Halt, HrtimerExpireEntry,
     HrtimerExpireExit, IrqEntry, IrqExit, IrqHandlerEntry, IrqHandlerExit, KernelEvent,
-    KthreadCreate, Panic, PowerOff, ProcessExec, ProcessExit, ProcessFork, ProcessWait, Restart,
-    SchedMigrate, SchedSwitch, SchedWakeup, SchedWakeupNew, SchedWaking, SignalDeliver,
-    SignalGenerate, SoftirqEntry, SoftirqExit, SoftirqRaise, SyscallEntry, SyscallExit, TaskRename,
-    Text, ThreadContext, Tick, TimerExpireEntry, TimerExpireExit, TrapEntry, TrapExit,
-    model_events,
+    KthreadCreate, Panic, PowerOff, ProcessExec, ProcessExit, ProcessFork, ProcessWait,
+    RecordingStart, RecordingStop, Restart, SchedMigrate, SchedSwitch, SchedWakeup, SchedWakeupNew,
+    SchedWaking, SignalDeliver, SignalGenerate, SoftirqEntry, SoftirqExit, SoftirqRaise,
+    SyscallEntry, SyscallExit, TaskRename, TaskState, Text, ThreadContext, Tick, TimerExpireEntry,
+    TimerExpireExit, TrapEntry, TrapExit, model_events,
 };
 pub use ids::{CpuId, GuestNanos, Pid, Span, Tid};
 pub use machine::Model;

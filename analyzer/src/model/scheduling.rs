@@ -2,13 +2,18 @@
 
 use super::doubt::Doubt;
 use super::event::{
-    KernelEvent, ProcessExec, ProcessExit, ProcessFork, SchedSwitch, TaskRename, ThreadContext,
+    KernelEvent, ProcessExec, ProcessExit, ProcessFork, SchedSwitch, TaskRename, TaskState,
+    ThreadContext,
 };
-use super::ids::{CpuId, GuestNanos, Tid};
+use super::ids::{CpuId, GuestNanos, Pid, Tid};
 use super::machine::Model;
 use super::observer::Observer;
 use super::state::{Activity, Frame, Ground, Scheduling, Wait};
 use super::thread::{OpenFrame, ThreadIndex, Waker};
+
+/// `include/linux/sched.h`: in the state of a thread that has ended.
+const EXIT_DEAD: u64 = 0x10;
+const EXIT_ZOMBIE: u64 = 0x20;
 
 impl<O: Observer> Model<O> {
     /// Moves `prev` off and `next` onto the CPU.
@@ -205,11 +210,41 @@ impl<O: Observer> Model<O> {
         let slot = &mut self.cpus[cpu.0 as usize];
         match slot.current {
             // A CPU's first thread boots it.
-            None if is_first && event.tid == Tid(0) => self.start_idle(at, cpu),
+            None if is_first && event.tid == Tid(0) && !self.was_stopped => {
+                self.start_idle(at, cpu)
+            }
             None => self.adopt(at, cpu, index),
             Some(current) if current == index => {}
             // It may come before the scheduling change that it belongs to.
             Some(_) => slot.claimed = Some(index),
+        }
+    }
+
+    /// The recorder says which thread exists. Which one a CPU runs is said by the context.
+    pub(super) fn task_state(&mut self, at: GuestNanos, cpu: CpuId, event: &TaskState<'_>) {
+        let mut index = self.threads.known(event.pid, cpu);
+        if self.threads[index].scheduling == Scheduling::Dead {
+            // While nothing was recorded its number was given to another.
+            index = self.threads.begin(event.pid, at);
+        }
+        self.name(index, event.comm);
+        let parent = event.ppid.filter(|parent| *parent != Pid(0));
+        let parent = parent.map(|parent| self.threads.known(Tid(parent.0), cpu));
+        let thread = &mut self.threads[index];
+        thread.pid = event.tgid.or(thread.pid);
+        thread.parent = thread.parent.or(parent.filter(|parent| *parent != index));
+        if event.kthread == Some(true) && thread.ground == Ground::Unknown {
+            thread.ground = Ground::Kernel;
+        }
+        if thread.scheduling == Scheduling::Unknown && event.on_cpu != Some(true) {
+            thread.scheduling = match event.state {
+                Some(0) => Scheduling::Runnable,
+                // One that has ended is still to be waited for: nothing is heard of it any more.
+                Some(state) if state & (EXIT_DEAD | EXIT_ZOMBIE) != 0 => Scheduling::Unknown,
+                Some(state) => Scheduling::from_kernel(state),
+                None => Scheduling::Unknown,
+            };
+            self.refresh_thread(at, index);
         }
     }
 

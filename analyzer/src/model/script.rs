@@ -204,6 +204,17 @@ fn thread_event<'a>(name: &str, words: &[&'a str]) -> KernelEvent<'a> {
                 comm,
             })
         }
+        "stop" => KernelEvent::RecordingStop(RecordingStop {}),
+        "start" => KernelEvent::RecordingStart(RecordingStart {}),
+        "exists" => KernelEvent::TaskState(TaskState {
+            pid,
+            tgid: Some(Pid(pid.0)),
+            ppid: Some(Pid(1)),
+            comm: None,
+            state: Some(state(words[1])),
+            on_cpu: Some(words.get(2) == Some(&"on_cpu")),
+            kthread: None,
+        }),
         other => panic!("no event {other}"),
     }
 }
@@ -313,6 +324,21 @@ fn total(steps: &[String]) -> u64 {
         .iter()
         .map(|step| number(step.split_once(' ').unwrap().1))
         .sum()
+}
+
+#[test]
+fn nothing_is_known_while_recording_is_stopped() {
+    check(
+        "0 context 7; 10 call 0; 20 stop 0; 60 context 7; 60 start 0; 60 exists 8 S; 60 exists 9 R; 60 exists 7 R on_cpu; \
+         70 switch 7 R 8; 80 end 0",
+        expect![[r#"
+            1: unknown 80
+            7: running_unknown 10, syscall 10, unknown 40, running_unknown 10, runnable 10
+            8: unknown 60, blocked 10, running_unknown 10
+            9: unknown 60, runnable 20
+            cpu 0: running_unknown 10, syscall 10, unknown 40, running_unknown 20
+        "#]],
+    );
 }
 
 #[test]

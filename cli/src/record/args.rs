@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::limits::{ControlArgs, LimitArgs};
 use super::masks::MaskArgs;
 use crate::event_choice::EventArgs;
 
@@ -12,7 +13,10 @@ use crate::event_choice::EventArgs;
 #[command(after_help = "Examples:\n  \
 guesttrace record --trace out.bin --kernel bzImage --rootfs rootfs.img --smp 2\n  \
 guesttrace record ... --filter 'event == syscall_exit && ret < 0'\n  \
-guesttrace record ... --uid 1000 --syscalls openat,unlinkat --details 'sched_*:off'\n\n\
+guesttrace record ... --uid 1000 --syscalls openat,unlinkat --details 'sched_*:off'\n  \
+guesttrace record ... --start marker:phase-files --duration 200ms\n  \
+guesttrace record ... --on 'event == sched_process_exec && current.uid != 0' log\n  \
+guesttrace record ... --session 'trace=irq.bin,events=irq,cpus=0'\n\n\
 Exit status: 0 guest and recording ended well, 1 guest panicked or failed, 2 usage, 3 incomplete recording, 4 timeout")]
 pub(crate) struct RecordArgs {
     /// Trace to write; `FILE.partial` until it is complete
@@ -93,6 +97,10 @@ pub(crate) struct RecordArgs {
     pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) masks: MaskArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) control: ControlArgs,
     /// Arguments passed to QEMU unchanged
     #[arg(last = true, value_name = "QEMU ARGUMENTS")]
     pub(crate) qemu_arguments: Vec<String>,

@@ -75,6 +75,11 @@ impl Machine {
         machine
             .arguments
             .extend(args.qemu_arguments.iter().cloned());
+        if args.control.control.is_some() {
+            machine
+                .obstacles
+                .push("control: commands come when the host sends them".to_owned());
+        }
         if !args.qemu_arguments.is_empty() {
             machine.obstacles.push(
                 "machine: arguments passed on to QEMU are not checked for reproducibility"

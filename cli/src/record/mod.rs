@@ -3,11 +3,13 @@
 //! Reading order: what the user asked for (`args`), the disk and machine that follow from it, the plan, the run, the end.
 
 mod args;
+mod control;
 mod disk;
 mod emulator;
 mod glob;
 mod interrupts;
 mod kernel;
+mod limits;
 mod machine;
 mod masks;
 mod outcome;
@@ -15,6 +17,7 @@ mod output;
 mod plan;
 mod process;
 mod sessions;
+mod triggers;
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -25,6 +28,7 @@ use tempfile::TempDir;
 use trace_format::{ClockInfo, ClockMode, CpuIdentity, Header};
 
 pub(crate) use args::RecordArgs;
+pub(crate) use control::{Answer, Ask, ask};
 
 use args::Clock;
 use emulator::Emulator;
@@ -32,7 +36,8 @@ use interrupts::Interrupts;
 use kernel::BootKernel;
 use machine::Machine;
 use outcome::Outcome;
-use sessions::Wanted;
+use sessions::Wishes;
+use triggers::Triggers;
 
 use crate::console::Console;
 use crate::{Hint, failure};
@@ -48,7 +53,7 @@ const WORK_DIR_HINT: Hint = Hint("set TMPDIR to a directory that has room and ca
 /// Runs the verb.
 pub(crate) fn run(args: &RecordArgs, console: &mut Console<'_>) -> Result<ExitCode> {
     let started = Instant::now();
-    let prepared = match prepare(args) {
+    let mut prepared = match prepare(args) {
         Ok(prepared) => prepared,
         Err(error) => {
             failure::print(&error, console.talk);
@@ -65,10 +70,13 @@ pub(crate) fn run(args: &RecordArgs, console: &mut Console<'_>) -> Result<ExitCo
         writeln!(console.out, "{}", shell_line(&command))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let finished = process::run(args, &prepared, console.out)?;
+    let triggers = prepared.triggers.take();
+    let finished = process::run(args, &prepared, triggers, console)?;
     if !finished.armed && !args.no_plugin {
-        // There is nothing in it.
-        let _ = std::fs::remove_file(output::partial_path(&args.trace));
+        // There is nothing in them.
+        for wanted in &prepared.wishes.traces {
+            let _ = std::fs::remove_file(output::partial_path(&wanted.trace));
+        }
     }
     let outcome = Outcome::judge(&finished, prepared.recording.is_some());
     outcome::report(args, &outcome, &finished, console)?;
@@ -81,22 +89,25 @@ struct Prepared {
     emulator: Emulator,
     machine: Machine,
     recording: Option<Recording>,
+    /// Acts on what was looked out for.
+    triggers: Option<Triggers>,
+    wishes: Wishes,
     /// Removed with all it holds at the end.
     work_dir: TempDir,
     interrupts: Interrupts,
 }
 
 fn prepare(args: &RecordArgs) -> Result<Prepared> {
-    output::check(args)?;
+    let wishes = Wishes::new(args)?;
+    output::check(args, &wishes)?;
+    let followed = wishes.followed()?;
     let emulator = Emulator::find()?;
     let kernel = BootKernel::load(args)?;
     machine::check_inputs(args)?;
     let plan = if args.no_plugin {
         None
     } else {
-        let plan = plan::prepare(args, &kernel)?;
-        args.masks.check(&plan.schema, &plan.contexts)?;
-        Some(plan)
+        Some(plan::prepare(&wishes.events(&args.events)?, &kernel)?)
     };
     // All that takes long is done: what is on the way from here on has to be removed at the end.
     let interrupts = Interrupts::watch()?;
@@ -106,63 +117,41 @@ fn prepare(args: &RecordArgs) -> Result<Prepared> {
         .context("cannot make a temporary directory")
         .context(WORK_DIR_HINT)?;
     let machine = Machine::build(args, &kernel, work_dir.path())?;
-    let recording = match plan {
-        Some(plan) => {
-            plan.write(work_dir.path())
-                .context("cannot write the plan")
-                .context(WORK_DIR_HINT)?;
-            let dir = work_dir.path();
-            Some(recording(args, &emulator, &machine, &kernel, plan, dir))
-        }
-        None => None,
-    };
+    let mut triggers = None;
+    let mut recording = None;
+    if let Some(plan) = plan {
+        plan.write(work_dir.path())
+            .context("cannot write the plan")
+            .context(WORK_DIR_HINT)?;
+        let header = header(args, &emulator, &machine, &kernel, &plan);
+        let (sessions, watches) = wishes.tell(args, &kernel, &plan, &header)?;
+        let actions = wishes.triggers.iter().map(|(_, action)| action.clone());
+        triggers = Some(Triggers::new(
+            actions.collect(),
+            &plan.schema,
+            header.clock.tsc_hz,
+        ));
+        let dir = work_dir.path();
+        recording = Some(Recording {
+            sessions,
+            watches,
+            followed,
+            ..recording_of(args, header.clock, dir)
+        });
+    }
     Ok(Prepared {
         emulator,
         machine,
         recording,
+        triggers,
+        wishes,
         work_dir,
         interrupts,
     })
 }
 
-fn recording(
-    args: &RecordArgs,
-    emulator: &Emulator,
-    machine: &Machine,
-    kernel: &BootKernel,
-    plan: plan::PreparedPlan,
-    work_dir: &std::path::Path,
-) -> Recording {
-    let deterministic = args.clock == Clock::Deterministic;
-    let mut kernel_info = plan.kernel;
-    kernel_info.command_line = machine.command_line.clone();
-    let mut digests = vec![
-        ("plan".to_owned(), plan.digest),
-        ("kernel".to_owned(), kernel.digest.clone()),
-    ];
-    digests.extend(machine.digests.iter().cloned());
-    let clock = ClockInfo {
-        mode: if deterministic {
-            ClockMode::Deterministic
-        } else {
-            ClockMode::Wall
-        },
-        // In wall mode the recorder measures the host's.
-        tsc_hz: if deterministic { COUNTED_TSC_HZ } else { 0 },
-        cpu_identity: if deterministic && args.smp > 1 {
-            CpuIdentity::Guest
-        } else {
-            CpuIdentity::Emulator
-        },
-    };
-    let header = Header {
-        producer: concat!("guesttrace ", env!("CARGO_PKG_VERSION")).to_owned(),
-        kernel: kernel_info,
-        machine: machine.info(emulator),
-        clock: clock.clone(),
-        schema: plan.schema,
-        digests,
-    };
+/// How the recording is kept, whatever is recorded.
+fn recording_of(args: &RecordArgs, clock: ClockInfo, work_dir: &std::path::Path) -> Recording {
     Recording {
         plan: work_dir.join(plan::FILE_NAME),
         status_socket: Some(work_dir.join("status")),
@@ -173,9 +162,48 @@ fn recording(
         flush_interval_ticks: COUNTED_TSC_HZ / FLUSHES_PER_SECOND,
         compression_level: 3,
         audit_clock: args.audit_clock,
-        sessions: vec![Wanted::main(args, Vec::new()).spec(header)],
+        sessions: Vec::new(),
         watches: Vec::new(),
-        followed: args.masks.followed().to_vec(),
+        followed: Vec::new(),
+    }
+}
+
+/// What a trace says of itself; the schema is that of the plan.
+fn header(
+    args: &RecordArgs,
+    emulator: &Emulator,
+    machine: &Machine,
+    kernel: &BootKernel,
+    plan: &plan::PreparedPlan,
+) -> Header {
+    let deterministic = args.clock == Clock::Deterministic;
+    let mut kernel_info = plan.kernel.clone();
+    kernel_info.command_line = machine.command_line.clone();
+    let mut digests = vec![
+        ("plan".to_owned(), plan.digest.clone()),
+        ("kernel".to_owned(), kernel.digest.clone()),
+    ];
+    digests.extend(machine.digests.iter().cloned());
+    Header {
+        producer: concat!("guesttrace ", env!("CARGO_PKG_VERSION")).to_owned(),
+        kernel: kernel_info,
+        machine: machine.info(emulator),
+        clock: ClockInfo {
+            mode: if deterministic {
+                ClockMode::Deterministic
+            } else {
+                ClockMode::Wall
+            },
+            // In wall mode the recorder measures the host's.
+            tsc_hz: if deterministic { COUNTED_TSC_HZ } else { 0 },
+            cpu_identity: if deterministic && args.smp > 1 {
+                CpuIdentity::Guest
+            } else {
+                CpuIdentity::Emulator
+            },
+        },
+        schema: plan.schema.clone(),
+        digests,
     }
 }
 

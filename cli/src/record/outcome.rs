@@ -62,6 +62,9 @@ impl Outcome {
         if finished.interrupted && !ended_by_guest(finished) {
             return Self::Interrupted;
         }
+        if finished.was_asked && finished.ended.is_some() {
+            return Self::Well;
+        }
         let console = String::from_utf8_lossy(&finished.console);
         if let Some(line) = failed_workload(&console) {
             return Self::GuestFailed(format!(

@@ -7,18 +7,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::args::RecordArgs;
+use super::sessions::Wishes;
 use crate::{Hint, Usage};
 
 const WRITABLE_HINT: Hint =
     Hint("choose a file in a directory that exists, has room and can be written");
 
 /// Refuses outputs that cannot be written, and those that would destroy an input.
-pub(crate) fn check(args: &RecordArgs) -> Result<()> {
-    let traced = Some(&args.trace).filter(|_| !args.no_plugin);
-    for output in traced.into_iter().chain(&args.serial) {
+pub(crate) fn check(args: &RecordArgs, wishes: &Wishes) -> Result<()> {
+    let traces = wishes.traces.iter().map(|wanted| &wanted.trace);
+    let traced: Vec<_> = traces.filter(|_| !args.no_plugin).collect();
+    for output in traced.iter().copied().chain(&args.serial) {
         refuse_inputs(args, output)?;
     }
-    if let Some(trace) = traced {
+    for trace in traced {
         check_trace(trace)?;
     }
     if let Some(serial) = &args.serial {

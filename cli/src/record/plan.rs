@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result};
 use probe_plan::Plan;
 use trace_format::{KernelInfo, Schema};
 
-use super::args::RecordArgs;
 use super::kernel::{BootKernel, file_stamp, sha256};
 use crate::Hint;
+use crate::event_choice::EventArgs;
 
 /// Name of the plan in the directory that QEMU is given.
 pub(crate) const FILE_NAME: &str = "plan";
@@ -35,12 +35,12 @@ impl PreparedPlan {
 }
 
 /// Finds or compiles the plan.
-pub(crate) fn prepare(args: &RecordArgs, kernel: &BootKernel) -> Result<PreparedPlan> {
+pub(crate) fn prepare(events: &EventArgs, kernel: &BootKernel) -> Result<PreparedPlan> {
     let program = std::env::current_exe()
         .map(|path| file_stamp(&path))
         .unwrap_or_default();
-    let events = args.events.cache_key()?;
-    let key = sha256(format!("{program}\n{}\n{events}", kernel.cache_key()).as_bytes());
+    let choice = events.cache_key()?;
+    let key = sha256(format!("{program}\n{}\n{choice}", kernel.cache_key()).as_bytes());
     let cached = cache_dir()?.join(format!("plan-{key}"));
     let known = fs::read(&cached).ok().and_then(|bytes| {
         let plan = Plan::from_bytes(&bytes).ok()?;
@@ -49,7 +49,7 @@ pub(crate) fn prepare(args: &RecordArgs, kernel: &BootKernel) -> Result<Prepared
     let (bytes, plan) = match known {
         Some(known) => known,
         None => {
-            let plan = args.events.compile(kernel.facts()?)?.plan;
+            let plan = events.compile(kernel.facts()?)?.plan;
             let bytes = plan.to_bytes()?;
             // A cache that cannot be written costs time, nothing else.
             let _ = write_whole(&cached, &bytes);

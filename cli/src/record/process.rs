@@ -10,18 +10,23 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use probe_plan::{Recording, Status};
+use probe_plan::{MatchedEvent, Recording, Status};
 
 use super::Prepared;
 use super::args::RecordArgs;
+use super::control::{Control, Link, TraceStatus};
 use super::disk::escape;
 use super::emulator::Emulator;
 use super::interrupts::Interrupts;
+use super::triggers::Triggers;
+use crate::console::Console;
 
 /// How long a QEMU that was asked to end may take.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a guest that panicked may take to restart, which ends QEMU.
 const PANIC_GRACE: Duration = Duration::from_secs(5);
+/// How long a guest that is to end may take to come to its next event.
+const QUIT_GRACE: Duration = Duration::from_secs(2);
 /// What is kept of the console to explain a failure.
 const CONSOLE_TAIL_BYTES: usize = 64 * 1024;
 
@@ -36,6 +41,8 @@ pub(crate) struct Finished {
     pub(crate) timed_out: bool,
     /// By a signal such as Ctrl-C's.
     pub(crate) interrupted: bool,
+    /// By `guesttrace ctl`.
+    pub(crate) was_asked: bool,
     /// The end of the console.
     pub(crate) console: Vec<u8>,
     /// What QEMU said.
@@ -44,10 +51,12 @@ pub(crate) struct Finished {
 }
 
 /// What the threads report.
-enum Report {
+pub(crate) enum Report {
     Console(Vec<u8>),
     Complaint(String),
     Status(Status),
+    /// Somebody asked for the end.
+    Quit,
 }
 
 /// A QEMU, which ends at the latest when this is dropped.
@@ -95,12 +104,31 @@ pub(crate) fn command(args: &RecordArgs, prepared: &Prepared) -> Result<Command>
 }
 
 /// Starts QEMU and stays with it to the end.
-pub(crate) fn run(args: &RecordArgs, prepared: &Prepared, out: &mut dyn Write) -> Result<Finished> {
+pub(crate) fn run(
+    args: &RecordArgs,
+    prepared: &Prepared,
+    triggers: Option<Triggers>,
+    console: &mut Console<'_>,
+) -> Result<Finished> {
     let (sender, reports) = channel();
     let mut command = command(args, prepared)?;
+    let link = Link::default();
+    let traces = prepared.wishes.traces.iter();
+    link.note(|status| {
+        status.traces = traces
+            .map(|wanted| TraceStatus {
+                trace: wanted.trace.clone(),
+                ..TraceStatus::default()
+            })
+            .collect();
+    });
     if let Some(recording) = &prepared.recording {
-        listen(recording, sender.clone())?;
+        listen(recording, link.clone(), sender.clone())?;
     }
+    let socket = args.control.control.as_ref();
+    let _control = socket
+        .map(|path| Control::listen(path, link.clone(), sender.clone()))
+        .transpose()?;
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -116,7 +144,10 @@ pub(crate) fn run(args: &RecordArgs, prepared: &Prepared, out: &mut dyn Write) -
         finished: Finished::default(),
         progress: progress_bar(args),
         started,
-        out: Some(out),
+        out: Some(console.out),
+        talk: console.talk,
+        link,
+        triggers,
     };
     let limit = Duration::from_secs(args.timeout);
     attendant.attend(&mut qemu, &reports, limit, &prepared.interrupts)?;
@@ -126,6 +157,7 @@ pub(crate) fn run(args: &RecordArgs, prepared: &Prepared, out: &mut dyn Write) -
         let _ = UnixStream::connect(path);
     }
     attendant.drain(&reports);
+    attendant.finish_triggers()?;
     let mut finished = attendant.finished;
     finished.wall = started.elapsed();
     if let Some(path) = &args.serial {
@@ -135,7 +167,7 @@ pub(crate) fn run(args: &RecordArgs, prepared: &Prepared, out: &mut dyn Write) -
 }
 
 /// Takes the recorder's status lines.
-fn listen(recording: &Recording, reports: Sender<Report>) -> Result<()> {
+fn listen(recording: &Recording, link: Link, reports: Sender<Report>) -> Result<()> {
     let Some(path) = &recording.status_socket else {
         return Ok(());
     };
@@ -145,6 +177,7 @@ fn listen(recording: &Recording, reports: Sender<Report>) -> Result<()> {
         let Ok((stream, _)) = listener.accept() else {
             return;
         };
+        link.connect(&stream);
         for line in BufReader::new(stream).lines() {
             let Ok(line) = line else { return };
             if let Ok(status) = serde_json::from_str(&line) {
@@ -183,6 +216,9 @@ struct Attendant<'a> {
     started: Instant,
     /// For the guest's console, until its reader goes away.
     out: Option<&'a mut dyn Write>,
+    talk: &'a mut dyn Write,
+    link: Link,
+    triggers: Option<Triggers>,
 }
 
 impl Attendant<'_> {
@@ -201,9 +237,9 @@ impl Attendant<'_> {
                 .saturating_duration_since(Instant::now())
                 .min(Duration::from_millis(200));
             if let Ok(report) = reports.recv_timeout(wait)
-                && self.take(report)
+                && let Some(grace) = self.take(report)
             {
-                deadline = deadline.min(Instant::now() + PANIC_GRACE);
+                deadline = deadline.min(Instant::now() + grace);
             }
             if interrupts.take() {
                 // The second one does not wait for QEMU any longer.
@@ -224,6 +260,7 @@ impl Attendant<'_> {
             }
             let finished = &mut self.finished;
             finished.timed_out = !finished.interrupted
+                && !finished.was_asked
                 && !finished.panicked
                 && finished.ended.is_none()
                 && finished.failure.is_none();
@@ -241,8 +278,8 @@ impl Attendant<'_> {
         self.progress.finish_and_clear();
     }
 
-    /// Takes a report. Returns whether the guest is to be ended soon.
-    fn take(&mut self, report: Report) -> bool {
+    /// Takes a report. Returns how soon the guest is to be ended, if it is.
+    fn take(&mut self, report: Report) -> Option<Duration> {
         match report {
             Report::Console(bytes) => self.show(&bytes),
             Report::Complaint(line) => {
@@ -250,8 +287,34 @@ impl Attendant<'_> {
                 self.finished.complaints.push('\n');
             }
             Report::Status(status) => return self.take_status(status),
+            Report::Quit => {
+                self.finished.was_asked = true;
+                return Some(QUIT_GRACE);
+            }
         }
-        false
+        None
+    }
+
+    /// Waits for what was started on the host.
+    fn finish_triggers(&mut self) -> Result<()> {
+        let dropped = self.triggers.as_mut().map_or(0, Triggers::finish);
+        if dropped > 0 {
+            writeln!(
+                self.talk,
+                "warning: {dropped} matches of --on came faster than their commands could run"
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Acts on something that was looked out for.
+    fn act(&mut self, number: usize, event: Option<&MatchedEvent>) {
+        let triggers = self.triggers.as_mut();
+        if let Some(line) = triggers.and_then(|triggers| triggers.take(number, event)) {
+            let talk = &mut self.talk;
+            // Nobody may be left to read it.
+            let _ = self.progress.suspend(|| talk.write_all(&line));
+        }
     }
 
     fn show(&mut self, bytes: &[u8]) {
@@ -271,16 +334,30 @@ impl Attendant<'_> {
         }
     }
 
-    /// Notes a status. Returns whether the guest is to be ended soon.
-    fn take_status(&mut self, status: Status) -> bool {
+    /// Notes a status. Returns how soon the guest is to be ended, if it is.
+    fn take_status(&mut self, status: Status) -> Option<Duration> {
         match status {
-            Status::Armed { .. } => self.finished.armed = true,
+            Status::Armed { .. } => {
+                self.finished.armed = true;
+                self.link.note(|status| status.armed = true);
+            }
             Status::Running {
+                session,
                 tsc,
                 records,
                 bytes,
-                ..
+                recording,
             } => {
+                self.link.note(|status| {
+                    status.tsc = status.tsc.max(tsc);
+                    if let Some(trace) = status.traces.get_mut(session) {
+                        (trace.records, trace.bytes) = (records, bytes);
+                        trace.recording = recording;
+                    }
+                });
+                if session != 0 {
+                    return None;
+                }
                 self.progress.set_message(format!(
                     "guest {:.2} s, {records} events, {:.1} MB, {:.0} s",
                     seconds(tsc),
@@ -289,10 +366,10 @@ impl Attendant<'_> {
                 ));
                 self.progress.tick();
             }
-            Status::Matched { .. } => {}
+            Status::Matched { number, event } => self.act(number, event.as_deref()),
             Status::Panicked => {
                 self.finished.panicked = true;
-                return true;
+                return Some(PANIC_GRACE);
             }
             Status::Ended {
                 session,
@@ -302,18 +379,23 @@ impl Attendant<'_> {
             } => {
                 // The further traces of a recording end with the first one.
                 if session != 0 {
-                    return false;
+                    return None;
                 }
-                let halted = reason == "halt";
+                let grace = match reason.as_str() {
+                    "halt" => Some(PANIC_GRACE),
+                    // The guest would go on.
+                    "command" | "condition" => Some(Duration::ZERO),
+                    _ => None,
+                };
                 self.finished.ended = Some((reason, records, bytes));
-                return halted;
+                return grace;
             }
             Status::Failed { message } => {
                 self.finished.failure = Some(message);
-                return true;
+                return Some(PANIC_GRACE);
             }
         }
-        false
+        None
     }
 }
 

@@ -92,6 +92,7 @@ fn empty_row(spec: &ProbeSpec) -> EventRow {
         Hook::Address(addr) => format!("{addr:#x}"),
         Hook::Line { file, line } => format!("{file}:{line}"),
         Hook::Tracepoint { system, name } => format!("{system}:{name}"),
+        Hook::Recorder { what } => format!("recorder:{what}"),
     };
     EventRow {
         id: 0,
