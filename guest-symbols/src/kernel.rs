@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::dwarf::{DebugSections, LazyTypes, Lines, SourceLine};
+use crate::dwarf::{DebugSections, LazyTypes, Lines, LocalVariable, SourceLine, variables};
 use crate::elf::Sections;
 use crate::identity::Identity;
 use crate::symbols::SymbolTable;
@@ -221,6 +221,15 @@ impl Kernel {
     /// `file` is a path in the source or the end of one: `kernel/sched/core.c`, `core.c`.
     pub fn addresses_of_line(&self, file: &str, line: u64) -> Result<Vec<LinkAddr>, SymbolError> {
         Ok(self.lines()?.addresses(file, line))
+    }
+
+    /// Arguments and local variables in scope at an address, innermost last. Needs DWARF.
+    pub fn variables_at(&self, addr: LinkAddr) -> Result<Vec<LocalVariable>, SymbolError> {
+        let debug = self.debug.as_ref().ok_or(SymbolError::NoDwarf)?;
+        let unit = self.lines()?.unit_at(addr);
+        Ok(unit
+            .and_then(|unit| variables(debug, unit, addr.0))
+            .unwrap_or_default())
     }
 
     fn lines(&self) -> Result<&Lines, SymbolError> {

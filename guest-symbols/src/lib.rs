@@ -23,7 +23,7 @@ mod type_graph;
 
 pub use address::LinkAddr;
 pub use c_type::{Member, MemberPlace, StructType, Type, TypeId};
-pub use dwarf::SourceLine;
+pub use dwarf::{LocalVariable, NoPlace, PlaceStep, SourceLine, TypeName, VariablePlace};
 pub use error::{KallsymsProblem, SymbolError};
 pub use identity::Identity;
 pub use image::{Compression, FileKind, ImageBytes};

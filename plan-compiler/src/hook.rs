@@ -6,6 +6,7 @@ use iced_x86::{Decoder, DecoderOptions};
 use probe_plan::{LinkAddr, Op};
 
 use crate::exits::{Exits, exits};
+use crate::locals::locals;
 use crate::suggest::nearest;
 use crate::tracepoint::{RecoveredSite, Unrecoverable, recover_site, tracepoint_arguments};
 use crate::typed::{Argument, Scope, Ty, entry_arguments, signature};
@@ -247,16 +248,21 @@ fn site_in(kernel: &Kernel, symbol: Symbol<'_>, offset: u64) -> Result<HookSite,
             offset,
         });
     }
-    let scope = if offset == 0 {
-        Scope {
-            has_caller: true,
-            ..entry_scope(kernel, name)
-        }
+    let mut scope = if offset == 0 {
+        entry_scope(kernel, name)
     } else {
         without_arguments(
-            "arguments are known at the first instruction only; use registers such as %rdi",
+            "without DWARF (--vmlinux) arguments are known at the first instruction only; use registers such as %rdi",
         )
     };
+    scope.has_caller = offset == 0;
+    if scope.why_no_arguments.is_some()
+        && let Ok(locals) = locals(kernel, guest_symbols::LinkAddr(addr))
+        && !locals.is_empty()
+    {
+        scope.locals = locals;
+        scope.why_no_arguments = None;
+    }
     Ok(HookSite {
         addr: LinkAddr(addr),
         scope,

@@ -9,6 +9,7 @@ mod expression;
 mod facts;
 mod fault;
 mod hook;
+mod locals;
 mod own;
 mod schema;
 mod selection;

@@ -235,9 +235,7 @@ fn candidate(
     for site in &sites {
         match expressions.compile(kernel, row, site) {
             Ok(program) => {
-                if row.id >= TRACEPOINT_ID_FIRST {
-                    notes.extend(lost_arguments(site));
-                }
+                notes.extend(lost_arguments(row, site));
                 probes.push(Probe {
                     addr: site.addr,
                     program,
@@ -257,13 +255,26 @@ fn candidate(
 }
 
 /// Arguments that a row of all arguments lacks at a site.
-fn lost_arguments(site: &HookSite) -> impl Iterator<Item = String> {
-    site.scope.arguments.iter().filter_map(|argument| {
+fn lost_arguments(row: &EventRow, site: &HookSite) -> Vec<String> {
+    let arguments = site.scope.arguments.iter().filter_map(|argument| {
         let reason = argument.ops.as_ref().err()?;
-        let name = argument.name.as_deref().unwrap_or("?");
-        Some(format!(
-            "the site at {:#x}: no `{name}`: {reason}",
-            site.addr.0
-        ))
-    })
+        Some((argument.name.as_deref()?, reason))
+    });
+    let locals = site.scope.locals.iter().filter(|local| local.is_parameter);
+    let locals =
+        locals.filter_map(|local| Some((local.name.as_str(), local.value.as_ref().err()?)));
+    // Where the user chose the fields, an argument that is not had is an error.
+    let is_wanted = |name: &str| {
+        let fetch = format!("either({name}, missing)");
+        row.id >= TRACEPOINT_ID_FIRST
+            || row
+                .fields
+                .iter()
+                .any(|field| field.fetch.as_ref() == Some(&fetch))
+    };
+    arguments
+        .chain(locals)
+        .filter(|(name, _)| is_wanted(name))
+        .map(|(name, reason)| format!("the site at {:#x}: no `{name}`: {reason}", site.addr.0))
+        .collect()
 }

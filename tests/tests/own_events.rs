@@ -328,3 +328,74 @@ fn compare_file(run: &Run, found: &BTreeMap<String, Vec<Event>>) {
             .all(|event| event.text("comm") == event.comm())
     );
 }
+
+/// Instructions of a function as objdump sees them, from its start: how many bytes behind it each begins.
+fn instructions(vmlinux: &std::path::Path, function: &str) -> Option<Vec<u64>> {
+    let output = Command::new("objdump")
+        .args([
+            "-d",
+            "--no-show-raw-insn",
+            &format!("--disassemble={function}"),
+        ])
+        .arg(vmlinux)
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let address = |line: &str| u64::from_str_radix(line.trim().split_once(":\t")?.0, 16).ok();
+    let all: Vec<u64> = text.lines().filter_map(address).collect();
+    let first = *all.first()?;
+    Some(all.into_iter().map(|address| address - first).collect())
+}
+
+/// What debug information says of an argument at each instruction, against what it was when the function began.
+#[test]
+fn arguments_stay_what_they_were_at_the_start() {
+    const CLOUD: &str = "6.1-cloud-amd64";
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let Some(vmlinux) = kernel(CLOUD).and_then(|files| files.vmlinux) else {
+        skip!("the vmlinux of {CLOUD} was not fetched");
+    };
+    let Some(offsets) = instructions(&vmlinux, "do_sys_openat2") else {
+        skip!("objdump is not installed");
+    };
+    let probes: Vec<String> = offsets[1..30]
+        .iter()
+        .map(|offset| {
+            format!(
+                "at_{offset}=do_sys_openat2+{offset} dfd=either(dfd, missing) \
+                 filename:hex=either((u64)filename, missing) how:hex=either((u64)how, missing)"
+            )
+        })
+        .collect();
+    let vmlinux = vmlinux.to_string_lossy();
+    let mut more = vec!["--vmlinux", &vmlinux, "--events", "none", "--probe"];
+    more.push("start=do_sys_openat2 dfd=dfd filename:hex=(u64)filename how=how");
+    for probe in &probes {
+        more.extend(["--probe", probe]);
+    }
+    let run = record(CLOUD, "boot", &more);
+    assert_eq!(run.status, 0, "{}\n{}", run.complaints, run.console);
+    let mut started: BTreeMap<u64, Event> = BTreeMap::new();
+    let mut agreed: BTreeMap<String, usize> = BTreeMap::new();
+    for event in events(&run.trace, &["--event", "start,at_*"]) {
+        if event.name() == "start" {
+            started.insert(event.number("tid"), event);
+            continue;
+        }
+        let start = &started[&event.number("tid")];
+        for name in ["dfd", "filename", "how"] {
+            if event.json["fields"][name].is_null() {
+                continue;
+            }
+            assert_eq!(event.field(name), start.field(name), "{event:?} {start:?}");
+            *agreed
+                .entry(format!("{} {name}", event.name()))
+                .or_default() += 1;
+        }
+    }
+    println!("{} locations, {agreed:?}", agreed.len());
+    // Behind the prologue the arguments are in other registers, and some are gone.
+    assert!(agreed.len() > 40 && agreed.len() < 3 * probes.len());
+}

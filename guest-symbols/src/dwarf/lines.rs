@@ -59,13 +59,16 @@ impl Lines {
         }
     }
 
-    /// The line that the instruction at an address comes from.
-    pub(crate) fn at(&self, addr: LinkAddr) -> Option<SourceLine> {
+    /// The number of the unit that an address belongs to.
+    pub(crate) fn unit_at(&self, addr: LinkAddr) -> Option<usize> {
         let after = self.ranges.partition_point(|(start, ..)| *start <= addr.0);
         let &(_, end, number) = self.ranges.get(after.checked_sub(1)?)?;
-        if addr.0 >= end {
-            return None;
-        }
+        (addr.0 < end).then_some(number)
+    }
+
+    /// The line that the instruction at an address comes from.
+    pub(crate) fn at(&self, addr: LinkAddr) -> Option<SourceLine> {
+        let number = self.unit_at(addr)?;
         let dwarf = self.sections.dwarf();
         let unit = self.sections.unit(&dwarf, number)?;
         let rows = self
@@ -169,11 +172,12 @@ fn rows(unit: &Unit<'_>) -> Option<Vec<Row>> {
     let mut out: Vec<Row> = Vec::new();
     let mut open: Option<Row> = None;
     while let Ok(Some((_, row))) = program.next_row() {
-        if let Some(last) = open.take().filter(|last| last.start < row.address()) {
-            out.push(Row {
-                end: row.address(),
-                ..last
-            });
+        if let Some(last) = open.take() {
+            // Several lines may begin at one address: the last one has the code, the others only begin there.
+            let end = row.address().max(last.start);
+            if end > last.start || last.is_statement {
+                out.push(Row { end, ..last });
+            }
         }
         if !row.end_sequence() {
             open = Some(Row {

@@ -44,7 +44,7 @@ struct UnitPlace {
 impl DebugSections {
     /// Finds the sections; `None` without `.debug_info`.
     pub(crate) fn open(file: &ImageBytes, sections: &Sections) -> Option<Self> {
-        const READ: [SectionId; 12] = [
+        const READ: [SectionId; 13] = [
             SectionId::DebugInfo,
             SectionId::DebugAbbrev,
             SectionId::DebugStr,
@@ -57,6 +57,7 @@ impl DebugSections {
             SectionId::DebugRngLists,
             SectionId::DebugLoc,
             SectionId::DebugLocLists,
+            SectionId::DebugFrame,
         ];
         let content = |id: SectionId| {
             let section = sections.named(id.name())?;
@@ -78,7 +79,7 @@ impl DebugSections {
         (!out.units.is_empty()).then_some(out)
     }
 
-    fn section(&self, id: SectionId) -> &[u8] {
+    pub(super) fn section(&self, id: SectionId) -> &[u8] {
         match self.sections.iter().find(|(it, _)| *it == id) {
             Some((_, Content::InFile(range))) => {
                 self.file.as_slice().get(range.clone()).unwrap_or_default()

@@ -41,7 +41,7 @@ pub enum ExprProblem {
         name: String,
         suggestion: Option<String>,
     },
-    #[error("unknown name `{name}`{}", Known(.suggestion, "the arguments here are", .arguments))]
+    #[error("unknown name `{name}`{}", Known(.suggestion, "known here are", .arguments))]
     UnknownName {
         name: String,
         suggestion: Option<String>,

@@ -163,7 +163,10 @@ fn default_fields(facts: &dyn Facts, sites: &[HookSite]) -> Vec<FieldRow> {
     let Some(scope) = sites.first().map(|site| &site.scope) else {
         return Vec::new();
     };
-    let mut fields: Vec<FieldRow> = arguments(facts, scope).take(FIELDS_MAX).collect();
+    let mut fields: Vec<FieldRow> = arguments(facts, scope)
+        .chain(parameters(facts, scope))
+        .take(FIELDS_MAX)
+        .collect();
     if let Some(ty) = &scope.returns
         && let Some(field_type) = scalar_field(facts, ty, "ret")
     {
@@ -185,6 +188,15 @@ fn arguments(facts: &dyn Facts, scope: &Scope) -> impl Iterator<Item = FieldRow>
             _ => scalar_field(facts, &argument.ty, &name).unwrap_or(FieldType::Hex),
         };
         default_field(&name, field_type, &doc)
+    })
+}
+
+/// Arguments as they are inside the function, in their order.
+fn parameters(facts: &dyn Facts, scope: &Scope) -> impl Iterator<Item = FieldRow> {
+    let known = scope.locals.iter().rev();
+    known.filter(|local| local.is_parameter).map(move |local| {
+        let field_type = scalar_field(facts, &local.ty, &local.name).unwrap_or(FieldType::Hex);
+        default_field(&local.name, field_type, &local.ty.name(facts))
     })
 }
 

@@ -3,9 +3,9 @@
 use probe_plan::{Op, Register};
 
 use super::compile::{Compiler, fail};
-use super::scope::Argument;
+use super::scope::{Argument, Local};
 use super::ty::{Shape, Ty};
-use super::value::Value;
+use super::value::{Place, Value};
 use crate::expression::{ExprError, ExprProblem, Name};
 use crate::facts::Tag;
 use crate::suggest::nearest;
@@ -14,6 +14,9 @@ impl Compiler<'_> {
     pub(super) fn name(&mut self, name: &str, at: usize) -> Result<Value, ExprError> {
         if let Some(bound) = self.binding(name, at) {
             return bound;
+        }
+        if let Some(local) = self.scope.locals.iter().find(|local| local.name == name) {
+            return self.local(local, at);
         }
         let arguments = &self.scope.arguments;
         if let Some(argument) = arguments
@@ -92,7 +95,8 @@ impl Compiler<'_> {
             .scope
             .arguments
             .iter()
-            .filter_map(|argument| argument.name.as_deref());
+            .filter_map(|argument| argument.name.as_deref())
+            .chain(self.scope.locals.iter().map(|local| local.name.as_str()));
         let arguments = known.clone().map(str::to_owned).collect();
         let suggestion = nearest(
             name,
@@ -131,6 +135,20 @@ impl Compiler<'_> {
                 at,
                 ExprProblem::NoArgument {
                     name: name.to_owned(),
+                    reason: reason.clone(),
+                },
+            ),
+        }
+    }
+
+    fn local(&self, local: &Local, at: usize) -> Result<Value, ExprError> {
+        match &local.value {
+            Ok((ops, Place::Memory)) => Ok(Value::memory(ops.clone(), local.ty.clone())),
+            Ok((ops, _)) => Ok(self.narrow(ops.clone(), local.ty.clone())),
+            Err(reason) => fail(
+                at,
+                ExprProblem::NoArgument {
+                    name: local.name.clone(),
                     reason: reason.clone(),
                 },
             ),

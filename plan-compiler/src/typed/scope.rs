@@ -4,6 +4,7 @@ use guest_symbols::{Type, TypeId};
 use probe_plan::{Op, Register};
 
 use super::ty::{Shape, Ty};
+use super::value::Place;
 use crate::facts::Facts;
 
 /// An argument of the probed function or tracepoint.
@@ -16,10 +17,22 @@ pub(crate) struct Argument {
     pub(crate) ops: Result<Vec<Op>, String>,
 }
 
+/// A variable of the function at an address inside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Local {
+    pub(crate) name: String,
+    pub(crate) ty: Ty,
+    pub(crate) is_parameter: bool,
+    /// What leaves its value or its address; or why neither is to be had.
+    pub(crate) value: Result<(Vec<Op>, Place), String>,
+}
+
 /// Where an expression is evaluated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scope {
     pub(crate) arguments: Vec<Argument>,
+    /// Variables of the function, innermost first.
+    pub(crate) locals: Vec<Local>,
     /// Type of `ret`, at the return of a function whose result is known.
     pub(crate) returns: Option<Ty>,
     /// Why there are no arguments, when that is worth saying.
