@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use guesttrace_tests::{Run, guests_wanted, guesttrace, record, skip};
+use guesttrace_tests::{Run, events, guests_wanted, guesttrace, record, skip};
 
 /// The same machine traced and untraced, and what its devices were asked.
 struct Runs {
@@ -18,7 +18,12 @@ fn runs() -> &'static Runs {
     static RUNS: OnceLock<Runs> = OnceLock::new();
     RUNS.get_or_init(|| {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let (traced, traced_reads) = run(&["--events", "all"], dir.path().join("traced"));
+        // The probe follows the program's pointers itself.
+        let probe = "paths=do_sys_openat2 path=string(user,filename)";
+        let (traced, traced_reads) = run(
+            &["--events", "all", "--probe", probe],
+            dir.path().join("traced"),
+        );
         let (untraced, untraced_reads) = run(&["--no-plugin"], dir.path().join("untraced"));
         Runs {
             traced,
@@ -89,6 +94,29 @@ fn no_probe_reads_a_device() {
         runs.traced_reads.len(),
         runs.untraced_reads.len()
     );
+}
+
+/// A path is what lies in memory, or missing where the pointer leads to none.
+#[test]
+fn paths_are_told_while_they_lie_in_memory() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let opened = events(&runs().traced.trace, &["--event", "paths"]);
+    let paths: Vec<Option<&str>> = opened
+        .iter()
+        .map(|event| event.json["fields"]["path"].as_str())
+        .collect();
+    let count = |wanted| paths.iter().filter(|path| **path == wanted).count();
+    assert_eq!(count(Some("/tmp/hostile/was memory")), 3);
+    assert_eq!(count(Some("/tmp/hostile/<script>")), 1);
+    // Longer than any record may be, with and without an end: as much as is recorded of a string.
+    let long = |begin: &str| {
+        let is_long = |path: &&&str| path.starts_with(begin) && path.len() >= 255;
+        paths.iter().flatten().filter(is_long).count()
+    };
+    assert!(long("aaaa") >= 2 && long("////") >= 2);
+    assert!(count(None) > 100, "{} of {}", count(None), paths.len());
 }
 
 fn output(verb: &str, trace: &Path, options: &[&str]) -> String {
