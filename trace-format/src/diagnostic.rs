@@ -118,8 +118,8 @@ pub enum Fault {
     /// It is not what the index says.
     #[error("it is not the chunk that the index describes")]
     Index,
-    /// A chunk comes again.
-    #[error("a chunk with its sequence number came before")]
+    /// A chunk comes again, or behind a later one.
+    #[error("a chunk with its sequence number, or a later one, came before")]
     Sequence,
     /// It is larger than a reader may accept.
     #[error("it has {bytes} bytes, at most {max} are possible")]

@@ -104,7 +104,7 @@ impl TraceFile {
             let trailer = block.and_then(|block| parse_json(&block, block.payload));
             trailer.map_err(|fault| layout.diagnostics.push(fault)).ok()
         });
-        check_sequences(&layout.chunks, &mut layout.diagnostics);
+        check_sequences(&mut layout.chunks, &mut layout.diagnostics);
         let diagnostics = layout.diagnostics.into_list();
         Ok(Self {
             header,
@@ -342,10 +342,11 @@ fn decompress(compressed: &[u8], bytes: u32, max: usize) -> Result<Vec<u8>, Faul
     }
 }
 
-/// Reports chunks that are missing between others of their CPU.
-fn check_sequences(chunks: &[ChunkInfo], diagnostics: &mut Diagnostics) {
+/// Reports chunks that are missing between others of their CPU, and drops those that come again or too late: their
+/// events would be told twice, or behind later ones.
+fn check_sequences(chunks: &mut Vec<ChunkInfo>, diagnostics: &mut Diagnostics) {
     let mut next: BTreeMap<u32, u64> = BTreeMap::new();
-    for chunk in chunks {
+    chunks.retain(|chunk| {
         let expected = next.entry(chunk.cpu).or_default();
         let (cpu, offset) = (chunk.cpu, chunk.offset);
         match chunk.sequence.checked_sub(*expected) {
@@ -362,8 +363,10 @@ fn check_sequences(chunks: &[ChunkInfo], diagnostics: &mut Diagnostics) {
                     kind,
                     fault: Fault::Sequence,
                 });
+                return false;
             }
         }
         *expected = chunk.sequence.saturating_add(1);
-    }
+        true
+    });
 }

@@ -170,6 +170,17 @@ fn missing_chunk_is_said() {
     );
 }
 
+#[test]
+fn a_chunk_that_comes_again_is_not_told_twice() {
+    let bytes = unfinished();
+    let ends = chunk_ends(&bytes);
+    let doubled = [&bytes[..ends[1]], &bytes[ends[0]..]].concat();
+    let file = TraceFile::from_bytes(doubled).unwrap();
+    assert_eq!(read_all(&file), small_chunks());
+    let says_so = |item: &Diagnostic| item.to_string().contains("came before");
+    assert!(file.diagnostics().iter().any(says_so));
+}
+
 /// Reads whatever there is of a file.
 fn exhaust(bytes: Vec<u8>) {
     if let Ok(file) = TraceFile::from_bytes(bytes) {
