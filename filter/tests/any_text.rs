@@ -5,6 +5,7 @@
 mod support;
 
 use guesttrace_filter::Filter;
+use guesttrace_tests::fuzz;
 use proptest::prelude::*;
 use support::{samples, schema};
 
@@ -103,22 +104,40 @@ fn any_filter() -> impl Strategy<Value = (String, [bool; 4])> {
 
 proptest! {
     #[test]
-    fn any_characters_are_survived(text in "\\PC{0,60}") {
-        exhaust(&text);
-    }
-
-    #[test]
-    fn any_words_are_survived(
-        words in prop::collection::vec(prop::sample::select(WORDS), 0..30),
-        space in any::<bool>(),
-    ) {
-        exhaust(&words.join(if space { " " } else { "" }));
-    }
-
-    #[test]
     fn logic_is_that_of_the_parts((text, expected) in any_filter()) {
         let bound = Filter::parse(&text).unwrap().bind(&schema()).unwrap();
         let found: Vec<_> = samples().iter().map(|row| bound.matches(row)).collect();
         prop_assert_eq!(found, expected);
     }
+}
+
+#[test]
+fn fuzz_texts() {
+    fuzz(|chance| exhaust(&chance.text(WORDS)));
+}
+
+/// Filters that mean something, with a few characters changed: they get far.
+#[test]
+fn fuzz_damaged_filters() {
+    let filters = [
+        "event==sys_openat && filename=~\"/etc/*\" && ret<0",
+        "cpu in (0, 1) and not (comm == 'bash' or prev_state != running)",
+        "sched_switch.prev_pid >= 0x10 || delay > 1.5ms && !page_fault",
+    ];
+    fuzz(|chance| {
+        let mut bytes = chance.pick(&filters).as_bytes().to_vec();
+        chance.damage(&mut bytes);
+        exhaust(&String::from_utf8_lossy(&bytes));
+    });
+}
+
+/// Nesting costs no stack, length no more than its share.
+#[test]
+fn fuzz_deep_filters() {
+    let pieces = ["(", "!", "not ", "((", "cpu == 1 && (", "-", "'"];
+    fuzz(|chance| {
+        let text = chance.pick(&pieces).repeat(1 + chance.below(4000));
+        exhaust(&text);
+        exhaust(&format!("{text}cpu == 1"));
+    });
 }

@@ -1,9 +1,6 @@
-//! A small ELF file with DWARF and BTF (`fixtures/mini.c`): known facts, and the same file damaged.
+//! A small ELF file with DWARF and BTF (`fixtures/mini.c`): known facts.
 
-use guest_symbols::{
-    ImageBytes, Kernel, LinkAddr, MemberPlace, NameKind, SymbolError, Type, TypeOrigin, Types,
-};
-use proptest::prelude::*;
+use guest_symbols::{ImageBytes, Kernel, MemberPlace, SymbolError, Type, TypeOrigin, Types};
 
 const DWARF4: &[u8] = include_bytes!("fixtures/mini-dwarf4.elf");
 const DWARF5: &[u8] = include_bytes!("fixtures/mini-dwarf5.elf");
@@ -168,86 +165,5 @@ fn what_is_no_kernel_is_told() {
             text.contains(message) && text.contains("\nhint: "),
             "{text}"
         );
-    }
-}
-
-/// Asks for everything; what it is does not matter.
-fn ask_all(kernel: &Kernel) {
-    let types = kernel.types();
-    for kind in [
-        NameKind::Struct,
-        NameKind::Union,
-        NameKind::Enum,
-        NameKind::Typedef,
-        NameKind::Function,
-        NameKind::Variable,
-    ] {
-        for name in types.names(kind) {
-            for id in types.all_named(kind, name) {
-                let _ = (
-                    types.c_name(*id),
-                    types.byte_size(*id),
-                    types.member(*id, "c"),
-                    types.member(*id, "?"),
-                );
-                if let Type::Struct(it) = types.get(*id) {
-                    it.members
-                        .iter()
-                        .for_each(|member| drop(types.c_name(member.type_id)));
-                }
-            }
-        }
-    }
-    let symbols: Vec<_> = kernel
-        .symbols()
-        .iter()
-        .map(|it| (it.addr, it.name.to_owned()))
-        .collect();
-    for (addr, name) in symbols {
-        let _ = (
-            kernel.symbols().at(addr),
-            kernel.symbols().address(&name),
-            kernel.read(addr, 16),
-        );
-        let _ = kernel.source_line(addr);
-    }
-    let _ = (
-        kernel.read(LinkAddr(u64::MAX), 1),
-        kernel.read(LinkAddr(0), usize::MAX),
-        kernel.code().count(),
-    );
-    let _ = (
-        kernel.syscalls(),
-        kernel.tracepoints(),
-        kernel.per_cpu("table"),
-        kernel.addresses_of_line("mini.c", 70),
-    );
-}
-
-proptest! {
-    // 256 cases unless PROPTEST_CASES asks for more.
-    #[test]
-    fn damage_is_survived(
-        file in proptest::sample::select(vec![DWARF4, DWARF5, COMPRESSED]),
-        origin in proptest::sample::select(vec![TypeOrigin::Best, TypeOrigin::Dwarf]),
-        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
-        cut in proptest::option::weighted(0.2, any::<prop::sample::Index>()),
-    ) {
-        let mut bytes = file.to_vec();
-        for (at, value) in damage {
-            let at = at.index(bytes.len());
-            bytes[at] = value;
-        }
-        if let Some(cut) = cut {
-            bytes.truncate(cut.index(bytes.len()));
-        }
-        if let Ok(kernel) = open(&bytes, origin) {
-            ask_all(&kernel);
-        }
-    }
-
-    #[test]
-    fn arbitrary_bytes_are_no_kernel(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
-        prop_assert!(Kernel::from_bytes(Some(&bytes), None).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::io::Cursor;
 
 use guest_symbols::Kernel;
 use guesttrace_events::EventTable;
-use guesttrace_tests::{Chance, fuzz, mix};
+use guesttrace_tests::{Chance, fuzz_usually, mix};
 use plan_compiler::{Selection, compile};
 use probe_plan::{
     FieldSink, GuestView, Interpreter, Op, Output, Plan, Program, Register, RuntimeAddr, Slide,
@@ -284,7 +284,7 @@ fn check_kernel(name: &str) {
     assert!(events.len() > 600, "{} events", events.len());
     let mut buffers = [RecordBuffer::new(4 << 20), RecordBuffer::new(4 << 20)];
     let mut fields = [0, 0];
-    fuzz(|chance| {
+    fuzz_usually(60, |chance| {
         let more = check(&plan, chance, &mut buffers);
         fields = [fields[0] + more[0], fields[1] + more[1]];
     });

@@ -4,17 +4,25 @@
 ///
 /// # Panics
 /// As the case does; its number is printed before.
-pub fn fuzz(mut case: impl FnMut(&mut Chance)) {
-    for number in 0..case_count() {
+pub fn fuzz(case: impl FnMut(&mut Chance)) {
+    fuzz_usually(300, case);
+}
+
+/// As [`fuzz`], with another number of cases when none is asked for: for cases that take their time.
+///
+/// # Panics
+/// As [`fuzz`].
+pub fn fuzz_usually(cases: u64, mut case: impl FnMut(&mut Chance)) {
+    for number in 0..case_count(cases) {
         let told = TellOnPanic(number);
         case(&mut Chance::new(number));
         drop(told);
     }
 }
 
-fn case_count() -> u64 {
+fn case_count(usual: u64) -> u64 {
     let wanted = std::env::var("GUESTTRACE_FUZZ_CASES").ok();
-    wanted.map_or(300, |text| {
+    wanted.map_or(usual, |text| {
         text.parse()
             .unwrap_or_else(|_| panic!("GUESTTRACE_FUZZ_CASES is no number: {text}"))
     })

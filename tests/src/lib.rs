@@ -13,7 +13,7 @@ pub use cage::{Cage, End};
 pub use counters::{Counters, counters};
 pub use events::{Event, events};
 pub use ftrace::{Ftrace, FtraceEvent, FtraceField, FtraceFormat, FtraceValue};
-pub use fuzz::{Chance, fuzz, mix};
+pub use fuzz::{Chance, fuzz, fuzz_usually, mix};
 pub use guest::{Run, guest_arguments, guests_wanted, guesttrace, record};
 pub use kernels::{KernelFiles, kernel, project_dir};
 pub use strace::{Strace, StracedCall, strace};

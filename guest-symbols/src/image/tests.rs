@@ -120,6 +120,22 @@ fn a_damaged_or_cut_payload_is_an_error() {
 }
 
 #[test]
+fn fuzz_boot_images() {
+    let elf = elf();
+    let images = [gzip, xz, lzma, bzip2, zstd, lz4].map(|pack| bzimage(&pack(&elf)));
+    guesttrace_tests::fuzz(|chance| {
+        let mut image = chance.pick(&images).clone();
+        // The header at the front and the payload's own are small: they get more than their share.
+        let kept = image.split_off(*chance.pick(&[0x600, 0xb40, image.len()]));
+        chance.damage(&mut image);
+        image.extend(kept);
+        if let Ok(Some(out)) = elf_from(&image) {
+            assert!(out.len() <= 2 * elf.len(), "{} bytes", out.len());
+        }
+    });
+}
+
+#[test]
 fn what_is_no_kernel_is_named() {
     let cases: [(&[u8], FileKind); 8] = [
         (b"", FileKind::Empty),

@@ -9,6 +9,8 @@ use crate::suggest::nearest;
 
 /// Expressions come from people; this only keeps a hostile one from exhausting the stack.
 const DEPTH_MAX: usize = 64;
+/// As long as that a chain of operators may be, for each is a level of the tree.
+const CHAIN_MAX: usize = 256;
 
 /// Reads an expression.
 ///
@@ -19,6 +21,7 @@ pub(crate) fn parse(text: &str) -> Result<Expr, ExprError> {
         tokens: tokens(text)?,
         next: 0,
         depth: 0,
+        chained: 0,
     };
     let expr = parser.ternary()?;
     match parser.word() {
@@ -54,6 +57,7 @@ pub(super) struct Parser {
     tokens: Vec<Token>,
     next: usize,
     depth: usize,
+    chained: usize,
 }
 
 impl Parser {
@@ -133,6 +137,18 @@ impl Parser {
         result
     }
 
+    /// Counts an operator that takes all before it as its left side.
+    fn chain(&mut self) -> Result<(), ExprError> {
+        self.chained += 1;
+        if self.chained > CHAIN_MAX {
+            return Err(ExprError {
+                at: self.at(),
+                problem: ExprProblem::TooDeep,
+            });
+        }
+        Ok(())
+    }
+
     pub(super) fn ternary(&mut self) -> Result<Expr, ExprError> {
         self.nested(|parser| {
             let condition = parser.binary(0)?;
@@ -164,6 +180,7 @@ impl Parser {
             && let Some((_, operator)) = operators.iter().find(|(known, _)| *known == sign)
         {
             let at = self.at();
+            self.chain()?;
             self.advance();
             let right = self.binary(level + 1)?;
             left = Expr {
@@ -210,6 +227,7 @@ impl Parser {
         loop {
             let mut at = self.at();
             let kind = if self.take("[") {
+                self.chain()?;
                 let index = Box::new(self.ternary()?);
                 self.need("]")?;
                 ExprKind::Index {
@@ -221,6 +239,7 @@ impl Parser {
                 if !arrow && *self.word() != Word::Sign(".") {
                     return Ok(expr);
                 }
+                self.chain()?;
                 self.advance();
                 at = self.at();
                 ExprKind::Member {
