@@ -39,8 +39,11 @@ fn chunks(chance: &mut Chance) -> Vec<SampleChunk> {
     (0..9).map(|number| chunk(number, chance)).collect()
 }
 
+/// Chunks with the number of each among those of its CPU.
+type Numbered = Vec<(u64, SampleChunk)>;
+
 /// Reads all there is, chunk by chunk, with the number of each among those of its CPU.
-fn read_numbered(file: &TraceFile) -> Vec<(u64, SampleChunk)> {
+fn read_numbered(file: &TraceFile) -> Numbered {
     let chunks = file.chunks().iter().enumerate();
     chunks
         .filter_map(|(index, info)| Some((info.sequence, read(file, index).ok()?)))
@@ -76,7 +79,7 @@ fn exhaust(bytes: Vec<u8>) -> Option<TraceFile> {
 #[test]
 fn fuzz_damaged_traces_invent_nothing() {
     let mut outcomes = [0, 0];
-    let originals: Vec<(Vec<u8>, Vec<(u64, SampleChunk)>)> = (0..6)
+    let originals: Vec<(Vec<u8>, Numbered)> = (0..6)
         .map(|number| {
             let mut chance = Chance::new(number);
             let chunks = if number == 0 {
