@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use guest_symbols::Kernel;
 use guesttrace_events::{EventTable, USER_ID_FIRST};
-use plan_compiler::{Compiled, ProbeSpec, Selection, add_probe, compile};
+use plan_compiler::{CallSite, Compiled, ProbeSpec, Selection, add_probe, compile};
 use trace_format::Schema;
 
 use crate::Usage;
@@ -27,12 +27,19 @@ pub(crate) struct EventArgs {
     /// without fields, all arguments
     #[arg(long, value_name = "PROBE")]
     pub(crate) probe: Vec<String>,
+    /// Address that a system call records as `ip`, found by frame pointers: depth:N is the return address N frames up,
+    /// range:0xFROM-0xTO the first address there
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) syscall_ip: Option<CallSite>,
 }
 
 impl EventArgs {
     /// Everything that decides what is watched, the contents of files included: for caches.
     pub(crate) fn cache_key(&self) -> Result<String> {
-        let mut key = format!("{:?}\n{:?}\n", self.events, self.probe);
+        let mut key = format!(
+            "{:?}\n{:?}\n{:?}\n",
+            self.events, self.probe, self.syscall_ip
+        );
         for file in Selection::parse(&self.events).files() {
             key += &format!("{:?}\n", read(file)?);
         }
@@ -62,6 +69,9 @@ impl EventArgs {
         let mut table = EventTable::builtin();
         for file in selection.files() {
             table.add(file, &read(file)?)?;
+        }
+        if let Some(call_site) = self.syscall_ip {
+            call_site.apply(&mut table);
         }
         for text in &self.probe {
             let spec = ProbeSpec::parse(text)?;

@@ -135,6 +135,25 @@ impl EventTable {
         Ok(())
     }
 
+    /// Fetches a field of an event by another expression, with further bindings for it. Does nothing where there is no
+    /// such field.
+    pub fn refetch(&mut self, event: &str, binds: Vec<(String, String)>, field: &str, fetch: &str) {
+        let Some(event) = self.events.iter_mut().find(|row| row.name == event) else {
+            return;
+        };
+        let Some(field) = event.fields.iter_mut().find(|row| row.name == field) else {
+            return;
+        };
+        field.fetch = Some(fetch.to_owned());
+        event
+            .bind
+            .extend(binds.into_iter().map(|(name, fetch)| BindRow {
+                name,
+                fetch: Some(fetch),
+                line: 0,
+            }));
+    }
+
     /// The events, in the order of the files.
     #[must_use]
     pub fn events(&self) -> &[EventRow] {

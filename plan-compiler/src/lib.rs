@@ -3,6 +3,7 @@
 //! Input: rows of `guesttrace-events`, facts of `guest-symbols`. Output: a validated [`probe_plan::Plan`], and for
 //! every event which hook was chosen and why others were not. Runs nothing and knows no emulator.
 
+mod call_site;
 mod compile;
 mod exits;
 mod expression;
@@ -20,6 +21,7 @@ mod thread;
 mod tracepoint;
 mod typed;
 
+pub use call_site::{CallSite, CallSiteError, FRAMES_MAX};
 pub use compile::{CompileError, Compiled, compile};
 pub use expression::{ExprError, ExprProblem};
 pub use fault::RowFault;

@@ -11,7 +11,8 @@ const CONDITION: &str = r#"event == syscall_exit && ret < 0 || prev_pid == 1 || 
 const LOOKED_OUT_FOR: &str = r#"event == syscall_entry && name == openat && comm == "exercise""#;
 
 /// The further traces of the one run, by name.
-const SESSIONS: [(&str, &str); 10] = [
+const SESSIONS: [(&str, &str); 11] = [
+    ("same", "events=core"),
     ("condition", CONDITION_MASK),
     ("user", "uid=1000"),
     ("group", "gid=1001"),
@@ -54,7 +55,7 @@ fn traces() -> &'static Traces {
         let sessions =
             SESSIONS.map(|(name, mask)| format!("name={name},trace={},{mask}", path(name)));
         let command = format!("run:cat >>{}", path("told"));
-        let mut options = vec!["--on", LOOKED_OUT_FOR, &command];
+        let mut options = vec!["--syscall-ip", "depth:2", "--on", LOOKED_OUT_FOR, &command];
         for session in &sessions {
             options.extend(["--session", session]);
         }
@@ -87,6 +88,75 @@ fn a_filter_records_what_it_shows_of_the_whole() {
 }
 
 #[test]
+fn a_further_trace_is_as_if_it_were_the_only_one() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let traces = traces();
+    let bytes = |path: &Path| std::fs::read(path).expect("a trace");
+    assert!(bytes(&traces.path("same")) == bytes(&traces.run.trace));
+}
+
+#[test]
+fn a_recording_is_commanded_while_it_runs() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let socket = dir.path().join("control");
+    let name = socket.display().to_string();
+    // A guest that would run for much longer than the test waits.
+    let recording = std::thread::spawn({
+        let name = name.clone();
+        move || record(KERNEL, "shell", &["--control", &name, "--timeout", "120"])
+    });
+    let ctl = |words: &[&str]| {
+        let output = std::process::Command::new(guesttrace_tests::guesttrace())
+            .args(["ctl", &name])
+            .args(words)
+            .output()
+            .expect("cargo build --release comes first");
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    let status = || {
+        let (_, text) = ctl(&["status"]);
+        serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default()
+    };
+    let wait_until = |is_so: &dyn Fn(&serde_json::Value) -> bool| {
+        // Not for long in practice; a recording that ended is found out below.
+        for _ in 0..600 {
+            if is_so(&status()) || recording.is_finished() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    };
+    wait_until(&|status| status["traces"][0]["records"].as_u64() > Some(1000));
+    assert!(ctl(&["mark", "one"]).0 && ctl(&["stop"]).0);
+    wait_until(&|status| status["traces"][0]["recording"] == false);
+    assert!(ctl(&["mark", "lost"]).0 && ctl(&["start"]).0);
+    wait_until(&|status| status["traces"][0]["recording"] == true);
+    assert!(ctl(&["mark", "two"]).0 && !ctl(&["snapshot"]).0);
+    assert!(ctl(&["quit"]).0);
+    let run = recording.join().expect("a recording");
+    assert_eq!(run.status, 0, "{}", run.complaints);
+    let told: Vec<(String, String)> = events(&run.trace, &["--event", "recording_*"])
+        .iter()
+        .map(|event| {
+            let text = format!("{}{}", event.text("text"), event.text("reason"));
+            (event.name().to_owned(), text)
+        })
+        .collect();
+    let row = |name: &str, text: &str| (format!("recording_{name}"), text.to_owned());
+    let (stop, start) = (row("stop", "command"), row("start", "command"));
+    assert_eq!(told, [row("mark", "one"), stop, start, row("mark", "two")]);
+    assert!(!socket.exists());
+}
+
+#[test]
 fn what_is_looked_out_for_is_told_as_it_is_recorded() {
     if !guests_wanted() {
         skip!("GUESTTRACE_E2E is not set");
@@ -101,6 +171,22 @@ fn what_is_looked_out_for_is_told_as_it_is_recorded() {
         .collect();
     let shown = events(&traces.run.trace, &["--filter", LOOKED_OUT_FOR]);
     assert_same(&told, &shown.iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_system_call_is_placed_by_its_callers() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let traces = traces();
+    let call = traces
+        .all
+        .iter()
+        .find(|event| event.text("name") == "getpgid" && event.json["fields"]["arg0"] == "0x1");
+    let placed = call.expect("the call").field("ip");
+    let mut lines = traces.run.console.lines();
+    let told = lines.find_map(|line| line.trim().strip_prefix("caller 2 0x"));
+    assert_eq!(Some(format!("{placed:x}").as_str()), told);
 }
 
 /// The process that said it is now another's.

@@ -228,6 +228,9 @@ impl<O: Observer> Model<O> {
             index = self.threads.begin(event.pid, at);
         }
         self.name(index, event.comm);
+        if event.pid == Tid(1) {
+            self.end_boot(at);
+        }
         let parent = event.ppid.filter(|parent| *parent != Pid(0));
         let parent = parent.map(|parent| self.threads.known(Tid(parent.0), cpu));
         let thread = &mut self.threads[index];
@@ -245,6 +248,19 @@ impl<O: Observer> Model<O> {
                 None => Scheduling::Unknown,
             };
             self.refresh_thread(at, index);
+        }
+    }
+
+    /// There is a first process: the thread that booted the machine idles from now on, if it runs.
+    fn end_boot(&mut self, at: GuestNanos) {
+        for index in self.threads.indices() {
+            if self.threads[index].idle_of.is_some() && self.threads[index].frames.is_empty() {
+                self.threads[index].ground = Ground::Idle;
+                self.refresh_thread(at, index);
+            }
+        }
+        for cpu in self.cpus() {
+            self.refresh_cpu(at, cpu);
         }
     }
 

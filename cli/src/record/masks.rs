@@ -145,13 +145,10 @@ impl MaskArgs {
             check_filter("--filter", text, schema, contexts)?;
         }
         if let Some(text) = self.filter_text() {
-            // Of what the other masks are made of, only names of system calls can be wrong.
-            let option = if self.syscalls.is_empty() {
-                "the masks"
-            } else {
-                "--syscalls"
-            };
-            check_filter(option, &text, schema, contexts)?;
+            check_filter("the masks", &text, schema, contexts)?;
+        }
+        for name in &self.syscalls {
+            check_syscall(name, schema)?;
         }
         for details in &self.details {
             details.check(schema)?;
@@ -202,6 +199,29 @@ impl Details {
         }
         Ok(())
     }
+}
+
+/// Checks the name of a system call of either kind; other events have names too, so that the condition cannot tell.
+fn check_syscall(name: &str, schema: &Schema) -> Result<()> {
+    let check = |event: &str| {
+        let text = format!("{event}.name == {}", quoted(name));
+        let filter = Filter::parse(&text)?;
+        filter.bind_for_recording(schema).map(drop)
+    };
+    let problem = check("syscall_entry").or_else(|error| {
+        let events = [
+            "syscall_exit",
+            "compat_syscall_entry",
+            "compat_syscall_exit",
+        ];
+        let is_known = events.iter().any(|event| check(event).is_ok());
+        if is_known { Ok(()) } else { Err(error) }
+    });
+    problem
+        .with_context(|| format!("--syscalls {name}"))
+        .context(Hint(
+            "`guesttrace list syscalls --kernel F` names them; --events must choose system calls",
+        ))
 }
 
 /// Checks a condition that the recorder is to evaluate.
