@@ -70,7 +70,7 @@ pub(crate) fn run(args: &EventsArgs, console: &mut Console<'_>) -> Result<ExitCo
         Format::Json => LineFormat::Json,
         Format::Csv => LineFormat::Csv,
     };
-    let mut lines = LineWriter::new(trace.schema(), format);
+    let mut lines = LineWriter::new(trace.schema(), format).with_symbols(trace.symbols());
     let mut block = Vec::with_capacity(2 * BLOCK_BYTES);
     lines.push_header(&mut block, choice.only_event(trace.schema()));
     let mut stream = trace.stream(&range(&trace, args))?;

@@ -225,6 +225,9 @@ fn compare_probes(found: &BTreeMap<String, Vec<Event>>, callers: &[(u64, u64)]) 
         );
         let from = open.field("from").cast_unsigned();
         assert_eq!(found["opened"][index].field("from").cast_unsigned(), from);
+        let name = open.json["symbols"]["from"].as_str().expect("a symbol");
+        let name = name.split('+').next().unwrap_or_default();
+        assert!(CALLERS.contains(&name), "{open:?}");
         assert!(
             callers
                 .iter()

@@ -4,6 +4,8 @@ use trace_format::{EnumSchema, EventId, EventSchema, FieldKind, Schema, Value};
 
 use super::escape::{push_csv, push_json, push_text};
 use super::line::LineFormat;
+use crate::sources::Symbols;
+
 use super::number::{HEX_DIGITS, push_decimal, push_hex, push_signed};
 
 /// The events of a schema, by id.
@@ -25,7 +27,7 @@ pub(super) struct Layout {
 #[derive(Debug)]
 pub(super) struct FieldLayout {
     /// Name of the field, for a column that holds several.
-    name: Vec<u8>,
+    pub(super) name: Vec<u8>,
     /// What stands before the value, ready to be written.
     pub(super) label: Vec<u8>,
     kind: FieldKind,
@@ -94,6 +96,19 @@ impl FieldLayout {
             Value::Missing => out.extend_from_slice(format.missing()),
             Value::Number(number) => self.push_number(out, number, format),
             Value::Bytes(bytes) => self.push_bytes(out, bytes, format),
+        }
+    }
+
+    /// The symbol that holds the value, when that is an address.
+    #[inline]
+    pub(super) fn symbol<'s>(
+        &self,
+        symbols: &'s Symbols,
+        value: Value<'_>,
+    ) -> Option<(&'s str, u64)> {
+        match (&self.kind, value) {
+            (FieldKind::Hex, Value::Number(addr)) => symbols.find(addr),
+            _ => None,
         }
     }
 

@@ -6,9 +6,9 @@ use trace_format::{EventId, EventSchema, Schema};
 
 use super::escape::{push_csv, push_json, push_text};
 use super::layout::Layouts;
-use super::number::{push_decimal, push_seconds};
+use super::number::{push_decimal, push_hex, push_seconds};
 use crate::model::GuestNanos;
-use crate::sources::{Context, Record};
+use crate::sources::{Context, Record, Symbols};
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub struct LineWriter {
     /// The contexts as they were written last, by CPU.
     contexts: Vec<WrittenContext>,
     last: Option<GuestNanos>,
+    symbols: Symbols,
     /// The only event that is written: its fields are then columns of their own.
     only: Option<EventId>,
 }
@@ -48,8 +49,15 @@ impl LineWriter {
             layouts: Layouts::new(schema, format),
             contexts: Vec::new(),
             last: None,
+            symbols: Symbols::default(),
             only: None,
         }
+    }
+
+    /// Names kernel addresses: in text behind the address, in JSON in an object `symbols` by the names of the fields.
+    #[must_use]
+    pub fn with_symbols(self, symbols: Symbols) -> Self {
+        Self { symbols, ..self }
     }
 
     /// Appends the line that names the columns; of fields there is one column, or one each if `only` one event is
@@ -117,7 +125,29 @@ impl LineWriter {
         push_json(out, &self.layouts.of(record.event).name);
         out.extend_from_slice(b"\",\"fields\":{");
         self.push_fields(out, record);
-        out.extend_from_slice(b"}}\n");
+        out.push(b'}');
+        self.push_symbols(out, record);
+        out.extend_from_slice(b"}\n");
+    }
+
+    /// The symbols of a record's addresses, if any has one.
+    fn push_symbols(&self, out: &mut Vec<u8>, record: &Record<'_>) {
+        let mut opening: &[u8] = b",\"symbols\":{\"";
+        let fields = &self.layouts.of(record.event).fields;
+        for (index, field) in fields.iter().enumerate() {
+            if let Some((name, offset)) = field.symbol(&self.symbols, record.fields.value(index)) {
+                out.extend_from_slice(opening);
+                opening = b",\"";
+                push_json(out, &field.name);
+                out.extend_from_slice(b"\":\"");
+                push_json(out, name.as_bytes());
+                push_offset(out, offset);
+                out.push(b'"');
+            }
+        }
+        if opening.len() == 2 {
+            out.push(b'}');
+        }
     }
 
     fn push_csv_line(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
@@ -148,7 +178,16 @@ impl LineWriter {
         }
         for (index, field) in fields.iter().enumerate() {
             out.extend_from_slice(&field.label);
-            field.push(out, record.fields.value(index), self.format);
+            let value = record.fields.value(index);
+            field.push(out, value, self.format);
+            if self.format == LineFormat::Text
+                && let Some((name, offset)) = field.symbol(&self.symbols, value)
+            {
+                out.extend_from_slice(b" (");
+                push_text(out, name.as_bytes());
+                push_offset(out, offset);
+                out.push(b')');
+            }
         }
     }
 
@@ -175,6 +214,14 @@ impl LineWriter {
             record.context,
             self.format,
         );
+    }
+}
+
+/// `+0x1a` behind the name of a symbol.
+fn push_offset(out: &mut Vec<u8>, offset: u64) {
+    if offset > 0 {
+        out.push(b'+');
+        push_hex(out, offset);
     }
 }
 

@@ -8,6 +8,7 @@ mod finding;
 mod own;
 mod record;
 mod stream;
+mod symbols;
 mod trace;
 
 pub use clock::Clock;
@@ -15,4 +16,5 @@ pub use context::Context;
 pub use finding::{Finding, findings_of_file, sort_findings};
 pub use record::{Fields, Item, Loss, Record};
 pub use stream::{Range, RecordStream};
+pub use symbols::Symbols;
 pub use trace::{Trace, TraceError};

@@ -9,6 +9,7 @@ use super::clock::Clock;
 use super::finding::{Finding, findings_of_file};
 use super::own::OwnStream;
 use super::stream::{Range, RecordStream};
+use super::symbols::Symbols;
 use crate::model::GuestNanos;
 
 /// Why a trace cannot be read.
@@ -78,6 +79,16 @@ impl Trace {
     #[must_use]
     pub fn duration(&self) -> GuestNanos {
         self.clock().nanos(self.last_tsc())
+    }
+
+    /// Names of the kernel addresses in it; none before the recording is complete.
+    #[must_use]
+    pub fn symbols(&self) -> Symbols {
+        match self {
+            Self::Own(file) => file.trailer().map_or_else(Symbols::default, |trailer| {
+                Symbols::new(&trailer.symbols, trailer.kernel_slide.unwrap_or(0))
+            }),
+        }
     }
 
     /// What is known to be lost or doubtful without reading the records.
