@@ -66,8 +66,8 @@ fn object(resolution: &Resolution) -> serde_json::Value {
         .iter()
         .map(|(hook, result)| match result {
             Ok(addrs) => {
-                let addrs: Vec<String> =
-                    addrs.iter().map(|addr| format!("{:#x}", addr.0)).collect();
+                let addrs = addrs.iter().filter(|_| !is_recorders(hook));
+                let addrs: Vec<String> = addrs.map(|addr| format!("{:#x}", addr.0)).collect();
                 json!({ "hook": hook, "addresses": addrs })
             }
             Err(reason) => json!({ "hook": hook, "reason": reason }),
@@ -117,7 +117,9 @@ impl PlanText<'_> {
                 Ok(addrs) => {
                     let mark = if is_chosen { '*' } else { ' ' };
                     writeln!(out, "  {mark} {hook}")?;
-                    if is_chosen {
+                    if is_chosen && is_recorders(hook) {
+                        writeln!(out, "      made by the recorder itself")?;
+                    } else if is_chosen {
                         self.write_places(resolution, hook, addrs, out)?;
                     }
                 }
@@ -171,6 +173,11 @@ impl PlanText<'_> {
             None => String::new(),
         }
     }
+}
+
+/// Whether a hook stands for no place in the kernel.
+fn is_recorders(hook: &str) -> bool {
+    hook.starts_with("recorder:")
 }
 
 fn write_program(program: &Program, names: &[&str], out: &mut dyn Write) -> io::Result<()> {
