@@ -114,8 +114,8 @@ impl Walk<'_> {
                 continue;
             };
             let rank = match rank(name) {
-                // Characters are there to be read.
-                Rank::Silent if field_type == FieldType::Text => Rank::WithPrefix,
+                // Text that is pointed to is there to be read; an array of characters may be anything.
+                Rank::Silent if is_text_elsewhere(facts, &ty) => Rank::WithPrefix,
                 Rank::Silent => Rank::Silent,
                 _ if prefix.contains('.') => Rank::Inside,
                 rank => rank,
@@ -143,6 +143,10 @@ impl Walk<'_> {
             _ => scalar_field(self.facts, ty, name),
         }
     }
+}
+
+fn is_text_elsewhere(facts: &dyn Facts, ty: &Ty) -> bool {
+    matches!(ty.shape(facts), Shape::Pointer(target) if is_char(facts, &target))
 }
 
 fn rank(name: &str) -> Rank {
