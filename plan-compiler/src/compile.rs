@@ -3,7 +3,8 @@
 use guest_symbols::Kernel;
 use guesttrace_events::{EndRow, EventRow, EventTable, SiteRow, Source};
 use probe_plan::{
-    EndReason, FaultEntry, Hook, ImageSegment, LinkAddr, Plan, PlanError, Program, Site, SymbolName,
+    EndReason, FaultEntry, Hook, ImageSegment, LinkAddr, Pairing, Plan, PlanError, Program, Site,
+    SymbolName,
 };
 use trace_format::{EventId, KernelInfo, SchemaError};
 
@@ -11,6 +12,7 @@ use crate::expression::parse;
 use crate::fault::RowFault;
 use crate::hook::HookProblem;
 use crate::own::tracepoint_rows;
+use crate::pairing::expiries;
 use crate::schema::schema;
 use crate::selection::{Selection, UnknownEvent};
 use crate::site::{Probe, Resolution, compile_site};
@@ -111,6 +113,11 @@ pub fn compile(
         contexts: contexts(kernel),
         births: births(kernel, table),
         walks: walks(kernel, draft.thread, draft.file),
+        expiries: match draft.pairings.as_slice() {
+            [] => Vec::new(),
+            _ => expiries(kernel),
+        },
+        pairings: draft.pairings,
     };
     plan.schema.check()?;
     plan.validate().map_err(|source| CompileError::Plan {
@@ -128,6 +135,7 @@ struct Draft {
     programs: Vec<Program>,
     hooks: Vec<Hook>,
     sites: Vec<Site>,
+    pairings: Vec<Pairing>,
     resolutions: Vec<Resolution>,
     /// What a walk records of each thread and of each open file.
     thread: Option<(EventId, u32)>,
@@ -157,7 +165,7 @@ impl Draft {
             first_fault = first_fault.or(compiled.fault);
             match recorder_item(site) {
                 Some(item) => is_made |= self.add_item(row, item, compiled.probes),
-                None => self.add(row, &compiled.resolution, compiled.probes),
+                None => self.add(row, &compiled.resolution, compiled.probes, compiled.pairing),
             }
             self.resolutions.push(compiled.resolution);
         }
@@ -184,7 +192,13 @@ impl Draft {
         true
     }
 
-    fn add(&mut self, row: &EventRow, resolution: &Resolution, probes: Vec<Probe>) {
+    fn add(
+        &mut self,
+        row: &EventRow,
+        resolution: &Resolution,
+        probes: Vec<Probe>,
+        pairing: Option<Pairing>,
+    ) {
         let Some((hook, _)) = resolution
             .chosen
             .and_then(|index| resolution.candidates.get(index))
@@ -198,6 +212,11 @@ impl Draft {
                 hook: hook.clone(),
             },
         );
+        // Never shared: what one event keeps must not depend on another.
+        let pairing = pairing.and_then(|pairing| {
+            self.pairings.push(pairing);
+            u32::try_from(self.pairings.len() - 1).ok()
+        });
         for Probe { addr, program } in probes {
             let program = index_of(&mut self.programs, program);
             let end = row.end.map(end_reason);
@@ -206,6 +225,7 @@ impl Draft {
                 event: EventId(row.id),
                 program,
                 hook,
+                pairing,
                 end,
             });
         }

@@ -4,7 +4,7 @@
 //! mitigation is needed; the address stays the same. Rarely taken parts are moved to `FUNCTION.cold`.
 //!
 //! A jump to another function leaves too, although that one computes the result. What cannot be followed is told: jumps
-//! through registers, and conditional jumps to other functions.
+//! through registers.
 
 use std::collections::BTreeSet;
 
@@ -20,9 +20,22 @@ pub(crate) struct Exits {
     /// Returns: the result is in rax.
     pub(crate) returns: Vec<u64>,
     /// Jumps to another function, which computes the result.
-    pub(crate) tail_jumps: Vec<(u64, String)>,
+    pub(crate) tail_jumps: Vec<TailJump>,
+    /// Jumps there that are taken under a condition only.
+    pub(crate) conditional_jumps: Vec<TailJump>,
     /// Ways out that are not covered, in words.
     pub(crate) not_covered: Vec<String>,
+}
+
+/// A jump to another function.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TailJump {
+    /// The jump.
+    pub(crate) addr: u64,
+    /// The other function.
+    pub(crate) target: u64,
+    /// Its name.
+    pub(crate) name: String,
 }
 
 /// The ways out of a function; `None` when its code is not in the image.
@@ -50,7 +63,7 @@ pub(crate) fn exits(kernel: &Kernel, function: Symbol<'_>) -> Option<Exits> {
                     parts.extend(part(symbol));
                 }
             } else if offset == 0 {
-                outside(&instruction, symbol.name, &mut exits);
+                outside(&instruction, symbol, &mut exits);
             }
         }
     }
@@ -93,19 +106,28 @@ fn leave<'a>(
 }
 
 /// A jump to the start of another function.
-fn outside(instruction: &Instruction, target: &str, exits: &mut Exits) {
-    let at = instruction.ip();
+fn outside(instruction: &Instruction, target: Symbol<'_>, exits: &mut Exits) {
+    let jump = TailJump {
+        addr: instruction.ip(),
+        target: target.addr.0,
+        name: target.name.to_owned(),
+    };
     if instruction.flow_control() == FlowControl::ConditionalBranch {
+        exits.conditional_jumps.push(jump);
+    } else if jump.name.contains("return_thunk") {
+        exits.returns.push(jump.addr);
+    } else if jump.name.starts_with("__x86_indirect") {
         exits
             .not_covered
-            .push(format!("the conditional jump to {target} at {at:#x}"));
-    } else if target.contains("return_thunk") {
-        exits.returns.push(at);
-    } else if target.starts_with("__x86_indirect") {
-        exits
-            .not_covered
-            .push(format!("the jump through a register at {at:#x}"));
+            .push(format!("the jump through a register at {:#x}", jump.addr));
     } else {
-        exits.tail_jumps.push((at, target.to_owned()));
+        exits.tail_jumps.push(jump);
+    }
+}
+
+impl TailJump {
+    /// A conditional one in words.
+    pub(crate) fn conditional(&self) -> String {
+        format!("the conditional jump to {} at {:#x}", self.name, self.addr)
     }
 }

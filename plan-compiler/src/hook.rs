@@ -5,8 +5,8 @@ use guesttrace_events::Hook;
 use iced_x86::{Decoder, DecoderOptions};
 use probe_plan::{LinkAddr, Op};
 
-use crate::exits::{Exits, exits};
 use crate::locals::locals;
+use crate::returns::{Paired, returns};
 use crate::suggest::nearest;
 use crate::tracepoint::{RecoveredSite, Unrecoverable, recover_site, tracepoint_arguments};
 use crate::typed::{Argument, Scope, Ty, entry_arguments, signature};
@@ -26,6 +26,17 @@ pub(crate) struct Resolved {
     pub(crate) sites: Vec<HookSite>,
     /// What is not covered, in words.
     pub(crate) notes: Vec<String>,
+    /// At a function's returns: what there is instead for expressions that need its entry.
+    pub(crate) paired: Option<Paired>,
+}
+
+impl Resolved {
+    /// The sites at which most names mean something.
+    pub(crate) fn richest_sites(&self) -> &[HookSite] {
+        self.paired
+            .as_ref()
+            .map_or(&self.sites, |paired| &paired.leaves)
+    }
 }
 
 /// Why a kernel does not have a hook.
@@ -89,6 +100,12 @@ pub enum HookProblem {
         name: String,
         /// Its exits.
         not_covered: String,
+    },
+    /// Nothing tells which task runs.
+    #[error("{name} cannot be paired with entries: which task runs is not known")]
+    NoPairing {
+        /// The hook.
+        name: String,
     },
     /// No such tracepoint.
     #[error("no tracepoint {name}{}", did_you_mean(.suggestion))]
@@ -156,12 +173,13 @@ pub(crate) fn resolve(kernel: &Kernel, hook: &Hook) -> Result<Resolved, HookProb
                 fires: None,
             }],
             notes: Vec::new(),
+            paired: None,
         }),
     }
 }
 
 /// The function of that name; a global one rather than local ones.
-fn function<'a>(kernel: &'a Kernel, name: &str) -> Result<Symbol<'a>, HookProblem> {
+pub(crate) fn function<'a>(kernel: &'a Kernel, name: &str) -> Result<Symbol<'a>, HookProblem> {
     let is_code = |symbol: &Symbol<'_>| matches!(symbol.kind, 't' | 'T' | 'w' | 'W');
     let found: Vec<Symbol<'a>> = kernel.symbols().all(name).filter(is_code).collect();
     if let Some(global) = found.iter().find(|symbol| symbol.kind != 't') {
@@ -192,7 +210,7 @@ fn entry(kernel: &Kernel, name: &str, offset: u64) -> Result<Resolved, HookProbl
     let symbol = function(kernel, name)?;
     Ok(Resolved {
         sites: vec![site_in(kernel, symbol, offset)?],
-        notes: Vec::new(),
+        ..Resolved::default()
     })
 }
 
@@ -203,7 +221,7 @@ fn address(kernel: &Kernel, addr: u64) -> Result<Resolved, HookProblem> {
         .ok_or(HookProblem::NoFunctionAt { addr })?;
     Ok(Resolved {
         sites: vec![site_in(kernel, symbol, offset)?],
-        notes: Vec::new(),
+        ..Resolved::default()
     })
 }
 
@@ -270,7 +288,7 @@ fn site_in(kernel: &Kernel, symbol: Symbol<'_>, offset: u64) -> Result<HookSite,
     })
 }
 
-fn without_arguments(why: &str) -> Scope {
+pub(crate) fn without_arguments(why: &str) -> Scope {
     Scope {
         why_no_arguments: Some(why.to_owned()),
         ..Scope::default()
@@ -284,7 +302,7 @@ fn is_altered(name: &str) -> bool {
         .any(|suffix| matches!(suffix, "isra" | "constprop" | "part" | "cold"))
 }
 
-fn entry_scope(kernel: &Kernel, name: &str) -> Scope {
+pub(crate) fn entry_scope(kernel: &Kernel, name: &str) -> Scope {
     if is_altered(name) {
         return without_arguments(
             "the compiler changed the arguments of this function; use registers such as %rdi",
@@ -300,53 +318,6 @@ fn entry_scope(kernel: &Kernel, name: &str) -> Scope {
             "the kernel's types do not have this function; use registers such as %rdi",
         ),
     }
-}
-
-fn returns(kernel: &Kernel, name: &str) -> Result<Resolved, HookProblem> {
-    let symbol = function(kernel, name)?;
-    let Exits {
-        returns,
-        tail_jumps,
-        not_covered,
-    } = exits(kernel, symbol).ok_or_else(|| HookProblem::NoCode {
-        name: name.to_owned(),
-    })?;
-    if returns.is_empty() && tail_jumps.is_empty() {
-        return Err(HookProblem::NoExit {
-            name: name.to_owned(),
-            not_covered: not_covered.join(", "),
-        });
-    }
-    let types = kernel.types();
-    let returned = types.function(name).and_then(|id| signature(types.get(id)));
-    let why = Some("arguments are gone when a function returns; only `ret` is known".to_owned());
-    let at_return = Scope {
-        returns: Some(returned.map_or(Ty::U64, |(ty, _)| Ty::Of(ty))),
-        why_no_arguments: why,
-        has_caller: true,
-        ..Scope::default()
-    };
-    let site = |addr, scope| HookSite {
-        addr: LinkAddr(addr),
-        scope,
-        fires: None,
-    };
-    let mut sites: Vec<HookSite> = returns
-        .into_iter()
-        .map(|addr| site(addr, at_return.clone()))
-        .collect();
-    sites.extend(tail_jumps.into_iter().map(|(addr, target)| {
-        let why = format!("it is left here by a jump to {target}, which computes the result");
-        let scope = Scope {
-            has_caller: true,
-            ..without_arguments(&why)
-        };
-        site(addr, scope)
-    }));
-    Ok(Resolved {
-        sites,
-        notes: not_covered,
-    })
 }
 
 fn tracepoint(kernel: &Kernel, system: &str, name: &str) -> Result<Resolved, HookProblem> {

@@ -12,6 +12,8 @@ mod fault;
 mod hook;
 mod locals;
 mod own;
+mod pairing;
+mod returns;
 mod schema;
 mod selection;
 mod site;

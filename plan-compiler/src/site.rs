@@ -4,12 +4,14 @@ use std::fmt;
 
 use guest_symbols::Kernel;
 use guesttrace_events::{EventRow, Hook, SiteRow, TRACEPOINT_ID_FIRST};
-use probe_plan::{LinkAddr, Op, Program};
+use probe_plan::{LinkAddr, Op, Pairing, Program};
 
 use crate::compile::CompileError;
 use crate::expression::{Expr, ExprError, parse};
 use crate::fault::RowFault;
 use crate::hook::{HookProblem, HookSite, Resolved, resolve};
+use crate::pairing::pairing;
+use crate::returns::Paired;
 use crate::typed::Compiler;
 
 /// How a site of an event was found in a kernel.
@@ -46,6 +48,8 @@ pub(crate) struct Expressions {
 pub(crate) struct CompiledSite {
     pub(crate) resolution: Resolution,
     pub(crate) probes: Vec<Probe>,
+    /// Set when the probes are returns that need their entries.
+    pub(crate) pairing: Option<Pairing>,
     /// Why no candidate was taken: that of the first with an expression that does not compile, else of the first.
     pub(crate) fault: Option<RowFault>,
 }
@@ -103,6 +107,22 @@ impl Expressions {
             fields: fields.collect::<Result<_, _>>()?,
             conditions: conditions.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Whether something here is known only where a return is paired with its entry.
+    fn need_entry(&self, kernel: &Kernel, row: &EventRow, paired: &Paired) -> bool {
+        let Some(site) = paired.leaves.first() else {
+            return false;
+        };
+        let mut compiler = Compiler::new(kernel, &site.scope, &self.bindings);
+        for condition in &self.conditions {
+            // What is wrong is told when the site is compiled.
+            let _ = compiler.condition(condition);
+        }
+        for (expr, field) in self.fields.iter().zip(&row.fields) {
+            let _ = compiler.field(expr, &field.field_type);
+        }
+        compiler.uses_entry()
     }
 
     fn compile(
@@ -165,6 +185,7 @@ pub(crate) fn compile_site(
             notes: Vec::new(),
         },
         probes: Vec::new(),
+        pairing: None,
         fault: None,
     };
     let resolution = &mut compiled.resolution;
@@ -179,11 +200,12 @@ pub(crate) fn compile_site(
             Err("not needed: one before it was found".to_owned())
         } else {
             match candidate(kernel, row, hook, &expressions) {
-                Ok((probes, notes)) => {
+                Ok(taken) => {
                     resolution.chosen = Some(resolution.candidates.len());
-                    resolution.notes = notes;
-                    let addrs = probes.iter().map(|probe| probe.addr).collect();
-                    compiled.probes = probes;
+                    resolution.notes = taken.notes;
+                    let addrs = taken.probes.iter().map(|probe| probe.addr).collect();
+                    compiled.probes = taken.probes;
+                    compiled.pairing = taken.pairing;
                     Ok(addrs)
                 }
                 Err(problem) => {
@@ -223,16 +245,51 @@ fn note_fault(
     }
 }
 
+/// A candidate that is taken.
+struct Taken {
+    probes: Vec<Probe>,
+    notes: Vec<String>,
+    pairing: Option<Pairing>,
+}
+
 fn candidate(
     kernel: &Kernel,
     row: &EventRow,
     hook: &Hook,
     expressions: &Expressions,
-) -> Result<(Vec<Probe>, Vec<String>), CandidateProblem> {
-    let Resolved { sites, mut notes } = resolve(kernel, hook).map_err(CandidateProblem::Hook)?;
+) -> Result<Taken, CandidateProblem> {
+    let resolved = resolve(kernel, hook).map_err(CandidateProblem::Hook)?;
+    let Resolved {
+        sites,
+        notes,
+        paired,
+    } = resolved;
+    match paired.filter(|paired| expressions.need_entry(kernel, row, paired)) {
+        Some(paired) => {
+            let notes = paired.notes.clone();
+            let mut taken = at_sites(kernel, row, &paired.leaves, notes, expressions)?;
+            let programs = taken.probes.iter_mut().map(|probe| &mut probe.program);
+            taken.pairing = pairing(kernel, &paired, &mut programs.collect::<Vec<_>>());
+            if taken.pairing.is_none() {
+                let name = hook.to_string();
+                return Err(CandidateProblem::Hook(HookProblem::NoPairing { name }));
+            }
+            Ok(taken)
+        }
+        None => at_sites(kernel, row, &sites, notes, expressions),
+    }
+}
+
+fn at_sites(
+    kernel: &Kernel,
+    row: &EventRow,
+    sites: &[HookSite],
+    mut notes: Vec<String>,
+    expressions: &Expressions,
+) -> Result<Taken, CandidateProblem> {
     let mut probes = Vec::with_capacity(sites.len());
     let mut first_failure = None;
-    for site in &sites {
+    for site in sites {
         match expressions.compile(kernel, row, site) {
             Ok(program) => {
                 notes.extend(lost_arguments(row, site));
@@ -250,7 +307,11 @@ fn candidate(
     }
     match first_failure {
         Some(failure) if probes.is_empty() => Err(CandidateProblem::Expression(failure)),
-        _ => Ok((probes, notes)),
+        _ => Ok(Taken {
+            probes,
+            notes,
+            pairing: None,
+        }),
     }
 }
 

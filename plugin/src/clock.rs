@@ -120,6 +120,11 @@ impl CountedClock {
         Some(first)
     }
 
+    /// The tick of a stamp that is resolved.
+    pub(crate) fn tick(&self, stamp: u64) -> u64 {
+        tick(&self.segments, self.shift, stamp)
+    }
+
     /// The segments that cover the stamps from `first` to `last`.
     pub(crate) fn segments(&self, first: u64, last: u64) -> Vec<Segment> {
         let start = self

@@ -4,7 +4,9 @@
 
 use crossbeam_channel::Receiver;
 use guesttrace_filter::Context;
-use probe_plan::{FieldSink, GuestView, Interpreter, Plan, Program, RuntimeAddr, Slide};
+use probe_plan::{
+    Entry, FieldSink, GuestView, Interpreter, Plan, Program, RuntimeAddr, SAVED_MAX, Slide,
+};
 use trace_format::{BufferFull, EventId, Record, RecordBuffer, RecordEncoder};
 
 use crate::memory::{GuardedGuest, MemoryMap, PageCache};
@@ -162,12 +164,29 @@ impl Fetcher {
         memory: &MemoryMap,
         guest: &mut impl GuestView,
     ) -> Option<(u64, u64)> {
+        let numbers = self.values(program, probe, memory, guest);
+        Some((numbers[0]?, numbers[1]?))
+    }
+
+    /// The first numbers that a program fetches.
+    pub(crate) fn values(
+        &mut self,
+        program: &Program,
+        probe: RuntimeAddr,
+        memory: &MemoryMap,
+        guest: &mut impl GuestView,
+    ) -> [Option<u64>; SAVED_MAX] {
         let mut guest = GuardedGuest::new(guest, memory, &mut self.pages);
         let mut sink = NumberSink::default();
         if self.asking.begin(program, probe, &mut guest) {
             self.asking.fetch(program, probe, &mut guest, &mut sink);
         }
-        Some((sink.numbers[0]?, sink.numbers[1]?))
+        sink.numbers
+    }
+
+    /// What the next program finds of its function's entry.
+    pub(crate) fn set_entry(&mut self, entry: Entry) {
+        self.interpreter.set_entry(entry);
     }
 
     /// Asks the guest for what a filter wants to know of the thread.
@@ -335,10 +354,10 @@ impl FieldSink for EncoderSink<'_> {
     }
 }
 
-/// Keeps the first two numbers.
+/// Keeps the first numbers.
 #[derive(Default)]
 struct NumberSink {
-    numbers: [Option<u64>; 2],
+    numbers: [Option<u64>; SAVED_MAX],
     count: usize,
 }
 

@@ -6,14 +6,17 @@
 use std::sync::atomic::Ordering;
 
 use guesttrace_filter::{Context, Source};
-use probe_plan::{Action, GuestView, Program};
+use probe_plan::{Action, Entry, GuestView, Program, Register};
 
 use crate::cpu::CpuRecorder;
+use crate::entries::{Frame, Kept};
 use crate::memory::MemoryMap;
 use crate::recorder::{Here, Recorder};
 use crate::row::{Asked, FetchedRow};
 use crate::session::TraceSession;
 use crate::watch::EventInfo;
+
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 impl Recorder {
     /// Fetches an event, unless nobody wants it, and hands it round.
@@ -26,6 +29,10 @@ impl Recorder {
         guest: &mut impl GuestView,
     ) -> Option<&'static str> {
         let site = &self.plan.sites[index];
+        if let Some(pairing) = site.pairing {
+            let entry = self.find_entry(state, pairing as usize, here, memory, guest)?;
+            state.fetcher.set_entry(entry);
+        }
         let info = self.events.get(usize::from(site.event.0))?.as_deref()?;
         if !self.is_wanted(info) {
             return None;
@@ -50,6 +57,61 @@ impl Recorder {
                 .fetch(program, site.event, here.addr, memory, guest);
         }
         self.hand_round(state, info, here, &asked, memory, guest)
+    }
+
+    /// A function is entered whose returns are recorded: keeps what they need, whether or not anything is recorded now.
+    pub(crate) fn note_entry(
+        &self,
+        state: &mut CpuRecorder,
+        pairing: usize,
+        here: Here,
+        memory: &MemoryMap,
+        guest: &mut impl GuestView,
+    ) {
+        let Some(frame) = self.frame(state, pairing, here, memory, guest) else {
+            return;
+        };
+        let program = &self.plan.pairings[pairing].entering.program;
+        let saved = state.fetcher.values(program, here.addr, memory, guest);
+        let stamp = here.stamp;
+        self.entries.enter(pairing, frame, Kept { stamp, saved });
+    }
+
+    /// The entry of the function that returns here; `None` when this is no return of it.
+    fn find_entry(
+        &self,
+        state: &mut CpuRecorder,
+        pairing: usize,
+        here: Here,
+        memory: &MemoryMap,
+        guest: &mut impl GuestView,
+    ) -> Option<Entry> {
+        let frame = self.frame(state, pairing, here, memory, guest)?;
+        let kept = self.entries.leave(pairing, frame)?;
+        let ticks = self.timing.between(kept.stamp, here.stamp);
+        let hertz = u128::from(self.recording.clock.tsc_hz.max(1));
+        let nanos = ticks.map(|ticks| u128::from(ticks) * NANOS_PER_SECOND / hertz);
+        Some(Entry {
+            saved: kept.saved,
+            elapsed_nanos: nanos.and_then(|nanos| u64::try_from(nanos).ok()),
+        })
+    }
+
+    fn frame(
+        &self,
+        state: &mut CpuRecorder,
+        pairing: usize,
+        here: Here,
+        memory: &MemoryMap,
+        guest: &mut impl GuestView,
+    ) -> Option<Frame> {
+        let stack_pointer = guest.register(Register::Rsp)?;
+        let program = &self.plan.pairings.get(pairing)?.task;
+        let task = state.fetcher.values(program, here.addr, memory, guest)[0]?;
+        Some(Frame {
+            task,
+            stack_pointer,
+        })
     }
 
     /// Whether anybody may want such an event now.

@@ -10,6 +10,7 @@ mod clock;
 mod control;
 mod cpu;
 mod delivery;
+mod entries;
 mod memory;
 mod recorder;
 mod row;

@@ -15,6 +15,7 @@ use trace_format::{Counter, Stats, Trailer};
 
 use crate::control::{Commands, Telling};
 use crate::cpu::CpuRecorder;
+use crate::entries::Entries;
 use crate::memory::MemoryMap;
 use crate::session::{Shared, TraceSession};
 use crate::status::StatusLine;
@@ -81,6 +82,7 @@ pub(crate) struct Recorder {
     armed: Vec<Armed>,
     pub(crate) events: Vec<Option<Box<EventInfo>>>,
     pub(crate) followed: Followed,
+    pub(crate) entries: Entries,
     shared: Shared,
     doubts: Doubts,
     panicked: AtomicBool,
@@ -131,6 +133,7 @@ impl Recorder {
             origin: OnceLock::new(),
             armed: armed(&plan, &recording),
             events: events(&plan, &sessions, &watches),
+            entries: Entries::new(&plan.pairings),
             followed: Followed::new(&recording.followed),
             flush_interval_stamps: recording.flush_interval_ticks >> shift,
             commands: Commands::new(commands),
@@ -251,6 +254,14 @@ impl Recorder {
                         self.followed.note_birth(creator, child);
                     }
                 }
+                What::Expire(index) => {
+                    let program = &self.plan.expiries[index].program;
+                    let task = state.fetcher.values(program, here.addr, memory, guest);
+                    if let Some(task) = task[0] {
+                        self.entries.expire(task);
+                    }
+                }
+                What::Enter(index) => self.note_entry(state, index, here, memory, guest),
                 What::Reached(index) => {
                     end = end.or(self.reach(state, index, here, memory, guest));
                 }
@@ -361,6 +372,7 @@ impl Recorder {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut stats = Stats::default();
         stats.set(Counter::IdleJumpsAmbiguous, ambiguous_jumps);
+        stats.set(Counter::EntriesLost, self.entries.lost());
         stats.set(Counter::CpuUnknown, load(&self.doubts.cpu_unknown));
         stats.set(Counter::PluginPanics, load(&self.doubts.panics));
         Trailer {

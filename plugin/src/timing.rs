@@ -100,6 +100,16 @@ impl Timing {
         }
     }
 
+    /// Ticks from one stamp to a later one of just now; `None` while the CPU's idle time before it is not known.
+    pub(crate) fn between(&self, from: u64, to: u64) -> Option<u64> {
+        if !self.is_deterministic {
+            return Some(to.saturating_sub(from));
+        }
+        let clock = lock(&self.counted);
+        let is_resolved = clock.resolved_until().is_none_or(|until| to <= until);
+        is_resolved.then(|| clock.tick(to).saturating_sub(clock.tick(from)))
+    }
+
     /// How the stamps of a buffer become ticks.
     pub(crate) fn scaling(&self, buffer: &RecordBuffer) -> Scaling {
         if !self.is_deterministic {

@@ -27,6 +27,10 @@ pub(crate) struct Armed {
 pub(crate) enum What {
     /// A process is born: index into the plan's births.
     Birth(usize),
+    /// A task ends: index into the plan's expiries.
+    Expire(usize),
+    /// A function is entered: index into the plan's pairings.
+    Enter(usize),
     /// A watch looked out for this address.
     Reached(usize),
     /// Index into the plan's sites.
@@ -87,6 +91,10 @@ pub(crate) fn armed(plan: &Plan, recording: &Recording) -> Vec<Armed> {
     let births = births
         .filter(|_| !recording.followed.is_empty())
         .map(|(index, birth)| (birth.addr, What::Birth(index)));
+    let expiries = plan.expiries.iter().enumerate();
+    let expiries = expiries.map(|(index, expiry)| (expiry.addr, What::Expire(index)));
+    let entering = plan.pairings.iter().enumerate();
+    let entering = entering.map(|(index, pairing)| (pairing.entering.addr, What::Enter(index)));
     let watches = recording.watches.iter().take(WATCHES_MAX).enumerate();
     let reached = watches.filter_map(|(index, spec)| match spec.when {
         When::Reached(addr) => Some((addr, What::Reached(index))),
@@ -94,6 +102,8 @@ pub(crate) fn armed(plan: &Plan, recording: &Recording) -> Vec<Armed> {
     });
     let mut armed: Vec<_> = sites
         .chain(births)
+        .chain(expiries)
+        .chain(entering)
         .chain(reached)
         .map(|(addr, what)| Armed { addr, what })
         .collect();

@@ -5,7 +5,9 @@
 
 use crate::addr::{LinkAddr, RuntimeAddr, Slide};
 use crate::guest_view::{GuestView, Register};
-use crate::program::{AddressSpace, Op, Output, Program, SLOTS_MAX, STACK_MAX, STRING_BYTES_MAX};
+use crate::program::{
+    AddressSpace, Op, Output, Program, SAVED_MAX, SLOTS_MAX, STACK_MAX, STRING_BYTES_MAX,
+};
 
 /// Divides the page size, so that a line never crosses into another page.
 const LINE_BYTES: usize = 128;
@@ -32,7 +34,17 @@ pub struct Interpreter {
     lines: [Line; LINE_COUNT],
     line_count: usize,
     slots: [Option<u64>; SLOTS_MAX],
+    entry: Entry,
     text: Box<[u8; STRING_BYTES_MAX as usize]>,
+}
+
+/// What is known at a function's return of its entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// Values saved there, by index.
+    pub saved: [Option<u64>; SAVED_MAX],
+    /// Nanoseconds of the guest since then.
+    pub elapsed_nanos: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,8 +67,14 @@ impl Interpreter {
             }; LINE_COUNT],
             line_count: 0,
             slots: [None; SLOTS_MAX],
+            entry: Entry::default(),
             text: Box::new([0; STRING_BYTES_MAX as usize]),
         }
+    }
+
+    /// What the programs that follow find of their function's entry.
+    pub fn set_entry(&mut self, entry: Entry) {
+        self.entry = entry;
     }
 
     /// Evaluates bindings and condition. Returns whether the record is wanted; [`Interpreter::fetch`] must follow then.
@@ -146,6 +164,8 @@ impl Interpreter {
                 Op::CpuBase => cpu_base(guest)?,
                 Op::ProbeAddress => probe.0,
                 Op::Slot(slot) => self.slots[usize::from(slot)]?,
+                Op::Saved(index) => self.entry.saved[usize::from(index)]?,
+                Op::Elapsed => self.entry.elapsed_nanos?,
                 Op::Jump(by) => {
                     step += usize::from(by);
                     continue;

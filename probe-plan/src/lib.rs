@@ -6,19 +6,22 @@
 mod addr;
 mod guest_view;
 mod interpreter;
+mod pairing;
 mod plan;
 mod program;
 mod recording;
 
 pub use addr::{LinkAddr, RuntimeAddr, Slide};
 pub use guest_view::{GuestView, Register};
-pub use interpreter::{FieldSink, Interpreter, is_kernel_address};
+pub use interpreter::{Entry, FieldSink, Interpreter, is_kernel_address};
+pub use pairing::{Entering, Expiry, Pairing};
 pub use plan::{
     Birth, ContextProgram, EndReason, FaultEntry, Hook, ImageSegment, Plan, PlanError, Site, Steps,
     SymbolName, ThreadEvent, Walk,
 };
 pub use program::{
-    AddressSpace, Field, Op, Output, Program, ProgramError, SLOTS_MAX, STACK_MAX, STRING_BYTES_MAX,
+    AddressSpace, Field, Op, Output, Program, ProgramError, SAVED_MAX, SLOTS_MAX, STACK_MAX,
+    STRING_BYTES_MAX,
 };
 pub use recording::{
     Action, Command, MatchedEvent, Recording, SessionSpec, Status, TimeSpec, WatchSpec, When,

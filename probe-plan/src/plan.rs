@@ -8,6 +8,7 @@ use trace_format::{EventId, KernelInfo, Schema};
 
 use crate::addr::LinkAddr;
 use crate::guest_view::Register;
+use crate::pairing::{Expiry, Pairing};
 use crate::program::{Field, Output, Program, ProgramError};
 
 const MAGIC: &[u8; 8] = b"gtplan\x00\x01";
@@ -43,6 +44,10 @@ pub struct Plan {
     pub births: Vec<Birth>,
     /// How what exists is found when recording starts late.
     pub walks: Vec<Walk>,
+    /// Functions whose returns know their entries.
+    pub pairings: Vec<Pairing>,
+    /// Where tasks end, for those functions.
+    pub expiries: Vec<Expiry>,
 }
 
 /// The event that says which thread a CPU runs, and which of its fields say it.
@@ -159,6 +164,8 @@ pub struct Site {
     pub program: u32,
     /// Index into [`Plan::hooks`].
     pub hook: u32,
+    /// Index into [`Plan::pairings`]: recorded only when the entry is known.
+    pub pairing: Option<u32>,
     /// Whether the guest's run ends here.
     pub end: Option<EndReason>,
 }
@@ -254,6 +261,9 @@ pub enum PlanError {
     /// A walk is too deep, or its record does not fit its event's schema.
     #[error("a walk of the probe plan is inconsistent")]
     BadWalk,
+    /// What pairs returns with entries is not a number, or too many.
+    #[error("a pairing of the probe plan is inconsistent")]
+    BadPairing,
     /// A site refers to what is not there, or does not fit its event's schema.
     #[error("site {addr:?} of the probe plan is inconsistent")]
     BadSite {
@@ -296,6 +306,8 @@ impl Plan {
             .chain(self.contexts.iter().map(|context| &context.program))
             .chain(self.births.iter().map(|birth| &birth.program))
             .chain(self.walks.iter().flat_map(Walk::programs))
+            .chain(self.pairings.iter().flat_map(Pairing::programs))
+            .chain(self.expiries.iter().map(|expiry| &expiry.program))
             .enumerate()
         {
             program
@@ -304,9 +316,16 @@ impl Plan {
         }
         for site in &self.sites {
             let fits = self.program_fits(site.event, site.program);
+            let is_paired = |index| self.pairings.get(index as usize).is_some();
+            let fits = fits && site.pairing.is_none_or(is_paired);
             if !fits || site.hook as usize >= self.hooks.len() {
                 return Err(PlanError::BadSite { addr: site.addr });
             }
+        }
+        let are_paired = self.pairings.iter().all(Pairing::is_consistent)
+            && self.expiries.iter().all(Expiry::is_consistent);
+        if !are_paired {
+            return Err(PlanError::BadPairing);
         }
         if self.walks.iter().all(|walk| walk.is_consistent(self, 0)) {
             Ok(())

@@ -14,6 +14,8 @@ use crate::guest_view::Register;
 pub const STACK_MAX: usize = 16;
 /// Most bindings of a program.
 pub const SLOTS_MAX: usize = 16;
+/// Most values that are kept from a function's entry to its return.
+pub const SAVED_MAX: usize = 8;
 /// Longest string or byte run that a program fetches.
 pub const STRING_BYTES_MAX: u16 = 1024;
 
@@ -32,6 +34,10 @@ pub enum Op {
     ProbeAddress,
     /// Pushes a slot.
     Slot(u8),
+    /// Pushes a value that was saved when the function was entered, at the return of a paired function.
+    Saved(u8),
+    /// Pushes the guest's nanoseconds since the function was entered, at the return of a paired function.
+    Elapsed,
     /// Pops an address, pushes the little-endian number of 1, 2, 4 or 8 bytes there.
     Load(u8),
     /// Extends the sign of the low bits of the top: 1 to 64.
@@ -235,6 +241,7 @@ fn check(ops: &[Op], slots_set: usize, results: usize) -> Result<(), ProgramErro
             Op::Slot(slot) if usize::from(slot) >= slots_set => {
                 return Err(ProgramError::SlotUnset { step, slot });
             }
+            Op::Saved(index) => usize::from(index) < SAVED_MAX,
             _ => true,
         };
         if !in_range {
@@ -282,6 +289,8 @@ impl Op {
             | Self::Register(_)
             | Self::CpuBase
             | Self::ProbeAddress
+            | Self::Saved(_)
+            | Self::Elapsed
             | Self::Slot(_) => (0, 1),
             Self::Load(_)
             | Self::SignExtend(_)

@@ -230,6 +230,7 @@ fn plan(chance: &mut Chance) -> Plan {
             fields: fields.collect(),
         });
         plan.sites.push(Site {
+            pairing: None,
             addr: LinkAddr(0xffff_ffff_8100_0000),
             event: id,
             program: u32::try_from(plan.programs.len()).expect("a few"),

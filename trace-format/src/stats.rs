@@ -65,6 +65,7 @@ counters! {
     SitesMismatched "sites_mismatched" Error "Probe sites whose instruction was not the one of the kernel image; they were not armed." "pass the kernel image that the guest really runs";
     RecordsFiltered "records_filtered" Notice "Events that the masks of the recording left out: sums and states are of what is there." "";
     RecordingGaps "recording_gaps" Notice "Stretches in which recording was stopped: what happened there is not in the trace." "the rows recording_stop and recording_start say where";
+    EntriesLost "entries_lost" DataLoss "Entries of functions for which there was no room, so that their returns are not in the trace." "watch a function that fewer threads are within at once";
     CpuUnknown "cpu_unknown" DataLoss "Events on a CPU that could not be told; they were dropped." "";
     PluginPanics "plugin_panics" Error "Failures inside the recorder; recording stopped at the first." "please report this";
 }

@@ -13,7 +13,7 @@ use super::spec::{ProbeSpec, SpecField};
 use crate::expression::{ExprError, parse};
 use crate::facts::Facts;
 use crate::fault::RowFault;
-use crate::hook::{HookSite, Resolved, resolve};
+use crate::hook::{HookSite, resolve};
 use crate::typed::{Compiler, Scope, Shape, Ty};
 
 /// Adds the event of a probe to a table; its name.
@@ -26,16 +26,17 @@ pub fn add_probe(
     spec: &ProbeSpec,
 ) -> Result<String, ProbeError> {
     let mut row = empty_row(spec);
-    let Resolved { sites, .. } = resolve(kernel, &spec.hook)
+    let resolved = resolve(kernel, &spec.hook)
         .map_err(|problem| ProbeError::from(RowFault::hook(&row, &spec.hook, problem)))?;
+    let sites = resolved.richest_sites();
     row.fields = if spec.fields.is_empty() {
-        default_fields(kernel, &sites)
+        default_fields(kernel, sites)
     } else {
         let mut fields = Vec::with_capacity(spec.fields.len());
         for field in &spec.fields {
             // Of a fault the row shows the expression as it is written.
             row.fields.push(field_row(field, FieldType::Hex));
-            let field_type = field_type(kernel, &sites, field).map_err(|error| {
+            let field_type = field_type(kernel, sites, field).map_err(|error| {
                 RowFault::expression(&row, &SiteRow::default(), &field.name, error)
             })?;
             fields.push(field_row(field, field_type));
@@ -163,16 +164,16 @@ fn default_fields(facts: &dyn Facts, sites: &[HookSite]) -> Vec<FieldRow> {
     let Some(scope) = sites.first().map(|site| &site.scope) else {
         return Vec::new();
     };
-    let mut fields: Vec<FieldRow> = arguments(facts, scope)
-        .chain(parameters(facts, scope))
-        .take(FIELDS_MAX)
-        .collect();
-    if let Some(ty) = &scope.returns
-        && let Some(field_type) = scalar_field(facts, ty, "ret")
-    {
-        fields.push(default_field("ret", field_type, &ty.name(facts)));
-    }
-    fields
+    let Some(ty) = &scope.returns else {
+        let fields = arguments(facts, scope).chain(parameters(facts, scope));
+        return fields.take(FIELDS_MAX).collect();
+    };
+    let result = scalar_field(facts, ty, "ret");
+    let result = result.map(|field_type| FieldRow {
+        fetch: Some("retval".to_owned()),
+        ..default_field("ret", field_type, &ty.name(facts))
+    });
+    result.into_iter().collect()
 }
 
 fn arguments(facts: &dyn Facts, scope: &Scope) -> impl Iterator<Item = FieldRow> {

@@ -22,6 +22,8 @@ pub(crate) struct Compiler<'a> {
     visible: usize,
     slots: BTreeMap<usize, (u8, Ty)>,
     slot_ops: Vec<Vec<Op>>,
+    /// Whether something was asked for that only a return paired with its entry has.
+    uses_entry: bool,
 }
 
 pub(super) fn fail<T>(at: usize, problem: ExprProblem) -> Result<T, ExprError> {
@@ -41,12 +43,22 @@ impl<'a> Compiler<'a> {
             visible: bindings.len(),
             slots: BTreeMap::new(),
             slot_ops: Vec::new(),
+            uses_entry: false,
         }
     }
 
     /// What the slots hold, for those bindings that are used.
     pub(crate) fn into_slots(self) -> Vec<Vec<Op>> {
         self.slot_ops
+    }
+
+    /// Whether something was asked for that only a return paired with its entry has.
+    pub(crate) fn uses_entry(&self) -> bool {
+        self.uses_entry
+    }
+
+    pub(super) fn note_entry(&mut self) {
+        self.uses_entry |= self.scope.is_paired;
     }
 
     /// A number on the stack.

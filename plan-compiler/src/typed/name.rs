@@ -18,11 +18,13 @@ impl Compiler<'_> {
         if let Some(local) = self.scope.locals.iter().find(|local| local.name == name) {
             return self.local(local, at);
         }
-        let arguments = &self.scope.arguments;
+        let scope = self.scope;
+        let arguments = &scope.arguments;
         if let Some(argument) = arguments
             .iter()
             .find(|argument| argument.name.as_deref() == Some(name))
         {
+            self.note_entry();
             return self.argument(name, argument, at);
         }
         match name {
@@ -30,21 +32,14 @@ impl Compiler<'_> {
             "current" => return self.current(at),
             "cpu" => return self.cpu(at),
             "caller" => return self.caller(at),
-            "ret" => {
-                let Some(ty) = &self.scope.returns else {
-                    let reason = self.scope.why_no_arguments.clone();
-                    let reason =
-                        reason.unwrap_or_else(|| "only a `return:` hook has it".to_owned());
-                    return fail(
-                        at,
-                        ExprProblem::NoArgument {
-                            name: name.to_owned(),
-                            reason,
-                        },
-                    );
+            "retval" | "elapsed" if self.scope.is_paired => {
+                self.note_entry();
+                return match name {
+                    "elapsed" => Ok(Value::number(vec![Op::Elapsed], Ty::U64)),
+                    _ => self.result(name, at),
                 };
-                return Ok(self.narrow(vec![Op::Register(Register::Rax)], ty.clone()));
             }
+            "ret" | "retval" | "elapsed" => return self.result(name, at),
             _ => {}
         }
         if let Some(value) = self.facts.enum_value(name) {
@@ -58,9 +53,26 @@ impl Compiler<'_> {
             ));
         }
         if let Some(argument) = numbered(name).and_then(|index| arguments.get(index)) {
+            self.note_entry();
             return self.argument(name, argument, at);
         }
         self.global(name, at)
+    }
+
+    /// What the function returns, at its return.
+    fn result(&self, name: &str, at: usize) -> Result<Value, ExprError> {
+        if let (Some(ty), "ret" | "retval") = (&self.scope.returns, name) {
+            return Ok(self.narrow(vec![Op::Register(Register::Rax)], ty.clone()));
+        }
+        let reason = self.scope.why_no_arguments.clone();
+        let reason = reason.unwrap_or_else(|| "only a `return:` hook has it".to_owned());
+        fail(
+            at,
+            ExprProblem::NoArgument {
+                name: name.to_owned(),
+                reason,
+            },
+        )
     }
 
     fn global(&self, name: &str, at: usize) -> Result<Value, ExprError> {
@@ -100,7 +112,9 @@ impl Compiler<'_> {
         let arguments = known.clone().map(str::to_owned).collect();
         let suggestion = nearest(
             name,
-            known.chain(["current", "caller", "cpu", "ret", "missing"]),
+            known.chain([
+                "current", "caller", "cpu", "ret", "retval", "elapsed", "missing",
+            ]),
         );
         fail(
             at,

@@ -39,6 +39,8 @@ pub(crate) struct Scope {
     pub(crate) why_no_arguments: Option<String>,
     /// Whether the return address is on top of the stack, as at a function's first instruction and at its return.
     pub(crate) has_caller: bool,
+    /// At a return that knows its entry: there are `retval` and `elapsed`, and arguments are those of the entry.
+    pub(crate) is_paired: bool,
 }
 
 /// Registers of the System V ABI for numbers and pointers.
