@@ -14,7 +14,7 @@ use crate::Usage;
 /// Events to watch.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct EventArgs {
-    /// Events: names, categories, globs, `core`, `all`, `tracepoint:SYSTEM:NAME` with globs, a file of rows `mine.toml`;
+    /// Events: names, categories, globs, `core`, `ltt`, `all`, `tracepoint:SYSTEM:NAME` with globs, a file of rows `mine.toml`;
     /// `-NAME` leaves one out
     #[arg(
         long,

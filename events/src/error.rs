@@ -34,6 +34,12 @@ pub enum EventError {
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message is its documentation")]
 pub enum RowProblem {
+    /// The event whose sites a row takes is not above it, or the row has sites of its own.
+    #[error("`like = {name:?}` needs an event of that name above this one, and no hooks here")]
+    BadLike {
+        /// The name.
+        name: String,
+    },
     #[error("{name:?} is not a name: a small letter, then small letters, digits and underscores")]
     BadName { name: String },
     #[error("id {id} is that of {other:?}")]

@@ -38,6 +38,7 @@ pub(crate) struct RawEvent {
     #[serde(default)]
     pub(crate) sticky: bool,
     pub(crate) end: Option<String>,
+    pub(crate) like: Option<String>,
     #[serde(default)]
     pub(crate) hooks: Vec<String>,
     #[serde(default, rename = "site")]

@@ -24,7 +24,7 @@ macro_rules! builtin_files {
 }
 
 /// The rows, in the order in which a newcomer should read them.
-const BUILTIN: [(&str, &str); 12] = builtin_files![
+const BUILTIN: [(&str, &str); 18] = builtin_files![
     "context.toml",
     "syscall.toml",
     "trap.toml",
@@ -34,7 +34,13 @@ const BUILTIN: [(&str, &str); 12] = builtin_files![
     "process.toml",
     "timer.toml",
     "power.toml",
+    "file.toml",
+    "block.toml",
     "memory.toml",
+    "socket.toml",
+    "network.toml",
+    "ipc.toml",
+    "module.toml",
     "printk.toml",
     "recording.toml",
 ];
@@ -225,6 +231,19 @@ impl EventTable {
             .end
             .map(|text| text.parse().map_err(|()| RowProblem::BadEnd { text }))
             .transpose()?;
+        let mut own_sites = sites(raw.hooks, raw.sites)?;
+        let mut bind = Vec::new();
+        if let Some(name) = raw.like {
+            let model = self
+                .event(&name)
+                .filter(|_| own_sites.is_empty())
+                .ok_or(RowProblem::BadLike { name })?;
+            own_sites.clone_from(&model.sites);
+            bind.clone_from(&model.bind);
+        }
+        for text in raw.bind {
+            bind.push(binding(text, lines)?);
+        }
         let event = EventRow {
             id: self.id(raw.id)?,
             category: group.category.to_owned(),
@@ -232,12 +251,8 @@ impl EventTable {
             source: group.source,
             sticky: raw.sticky,
             end,
-            sites: sites(raw.hooks, raw.sites)?,
-            bind: raw
-                .bind
-                .into_iter()
-                .map(|text| binding(text, lines))
-                .collect::<Result<_, _>>()?,
+            sites: own_sites,
+            bind,
             when: raw.when,
             fields: raw
                 .fields

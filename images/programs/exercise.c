@@ -6,8 +6,8 @@ static const struct {
   int (*run)(int argc, char **argv);
 } parts[] = {
     {"compat", compat}, {"export", export}, {"files", files}, {"hostile", hostile},
-    {"identities", identities}, {"ipc", ipc}, {"snapshot", snapshot}, {"threads", threads},
-    {"traps", traps}, {"waits", waits},
+    {"identities", identities}, {"ipc", ipc}, {"snapshot", snapshot}, {"table", table},
+    {"threads", threads}, {"traps", traps}, {"waits", waits},
 };
 
 int main(int argc, char **argv) {

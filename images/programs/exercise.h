@@ -15,6 +15,7 @@ int hostile(int argc, char **argv);
 int identities(int argc, char **argv);
 int ipc(int argc, char **argv);
 int snapshot(int argc, char **argv);
+int table(int argc, char **argv);
 int threads(int argc, char **argv);
 int traps(int argc, char **argv);
 int waits(int argc, char **argv);

@@ -5,7 +5,7 @@ use guesttrace_events::{EventRow, EventTable, Source};
 
 use crate::suggest::nearest;
 
-/// Events by name, category, file, `core`, `all`, `none`, pattern with `*` and `?`, or `tracepoint:SYSTEM:NAME`; a minus
+/// Events by name, category, file, `core`, `ltt`, `all`, `none`, pattern with `*` and `?`, or `tracepoint:SYSTEM:NAME`; a minus
 /// takes away what came before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
@@ -93,7 +93,8 @@ impl Selection {
                     .iter()
                     .flat_map(|row| [row.name.as_str(), row.category.as_str()]);
                 let what = "event or category";
-                let suggestion = nearest(&term.pattern, names.chain(["core", "all", "none"]));
+                let suggestion =
+                    nearest(&term.pattern, names.chain(["core", "ltt", "all", "none"]));
                 return Err(UnknownEvent {
                     what,
                     word: term.pattern.clone(),
@@ -207,7 +208,7 @@ fn is_file(word: &str) -> bool {
 }
 
 fn is_group(word: &str) -> bool {
-    matches!(word, "core" | "all" | "none")
+    matches!(word, "core" | "ltt" | "all" | "none")
 }
 
 impl Term {
@@ -230,6 +231,7 @@ impl Term {
             "all" => true,
             "none" => false,
             "core" => row.core,
+            "ltt" => row.ltt.is_some(),
             file if is_file(file) => {
                 matches!(&row.source, Source::File { name, .. } if name == file)
             }

@@ -52,23 +52,62 @@ pub fn counters(console: &str, reading: &str) -> Counters {
             file = name.to_owned();
             continue;
         }
-        if let Some((name, value)) = parse(&file, line) {
+        for (name, value) in parse(&file, line) {
             counters.values.insert((file.clone(), name), value);
         }
     }
     counters
 }
 
-/// A line of one of the files: its name and its value, or the sum of its columns where those are CPUs.
-fn parse(file: &str, line: &str) -> Option<(String, u64)> {
+/// A line of one of the files: names and values; the sum of the columns where those are CPUs.
+fn parse(file: &str, line: &str) -> Vec<(String, u64)> {
     let mut words = line.split_whitespace();
-    let name = words.next()?.trim_end_matches(':').to_owned();
-    let numbers = words.map_while(|word| word.parse::<u64>().ok());
-    let value = match file {
-        "/proc/interrupts" | "/proc/softirqs" => numbers.sum(),
-        _ => { numbers }.next()?,
-    };
-    Some((name, value))
+    match file {
+        "/proc/diskstats" => {
+            let columns = [
+                (0, "reads"),
+                (2, "sectors read"),
+                (4, "writes"),
+                (6, "sectors written"),
+            ];
+            columns_of(words.nth(2), words, &columns)
+        }
+        "/proc/net/dev" => {
+            let columns = [
+                (0, "bytes in"),
+                (1, "packets in"),
+                (8, "bytes out"),
+                (9, "packets out"),
+            ];
+            columns_of(words.next(), words, &columns)
+        }
+        _ => {
+            let Some(name) = words.next() else {
+                return Vec::new();
+            };
+            let mut numbers = words.map_while(|word| word.parse::<u64>().ok());
+            let value = match file {
+                "/proc/interrupts" | "/proc/softirqs" => Some(numbers.sum()),
+                _ => numbers.next(),
+            };
+            let named = |value| (name.trim_end_matches(':').to_owned(), value);
+            value.map(named).into_iter().collect()
+        }
+    }
+}
+
+/// The columns with those names, of a device.
+fn columns_of<'a>(
+    device: Option<&str>,
+    words: impl Iterator<Item = &'a str>,
+    columns: &[(usize, &str)],
+) -> Vec<(String, u64)> {
+    let device = device.unwrap_or_default().trim_end_matches(':');
+    let numbers: Vec<u64> = words.map_while(|word| word.parse().ok()).collect();
+    columns
+        .iter()
+        .filter_map(|(index, name)| Some((format!("{device} {name}"), *numbers.get(*index)?)))
+        .collect()
 }
 
 #[cfg(test)]
