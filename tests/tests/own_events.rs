@@ -224,7 +224,12 @@ fn compare_probes(found: &BTreeMap<String, Vec<Event>>, callers: &[(u64, u64)]) 
             "{open:?}"
         );
         let from = open.field("from").cast_unsigned();
-        assert_eq!(found["opened"][index].field("from").cast_unsigned(), from);
+        let opened = &found["opened"][index];
+        assert_eq!(opened.field("from").cast_unsigned(), from);
+        // What the entry knew, and how long it is ago.
+        assert_eq!(opened.text("path"), open.text("filename"));
+        let took = opened.number("tsc") - open.number("tsc");
+        assert_eq!(opened.field("took").cast_unsigned(), took);
         let name = open.json["symbols"]["from"].as_str().expect("a symbol");
         let name = name.split('+').next().unwrap_or_default();
         assert!(CALLERS.contains(&name), "{open:?}");
@@ -283,7 +288,7 @@ fn probes_rows_and_tracepoints_see_what_strace_sees() {
             "--probe",
             &format!("by_address={address:#x}"),
             "--probe",
-            "opened=do_sys_openat2%return ret=(int)ret from=caller",
+            "opened=do_sys_openat2%return ret=retval from=caller path=string(user, filename) took=elapsed",
             "--probe",
             "write=ksys_write",
             "--probe",

@@ -14,6 +14,7 @@ const WORKLOADS: &[(&str, &str)] = &[
     ("boot", include_str!("../../../images/workloads/boot")),
     ("ftrace", include_str!("../../../images/workloads/ftrace")),
     ("hostile", include_str!("../../../images/workloads/hostile")),
+    ("ltt", include_str!("../../../images/workloads/ltt")),
     ("masks", include_str!("../../../images/workloads/masks")),
     ("mix", include_str!("../../../images/workloads/mix")),
     ("net", include_str!("../../../images/workloads/net")),
