@@ -227,7 +227,13 @@ fn compare_probes(found: &BTreeMap<String, Vec<Event>>, callers: &[(u64, u64)]) 
         let opened = &found["opened"][index];
         assert_eq!(opened.field("from").cast_unsigned(), from);
         // What the entry knew, and how long it is ago.
-        assert_eq!(opened.text("path"), open.text("filename"));
+        // At the entry the page of the path may still be on the disk; the kernel has read it when it returns.
+        let at_entry = open.text("filename");
+        assert!(
+            at_entry.is_empty() || opened.text("path") == at_entry,
+            "{opened:?}"
+        );
+        assert!(!opened.text("path").is_empty(), "{opened:?}");
         let took = opened.number("tsc") - open.number("tsc");
         assert_eq!(opened.field("took").cast_unsigned(), took);
         let name = open.json["symbols"]["from"].as_str().expect("a symbol");
