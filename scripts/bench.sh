@@ -88,8 +88,9 @@ if [ -f "$debug_image/vmlinux" ]; then
   prepare=(env XDG_CACHE_HOME="$work/cache" "$program" record --dry-run --trace "$work/unused"
     --kernel "$debug_image/vmlinuz" --vmlinux "$debug_image/vmlinux" --initrd "$guest_dir/initrd.cpio")
   mkdir "$work/cache"
-  prepare_first=$("${prepare[@]}" 2>&1 >/dev/null | sed -n 's/.*prepared in \(.*\) s$/\1/p')
-  prepare_cached=$("${prepare[@]}" 2>&1 >/dev/null | sed -n 's/.*prepared in \(.*\) s$/\1/p')
+  prepared_seconds() { "${prepare[@]}" 2>&1 >/dev/null | sed -n 's/.*prepared in \(.*\) s$/\1/p'; }
+  prepare_first=$(prepared_seconds)
+  prepare_cached=$(prepared_seconds)
   echo "| seconds to prepare a recording with a vmlinux with DWARF ($(($(stat -c %s "$debug_image/vmlinux") / 1000000)) MB), first time | $prepare_first |"
   echo "| the same, cached | $prepare_cached |"
 fi

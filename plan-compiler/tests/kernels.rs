@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::process::Command;
 
 use expect_test::expect_file;
 use guest_symbols::Kernel;
@@ -114,16 +113,7 @@ on_kernel!(debian_13_backports, "7.2-amd64");
 
 /// Where objdump sees a function return or jump to the start of another one.
 fn exits_by_objdump(vmlinux: &std::path::Path, function: &str) -> Option<Vec<u64>> {
-    let listing = Command::new("objdump")
-        .args([
-            "-d",
-            "--no-show-raw-insn",
-            &format!("--disassemble={function}"),
-        ])
-        .arg(vmlinux)
-        .output()
-        .ok()?;
-    let text = String::from_utf8(listing.stdout).ok()?;
+    let text = guesttrace_tests::objdump(vmlinux, function)?;
     let is_exit = |code: &str| {
         let mut words = code.split_whitespace();
         match words.next() {

@@ -42,3 +42,15 @@ pub fn kernel(name: &str) -> Option<KernelFiles> {
         modules: dir.join("modules"),
     })
 }
+
+/// A function of a kernel image as objdump lists it, without the bytes; `None` where objdump is not to be had.
+#[must_use]
+pub fn objdump(vmlinux: &Path, function: &str) -> Option<String> {
+    let listing = std::process::Command::new("objdump")
+        .args(["-d", "--no-show-raw-insn"])
+        .arg(format!("--disassemble={function}"))
+        .arg(vmlinux)
+        .output()
+        .ok()?;
+    String::from_utf8(listing.stdout).ok()
+}

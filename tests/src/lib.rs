@@ -15,7 +15,7 @@ pub use events::{Event, events};
 pub use ftrace::{Ftrace, FtraceEvent, FtraceField, FtraceFormat, FtraceValue};
 pub use fuzz::{Chance, fuzz, fuzz_usually, mix};
 pub use guest::{Run, guest_arguments, guests_wanted, guesttrace, record};
-pub use kernels::{KernelFiles, kernel, project_dir};
+pub use kernels::{KernelFiles, kernel, objdump, project_dir};
 pub use strace::{Strace, StracedCall, strace};
 
 /// Ends a test that cannot run here, saying why. `scripts/test.sh` counts the lines and fails on one it did not expect.

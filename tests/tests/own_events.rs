@@ -345,16 +345,7 @@ fn compare_file(run: &Run, found: &BTreeMap<String, Vec<Event>>) {
 
 /// Instructions of a function as objdump sees them, from its start: how many bytes behind it each begins.
 fn instructions(vmlinux: &std::path::Path, function: &str) -> Option<Vec<u64>> {
-    let output = Command::new("objdump")
-        .args([
-            "-d",
-            "--no-show-raw-insn",
-            &format!("--disassemble={function}"),
-        ])
-        .arg(vmlinux)
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
+    let text = guesttrace_tests::objdump(vmlinux, function)?;
     let address = |line: &str| u64::from_str_radix(line.trim().split_once(":\t")?.0, 16).ok();
     let all: Vec<u64> = text.lines().filter_map(address).collect();
     let first = *all.first()?;
