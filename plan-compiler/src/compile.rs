@@ -3,8 +3,7 @@
 use guest_symbols::Kernel;
 use guesttrace_events::{EndRow, EventRow, EventTable, SiteRow, Source};
 use probe_plan::{
-    EndReason, FaultEntry, Hook, ImageSegment, LinkAddr, Pairing, Plan, PlanError, Program, Site,
-    SymbolName,
+    EndReason, Hook, ImageSegment, LinkAddr, Pairing, Plan, PlanError, Program, Site, SymbolName,
 };
 use trace_format::{EventId, KernelInfo, SchemaError};
 
@@ -107,7 +106,6 @@ pub fn compile(
         image: image(kernel),
         loaded: loaded(kernel),
         direct_map_base: direct_map_base(kernel),
-        fault_entries: fault_entries(kernel),
         symbols: symbols(kernel),
         thread: thread_event(table),
         contexts: contexts(kernel),
@@ -294,51 +292,6 @@ fn direct_map_base(kernel: &Kernel) -> Option<Program> {
         condition: None,
         fields: vec![field],
     })
-}
-
-/// Faults that leave a block in the middle. The processor pushes an error code below the return address for some.
-const FAULT_ENTRIES: [(&str, u8); 11] = [
-    ("asm_exc_divide_error", 0),
-    ("asm_exc_bounds", 0),
-    ("asm_exc_device_not_available", 0),
-    ("asm_exc_invalid_tss", 8),
-    ("asm_exc_segment_not_present", 8),
-    ("asm_exc_stack_segment", 8),
-    ("asm_exc_general_protection", 8),
-    ("asm_exc_page_fault", 8),
-    ("asm_exc_coprocessor_error", 0),
-    ("asm_exc_alignment_check", 8),
-    ("asm_exc_simd_coprocessor_error", 0),
-];
-
-/// Before the kernel has its own, 32 stubs of equal size take the exceptions, `arch/x86/kernel/head_64.S`.
-const EARLY_HANDLERS: u64 = 32;
-const EARLY_FAULTS: [(u64, u8); 3] = [(0, 0), (13, 8), (14, 8)];
-
-fn fault_entries(kernel: &Kernel) -> Vec<FaultEntry> {
-    let symbols = kernel.symbols();
-    let mut entries: Vec<FaultEntry> = FAULT_ENTRIES
-        .iter()
-        .filter_map(|(name, offset)| {
-            let addr = LinkAddr(symbols.address(name)?.0);
-            Some(FaultEntry {
-                addr,
-                return_address_offset: *offset,
-            })
-        })
-        .collect();
-    let early = symbols.all("early_idt_handler_array").next();
-    if let Some(early) = early
-        && early.size % EARLY_HANDLERS == 0
-    {
-        let stub_bytes = early.size / EARLY_HANDLERS;
-        entries.extend(EARLY_FAULTS.map(|(vector, offset)| FaultEntry {
-            addr: LinkAddr(early.addr.0 + vector * stub_bytes),
-            return_address_offset: offset,
-        }));
-    }
-    entries.sort_by_key(|entry| entry.addr);
-    entries
 }
 
 /// Names of functions; of several for one address, the first.

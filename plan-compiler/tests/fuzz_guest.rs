@@ -219,7 +219,6 @@ fn through_a_file(schema: &Schema, buffer: &RecordBuffer) -> Records {
         clock: trace_format::ClockInfo {
             mode: trace_format::ClockMode::Deterministic,
             tsc_hz: 1_000_000_000,
-            cpu_identity: trace_format::CpuIdentity::Emulator,
         },
         schema: schema.clone(),
         digests: Vec::new(),

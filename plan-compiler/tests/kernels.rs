@@ -57,7 +57,6 @@ fn check_plan(plan: &Plan) {
     let reread = Plan::from_bytes(&plan.to_bytes().expect("a plan")).expect("the plan read back");
     assert!(reread == *plan);
     assert!(plan.direct_map_base.is_some() && plan.loaded.is_some());
-    assert!(plan.fault_entries.len() >= 8, "{:?}", plan.fault_entries);
     assert!(plan.symbols.is_sorted_by_key(|symbol| symbol.addr));
     let in_image = |addr: LinkAddr| {
         plan.image
@@ -67,7 +66,6 @@ fn check_plan(plan: &Plan) {
     for site in &plan.sites {
         assert!(in_image(site.addr), "{site:?}");
     }
-    assert!(plan.fault_entries.iter().all(|entry| in_image(entry.addr)));
     // What masks and late starts rest on is there on every kernel.
     assert_eq!((plan.contexts.len(), plan.births.len()), (7, 1));
     let walks: Vec<_> = plan.walks.iter().map(|walk| walk.inner.len()).collect();

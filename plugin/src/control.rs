@@ -8,7 +8,7 @@ use probe_plan::{Action, Command, GuestView, MatchedEvent, Status};
 
 use crate::cpu::{CpuRecorder, Track};
 use crate::memory::MemoryMap;
-use crate::recorder::{Here, Recorder, lock};
+use crate::recorder::{Here, Recorder};
 use crate::session::TraceSession;
 use crate::watch::EventInfo;
 
@@ -16,8 +16,6 @@ use crate::watch::EventInfo;
 const BY_TIME: &[u8] = b"time";
 const BY_CONDITION: &[u8] = b"condition";
 const BY_COMMAND: &[u8] = b"command";
-/// Events that are told later, because their times are not known yet.
-const TELLINGS_MAX: usize = 1024;
 
 /// Commands that came from outside.
 #[derive(Debug)]
@@ -52,14 +50,6 @@ impl Commands {
     }
 }
 
-/// An event that is told once its time is known.
-#[derive(Debug)]
-pub(crate) struct Telling {
-    stamp: u64,
-    number: usize,
-    event: Option<Box<MatchedEvent>>,
-}
-
 impl Recorder {
     /// Does what is due at a time and what was commanded. Returns why the recording ends.
     pub(crate) fn attend(
@@ -76,7 +66,7 @@ impl Recorder {
             if session.due.load(Ordering::Relaxed) == u64::MAX {
                 continue;
             }
-            let now = self.timing.predicted(here.stamp).saturating_sub(origin);
+            let now = here.tsc.saturating_sub(origin);
             while let Some(is_start) = session.take_due(now) {
                 if is_start {
                     self.start_session(state, index, here, BY_TIME, memory, guest);
@@ -139,8 +129,8 @@ impl Recorder {
                 Action::End(_) => end = Some("condition"),
             }
         }
-        if !tellings.is_empty() {
-            self.enqueue(here.stamp, tellings);
+        for (number, event) in tellings {
+            self.tell(&Status::Matched { number, event });
         }
         end
     }
@@ -165,8 +155,8 @@ impl Recorder {
                 number,
                 Some(Box::new(MatchedEvent {
                     event: record.event.0,
-                    tsc: 0,
-                    first_tsc: 0,
+                    tsc: here.tsc,
+                    first_tsc: self.origin_tick().unwrap_or(here.tsc),
                     cpu: u32::try_from(here.cpu).unwrap_or(u32::MAX),
                     tid: state.thread.tid,
                     pid: state.thread.pid,
@@ -177,42 +167,6 @@ impl Recorder {
             ));
         }
         tellings
-    }
-
-    fn enqueue(&self, stamp: u64, tellings: Vec<(usize, Option<Box<MatchedEvent>>)>) {
-        let mut waiting = lock(&self.tellings);
-        waiting.extend(tellings.into_iter().map(|(number, event)| Telling {
-            stamp,
-            number,
-            event,
-        }));
-        let is_full = waiting.len() >= TELLINGS_MAX;
-        drop(waiting);
-        if is_full || self.timing.is_resolved(stamp) {
-            self.tell_all();
-        }
-    }
-
-    /// Tells what has waited for its time, if that is known now.
-    pub(crate) fn release_tellings(&self) {
-        let is_ready = lock(&self.tellings)
-            .last()
-            .is_some_and(|telling| self.timing.is_resolved(telling.stamp));
-        if is_ready || self.has_ended() {
-            self.tell_all();
-        }
-    }
-
-    fn tell_all(&self) {
-        for telling in std::mem::take(&mut *lock(&self.tellings)) {
-            let mut event = telling.event;
-            if let Some(event) = &mut event {
-                event.tsc = self.timing.tick(telling.stamp);
-                event.first_tsc = self.origin_tick().unwrap_or(event.tsc);
-            }
-            let number = telling.number;
-            self.tell(&Status::Matched { number, event });
-        }
     }
 
     /// Starts a session that is stopped. Returns whether it was.
@@ -231,8 +185,8 @@ impl Recorder {
         if !session.set_running(true) {
             return false;
         }
-        let now = self.timing.predicted(here.stamp);
-        session.limit(now.saturating_sub(self.origin_tick().unwrap_or(now)));
+        let origin = self.origin_tick().unwrap_or(here.tsc);
+        session.limit(here.tsc.saturating_sub(origin));
         session.epoch.fetch_add(1, Ordering::Relaxed);
         self.enter(state, index, here);
         if let Some(event) = session.rows.start {
@@ -289,10 +243,10 @@ impl Recorder {
         let Some(track) = tracks.get_mut(index) else {
             return;
         };
-        let mut result = track.append_text(here.stamp, event, text, sticky);
+        let mut result = track.append_text(here.tsc, event, text, sticky);
         if result.is_err() {
             self.swap(here.cpu, session, track);
-            result = track.append_text(here.stamp, event, text, sticky);
+            result = track.append_text(here.tsc, event, text, sticky);
         }
         if result.is_ok() {
             session.counts.records.fetch_add(1, Ordering::Relaxed);
@@ -308,10 +262,10 @@ impl Recorder {
             return;
         };
         track.epoch = epoch;
-        let mut result = track.append_sticky(here.stamp, sticky);
+        let mut result = track.append_sticky(here.tsc, sticky);
         if result.is_err() {
             self.swap(here.cpu, session, track);
-            result = track.append_sticky(here.stamp, sticky);
+            result = track.append_sticky(here.tsc, sticky);
         }
         let count = result.unwrap_or(0);
         session.counts.records.fetch_add(count, Ordering::Relaxed);
@@ -320,18 +274,13 @@ impl Recorder {
     /// Replaces a CPU's full buffer. Waits while both are under way.
     pub(crate) fn swap(&self, cpu: usize, session: &TraceSession, track: &mut Track) {
         let next = track.spare.take().or_else(|| track.free.try_recv().ok());
-        let next = next.or_else(|| {
-            if session.has_waiting(cpu) {
-                self.give_up_on_stamps();
-            }
-            track.free.recv().ok()
-        });
+        let next = next.or_else(|| track.free.recv().ok());
         // Without a way home the writer has failed and said so.
         let Some(next) = next else {
             return track.current.clear();
         };
         let full = std::mem::replace(&mut track.current, next);
-        session.submit(cpu, full, &self.timing);
+        session.submit(cpu, full);
     }
 }
 

@@ -73,8 +73,8 @@ impl Recorder {
         };
         let program = &self.plan.pairings[pairing].entering.program;
         let saved = state.fetcher.values(program, here.addr, memory, guest);
-        let stamp = here.stamp;
-        self.entries.enter(pairing, frame, Kept { stamp, saved });
+        let tsc = here.tsc;
+        self.entries.enter(pairing, frame, Kept { tsc, saved });
     }
 
     /// The entry of the function that returns here; `None` when this is no return of it.
@@ -88,12 +88,12 @@ impl Recorder {
     ) -> Option<Entry> {
         let frame = self.frame(state, pairing, here, memory, guest)?;
         let kept = self.entries.leave(pairing, frame)?;
-        let ticks = self.timing.between(kept.stamp, here.stamp);
+        let ticks = here.tsc.saturating_sub(kept.tsc);
         let hertz = u128::from(self.recording.clock.tsc_hz.max(1));
-        let nanos = ticks.map(|ticks| u128::from(ticks) * NANOS_PER_SECOND / hertz);
+        let nanos = u128::from(ticks) * NANOS_PER_SECOND / hertz;
         Some(Entry {
             saved: kept.saved,
-            elapsed_nanos: nanos.and_then(|nanos| u64::try_from(nanos).ok()),
+            elapsed_nanos: u64::try_from(nanos).ok(),
         })
     }
 
@@ -215,8 +215,7 @@ impl Recorder {
         let tellings = self.tellings_of(info, matched, here, state);
         let started = self.act_before(state, matched, here, memory, guest);
         if info.is_thread {
-            self.origin
-                .get_or_init(|| (here.stamp, self.timing.predicted(here.stamp)));
+            self.origin.get_or_init(|| here.tsc);
         }
         for (index, session) in self.sessions.iter().enumerate() {
             if wanting >> index & 1 == 1 {
@@ -271,15 +270,16 @@ impl Recorder {
             return;
         };
         let is_old = track.current.record_count() != 0
-            && here.stamp.saturating_sub(track.current.first_stamp()) > self.flush_interval_stamps;
+            && here.tsc.saturating_sub(track.current.first_stamp())
+                > self.recording.flush_interval_ticks;
         if is_old {
             self.swap(here.cpu, session, track);
         }
         let (keep, layout) = (&wanted.keep, &info.layout);
-        let mut result = track.append(here.stamp, &record, keep, layout, sticky);
+        let mut result = track.append(here.tsc, &record, keep, layout, sticky);
         if result.is_err() {
             self.swap(here.cpu, session, track);
-            result = track.append(here.stamp, &record, keep, layout, sticky);
+            result = track.append(here.tsc, &record, keep, layout, sticky);
         }
         if result.is_ok() {
             let last = track.current.last_record();

@@ -18,7 +18,7 @@ const NONE: usize = usize::MAX;
 /// What is kept of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
-    pub(crate) stamp: u64,
+    pub(crate) tsc: u64,
     pub(crate) saved: [Option<u64>; SAVED_MAX],
 }
 
@@ -199,7 +199,7 @@ mod tests {
         }])
     }
 
-    /// Steps such as `+1@300=5` (task 1 enters at 0x300 of its stack, stamp 5), `-1@300` and `x1`; what the returns found.
+    /// Steps such as `+1@300=5` (task 1 enters at 0x300 of its stack, tsc 5), `-1@300` and `x1`; what the returns found.
     fn check(entries_max: u32, steps: &str, expected: &str) {
         let entries = entries(entries_max);
         let mut found = Vec::new();
@@ -210,18 +210,18 @@ mod tests {
                 continue;
             }
             let (task, place) = rest.split_once('@').unwrap();
-            let (place, stamp) = place.split_once('=').unwrap_or((place, "0"));
+            let (place, tsc) = place.split_once('=').unwrap_or((place, "0"));
             let frame = Frame {
                 task: task.parse().unwrap(),
                 stack_pointer: STACK + u64::from_str_radix(place, 16).unwrap(),
             };
             if kind == "+" {
-                let stamp = stamp.parse().unwrap();
+                let tsc = tsc.parse().unwrap();
                 let saved = [None; SAVED_MAX];
-                entries.enter(0, frame, Kept { stamp, saved });
+                entries.enter(0, frame, Kept { tsc, saved });
             } else {
                 let kept = entries.leave(0, frame);
-                found.push(kept.map_or("none".to_owned(), |kept| kept.stamp.to_string()));
+                found.push(kept.map_or("none".to_owned(), |kept| kept.tsc.to_string()));
             }
         }
         found.push(format!("lost {}", entries.lost()));

@@ -5,8 +5,7 @@
 
 #![cfg_attr(test, allow(dead_code, reason = "only `ffi` calls some of it"))]
 
-mod block;
-mod clock;
+mod audit;
 mod control;
 mod cpu;
 mod delivery;
@@ -18,8 +17,6 @@ mod session;
 mod slide;
 mod state_walk;
 mod status;
-mod timing;
-mod wall_clock;
 mod watch;
 mod writer;
 // The unit tests run without a QEMU to link against.

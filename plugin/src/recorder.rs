@@ -1,6 +1,6 @@
 //! The recorder: fetches what a probe found and gives it to every session that wants it.
 //!
-//! Knows nothing of QEMU: the guest is a [`GuestView`], time is a stamp. In deterministic mode all CPUs share one thread,
+//! Knows nothing of QEMU: the guest is a [`GuestView`], time is the guest's TSC. In deterministic mode all CPUs share one thread,
 //! in wall mode each has its own; the locks here are never contended but at starts, stops and the end.
 //!
 //! Invariant: once ended, nothing is recorded, and every call returns at once.
@@ -13,13 +13,13 @@ use crossbeam_channel::Receiver;
 use probe_plan::{Command, EndReason, GuestView, Plan, Recording, RuntimeAddr, Slide, Status};
 use trace_format::{Counter, Stats, Trailer};
 
-use crate::control::{Commands, Telling};
+use crate::audit::Audit;
+use crate::control::Commands;
 use crate::cpu::CpuRecorder;
 use crate::entries::Entries;
 use crate::memory::MemoryMap;
 use crate::session::{Shared, TraceSession};
 use crate::status::StatusLine;
-use crate::timing::Timing;
 use crate::watch::{Armed, EventInfo, Followed, Watch, What, armed, events, watches};
 use crate::writer::OutputError;
 
@@ -69,16 +69,14 @@ struct Doubts {
 pub(crate) struct Recorder {
     pub(crate) plan: Arc<Plan>,
     pub(crate) recording: Recording,
-    pub(crate) timing: Timing,
+    pub(crate) audit: Audit,
     pub(crate) sessions: Vec<TraceSession>,
     pub(crate) cpus: Vec<Mutex<Option<CpuRecorder>>>,
     pub(crate) memory: OnceLock<MemoryMap>,
-    /// Stamp and tick of the first record.
-    pub(crate) origin: OnceLock<(u64, u64)>,
+    /// Stamp of the first record.
+    pub(crate) origin: OnceLock<u64>,
     pub(crate) watches: Vec<Watch>,
-    pub(crate) flush_interval_stamps: u64,
     pub(crate) commands: Commands,
-    pub(crate) tellings: Mutex<Vec<Telling>>,
     armed: Vec<Armed>,
     pub(crate) events: Vec<Option<Box<EventInfo>>>,
     pub(crate) followed: Followed,
@@ -92,7 +90,7 @@ pub(crate) struct Recorder {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Here {
     pub(crate) cpu: usize,
-    pub(crate) stamp: u64,
+    pub(crate) tsc: u64,
     pub(crate) addr: RuntimeAddr,
 }
 
@@ -121,13 +119,8 @@ impl Recorder {
             .map(|(index, spec)| TraceSession::start(index, spec, &recording, cpu_count, &shared))
             .collect::<Result<Vec<_>, _>>()?;
         let watches = watches(&recording.watches, &plan).map_err(OutputError::Filter)?;
-        let shift = if recording.is_deterministic() {
-            recording.icount_shift
-        } else {
-            0
-        };
         Ok(Self {
-            timing: Timing::new(&recording, cpu_count),
+            audit: Audit::new(),
             cpus: (0..cpu_count).map(|_| Mutex::new(None)).collect(),
             memory: OnceLock::new(),
             origin: OnceLock::new(),
@@ -135,9 +128,7 @@ impl Recorder {
             events: events(&plan, &sessions, &watches),
             entries: Entries::new(&plan.pairings),
             followed: Followed::new(&recording.followed),
-            flush_interval_stamps: recording.flush_interval_ticks >> shift,
             commands: Commands::new(commands),
-            tellings: Mutex::new(Vec::new()),
             doubts: Doubts::default(),
             panicked: AtomicBool::new(false),
             sessions,
@@ -216,13 +207,17 @@ impl Recorder {
     }
 
     /// Does everything that is armed at a probe.
-    pub(crate) fn record(&self, cpu: usize, probe: &Probe, stamp: u64, guest: &mut impl GuestView) {
+    pub(crate) fn record(&self, cpu: usize, probe: &Probe, tsc: u64, guest: &mut impl GuestView) {
         let Some(slot) = self.cpus.get(cpu) else {
             return self.note_unknown_cpu();
         };
+        self.shared
+            .progress
+            .latest_tick
+            .store(tsc, Ordering::Relaxed);
         let here = Here {
             cpu,
-            stamp,
+            tsc,
             addr: probe.addr,
         };
         let end = match lock(slot).as_mut() {
@@ -285,53 +280,9 @@ impl Recorder {
         }
     }
 
-    /// Tick of the first record; `None` before it.
+    /// Stamp of the first record; `None` before it.
     pub(crate) fn origin_tick(&self) -> Option<u64> {
-        let (stamp, tick) = *self.origin.get()?;
-        // The host's clock is told from the guest's only after a while.
-        let is_deterministic = self.recording.is_deterministic();
-        Some(if is_deterministic {
-            tick
-        } else {
-            self.timing.predicted(stamp)
-        })
-    }
-
-    /// A CPU halts.
-    pub(crate) fn halt(&self, cpu: usize, stamp: u64) {
-        self.timing.halt(cpu, stamp);
-    }
-
-    /// A CPU was seen to run.
-    pub(crate) fn runs(&self, cpu: usize) {
-        self.timing.runs(cpu);
-    }
-
-    /// The guest read its TSC.
-    pub(crate) fn synchronise(&self, cpu: usize, stamp: u64, tsc: u64) {
-        self.timing.synchronise(cpu, stamp, tsc);
-        self.shared
-            .progress
-            .latest_tick
-            .store(tsc, Ordering::Relaxed);
-        self.release_waiting();
-    }
-
-    fn release_waiting(&self) {
-        for session in &self.sessions {
-            session.release_waiting(&self.timing);
-        }
-        self.release_tellings();
-    }
-
-    /// Lets waiting buffers go although no RDTSC has told how long the guest idled.
-    pub(crate) fn give_up_on_stamps(&self) {
-        if let Some(after) = self.timing.give_up() {
-            for session in &self.sessions {
-                session.count_doubtful(after);
-            }
-        }
-        self.release_waiting();
+        self.origin.get().copied()
     }
 
     /// Completes the traces. Only the first call does anything.
@@ -347,11 +298,10 @@ impl Recorder {
                     .zip(&state.fired)
                     .for_each(|(sum, count)| *sum += count);
                 for (session, track) in self.sessions.iter().zip(state.tracks) {
-                    session.take_last(cpu, track.current);
+                    session.submit(cpu, track.current);
                 }
             }
         }
-        self.give_up_on_stamps();
         let reason = if self.panicked.load(Ordering::Relaxed) {
             EndReason::Panic.name()
         } else {
@@ -368,17 +318,15 @@ impl Recorder {
 
     /// What all traces end with.
     fn trailer(&self, reason: &str) -> Trailer {
-        let (ambiguous_jumps, exactness) = self.timing.quality();
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut stats = Stats::default();
-        stats.set(Counter::IdleJumpsAmbiguous, ambiguous_jumps);
         stats.set(Counter::EntriesLost, self.entries.lost());
         stats.set(Counter::CpuUnknown, load(&self.doubts.cpu_unknown));
         stats.set(Counter::PluginPanics, load(&self.doubts.panics));
         Trailer {
             end_reason: reason.to_owned(),
             stats,
-            exactness,
+            exactness: self.audit.exactness(),
             ..Trailer::default()
         }
     }

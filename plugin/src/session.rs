@@ -14,7 +14,6 @@ use trace_format::{Counter, EventId, HookCount, RecordBuffer, Stats, Trailer};
 use crate::cpu::{Keep, Track};
 use crate::recorder::Progress;
 use crate::status::StatusLine;
-use crate::timing::{Scaling, Timing};
 use crate::writer::{Message, OutputError, Writer};
 
 /// Names of the rows that the recorder makes itself.
@@ -39,7 +38,6 @@ pub(crate) struct TraceSession {
     pub(crate) due: AtomicU64,
     running: Arc<AtomicBool>,
     homes: Mutex<Vec<Receiver<RecordBuffer>>>,
-    waiting: Mutex<Vec<(usize, RecordBuffer)>>,
     messages: Sender<Message>,
     done: Receiver<Result<(), OutputError>>,
 }
@@ -58,7 +56,6 @@ pub(crate) struct Counts {
     pub(crate) records: Arc<AtomicU64>,
     pub(crate) filtered: AtomicU64,
     pub(crate) fields_missing: AtomicU64,
-    pub(crate) stamps_doubtful: AtomicU64,
     pub(crate) gaps: AtomicU64,
 }
 
@@ -165,7 +162,6 @@ impl TraceSession {
             is_opened: AtomicBool::new(false),
             running,
             homes: Mutex::new(homes),
-            waiting: Mutex::new(Vec::new()),
             messages,
             done,
             spec,
@@ -227,55 +223,9 @@ impl TraceSession {
         ))
     }
 
-    /// Hands a full buffer to the writer, or keeps it until its stamps are known.
-    pub(crate) fn submit(&self, cpu: usize, buffer: RecordBuffer, timing: &Timing) {
-        let scale = match timing.scaling(&buffer) {
-            Scaling::Unresolved => return lock(&self.waiting).push((cpu, buffer)),
-            Scaling::Known(scale) => scale,
-            Scaling::Doubtful(scale) => {
-                let count = u64::from(buffer.record_count());
-                self.counts
-                    .stamps_doubtful
-                    .fetch_add(count, Ordering::Relaxed);
-                scale
-            }
-        };
-        self.send(Message::Chunk { cpu, buffer, scale });
-    }
-
-    /// Whether a buffer of that CPU waits for its stamps.
-    pub(crate) fn has_waiting(&self, cpu: usize) -> bool {
-        lock(&self.waiting).iter().any(|(other, _)| *other == cpu)
-    }
-
-    /// Lets those buffers go whose stamps are known by now.
-    pub(crate) fn release_waiting(&self, timing: &Timing) {
-        let waiting = std::mem::take(&mut *lock(&self.waiting));
-        for (cpu, buffer) in waiting {
-            self.submit(cpu, buffer, timing);
-        }
-    }
-
-    /// Counts records whose stamps nothing confirmed.
-    pub(crate) fn count_doubtful(&self, after: u64) {
-        let is_doubtful = |buffer: &RecordBuffer| {
-            buffer
-                .records()
-                .filter(|record| record.stamp > after)
-                .count()
-        };
-        let doubtful: usize = lock(&self.waiting)
-            .iter()
-            .map(|(_, buffer)| is_doubtful(buffer))
-            .sum();
-        self.counts
-            .stamps_doubtful
-            .fetch_add(doubtful as u64, Ordering::Relaxed);
-    }
-
-    /// Takes the last buffers, to be written with those that wait.
-    pub(crate) fn take_last(&self, cpu: usize, buffer: RecordBuffer) {
-        lock(&self.waiting).push((cpu, buffer));
+    /// Hands a full buffer to the writer.
+    pub(crate) fn submit(&self, cpu: usize, buffer: RecordBuffer) {
+        self.send(Message::Chunk { cpu, buffer });
     }
 
     fn send(&self, message: Message) {
@@ -296,7 +246,6 @@ impl TraceSession {
         stats.set(Counter::RecordsWritten, load(&counts.records));
         stats.set(Counter::RecordsFiltered, load(&counts.filtered));
         stats.set(Counter::FieldsMissing, load(&counts.fields_missing));
-        stats.set(Counter::StampsDoubtful, load(&counts.stamps_doubtful));
         stats.set(Counter::RecordingGaps, load(&counts.gaps));
         let schema = &self.spec.header.schema;
         let hooks = shared.plan.hooks.iter().zip(fired);

@@ -190,7 +190,7 @@ impl<G: GuestView> Walker<'_, G> {
                 .map(|field| field.kind.is_bytes())
                 .collect()
         });
-        let stamp = self.here.stamp;
+        let stamp = self.here.tsc;
         let mut result = track.append(stamp, &record, keep, &layout, sticky);
         if result.is_err() {
             self.recorder.swap(self.here.cpu, session, track);

@@ -18,7 +18,6 @@ use trace_format::{
     WriterOptions,
 };
 
-use crate::clock::{Segment, tick};
 use crate::recorder::Progress;
 use crate::session::Shared;
 use crate::status::StatusLine;
@@ -26,22 +25,12 @@ use crate::status::StatusLine;
 /// How often the status line is renewed. Concerns the host alone.
 const STATUS_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How stamps become ticks.
-#[derive(Debug)]
-pub(crate) enum StampScale {
-    /// Counted instructions.
-    Counted { segments: Vec<Segment>, shift: u8 },
-    /// The host's TSC and what it is ahead.
-    Wall { offset: u64 },
-}
-
 /// What the recorder hands over.
 #[derive(Debug)]
 pub(crate) enum Message {
     Chunk {
         cpu: usize,
         buffer: RecordBuffer,
-        scale: StampScale,
     },
     Finish {
         trailer: Box<Trailer>,
@@ -161,7 +150,7 @@ impl Writer {
     ) {
         loop {
             let result = match messages.recv_timeout(STATUS_INTERVAL) {
-                Ok(Message::Chunk { cpu, buffer, scale }) => self.write_chunk(cpu, buffer, &scale),
+                Ok(Message::Chunk { cpu, buffer }) => self.write_chunk(cpu, buffer),
                 Ok(Message::Finish { trailer, slide }) => {
                     self.slide = slide;
                     let _ = done.send(self.finish(*trailer));
@@ -188,25 +177,15 @@ impl Writer {
         }
     }
 
-    fn write_chunk(
-        &mut self,
-        cpu: usize,
-        mut buffer: RecordBuffer,
-        scale: &StampScale,
-    ) -> Result<(), OutputError> {
+    fn write_chunk(&mut self, cpu: usize, mut buffer: RecordBuffer) -> Result<(), OutputError> {
         if buffer.record_count() != 0 {
             self.note_symbols(&buffer);
             let meta = ChunkMeta {
                 cpu: u32::try_from(cpu).unwrap_or(u32::MAX),
                 lost_before: buffer.lost_before,
             };
-            // The file's writer keeps stamps of one CPU from going back and counts where it had to.
-            let mut tsc_of = |stamp: u64| match scale {
-                StampScale::Counted { segments, shift } => tick(segments, *shift, stamp),
-                StampScale::Wall { offset } => stamp.saturating_sub(*offset),
-            };
             self.out
-                .write_chunk(&meta, &buffer, &mut tsc_of)
+                .write_chunk(&meta, &buffer, |tsc| tsc)
                 .map_err(|source| OutputError::Write {
                     path: self.partial.clone(),
                     source,
@@ -231,7 +210,7 @@ impl Writer {
                 )
             })
             .collect();
-        let doubtful = trailer.stats.get(Counter::StampsDoubtful) + self.out.clamped_count();
+        let doubtful = self.out.clamped_count();
         trailer.stats.set(Counter::StampsDoubtful, doubtful);
         let records = trailer.stats.get(Counter::RecordsWritten);
         let reason = trailer.end_reason.clone();

@@ -16,8 +16,8 @@ pub use guest_view::{GuestView, Register};
 pub use interpreter::{Entry, FieldSink, Interpreter, is_kernel_address};
 pub use pairing::{Entering, Expiry, Pairing};
 pub use plan::{
-    Birth, ContextProgram, EndReason, FaultEntry, Hook, ImageSegment, Plan, PlanError, Site, Steps,
-    SymbolName, ThreadEvent, Walk,
+    Birth, ContextProgram, EndReason, Hook, ImageSegment, Plan, PlanError, Site, Steps, SymbolName,
+    ThreadEvent, Walk,
 };
 pub use program::{
     AddressSpace, Field, Op, Output, Program, ProgramError, SAVED_MAX, SLOTS_MAX, STACK_MAX,

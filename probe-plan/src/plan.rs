@@ -32,8 +32,6 @@ pub struct Plan {
     pub loaded: Option<(LinkAddr, LinkAddr)>,
     /// Where the kernel maps all memory one to one; one field, a number.
     pub direct_map_base: Option<Program>,
-    /// Entry points of faults that interrupt a block half-way.
-    pub fault_entries: Vec<FaultEntry>,
     /// Names for addresses, by ascending address.
     pub symbols: Vec<SymbolName>,
     /// The event that says which thread a CPU runs.
@@ -219,15 +217,6 @@ impl std::fmt::Debug for ImageSegment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?}+{:#x}", self.addr, self.bytes.len())
     }
-}
-
-/// Entry point of a fault: the processor left a block before its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FaultEntry {
-    /// First instruction of the handler.
-    pub addr: LinkAddr,
-    /// Where the processor pushed the address of the faulting instruction, from the stack pointer.
-    pub return_address_offset: u8,
 }
 
 /// The name of an address.

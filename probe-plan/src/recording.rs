@@ -26,7 +26,7 @@ pub struct Recording {
     pub flush_interval_ticks: u64,
     /// zstd level.
     pub compression_level: i32,
-    /// Compares every RDTSC of the guest with the prediction instead of those that the clock needs.
+    /// Compares every RDTSC of the guest with the prediction, not only the first after each event.
     pub audit_clock: bool,
     /// What is recorded: one trace each.
     pub sessions: Vec<SessionSpec>,

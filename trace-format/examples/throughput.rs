@@ -6,8 +6,8 @@ use std::io::{self, Cursor, Write};
 use std::time::{Duration, Instant};
 
 use trace_format::{
-    ChunkMeta, ClockInfo, ClockMode, CpuIdentity, EventId, EventSchema, FieldKind, FieldSchema,
-    Header, KernelInfo, MachineInfo, RecordBuffer, Schema, TraceFile, TraceWriter, Trailer, Value,
+    ChunkMeta, ClockInfo, ClockMode, EventId, EventSchema, FieldKind, FieldSchema, Header,
+    KernelInfo, MachineInfo, RecordBuffer, Schema, TraceFile, TraceWriter, Trailer, Value,
     WriterOptions,
 };
 
@@ -45,7 +45,6 @@ fn header() -> Header {
         clock: ClockInfo {
             mode: ClockMode::Deterministic,
             tsc_hz: 1_000_000_000,
-            cpu_identity: CpuIdentity::Guest,
         },
         schema: Schema {
             events: vec![

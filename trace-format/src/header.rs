@@ -62,28 +62,16 @@ pub struct ClockInfo {
     pub mode: ClockMode,
     /// Ticks of the guest's TSC in a second.
     pub tsc_hz: u64,
-    /// How the CPU of an event was known.
-    pub cpu_identity: CpuIdentity,
 }
 
 /// How stamps are obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClockMode {
-    /// Counted guest instructions, corrected at the guest's own RDTSCs.
+    /// The guest's TSC counts the instructions that it executed, and its idle time.
     Deterministic,
-    /// The host's TSC less a calibrated constant.
+    /// The guest's TSC is the host's less a constant.
     Wall,
-}
-
-/// How the recorder knew on which CPU an event happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CpuIdentity {
-    /// One CPU, or QEMU's own index, right with parallel CPUs.
-    Emulator,
-    /// Read from the guest, because QEMU's index is wrong when several CPUs share a thread.
-    Guest,
 }
 
 /// Last block of a complete trace.

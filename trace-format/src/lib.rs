@@ -38,8 +38,7 @@ pub use columns::COLUMN_BYTES_MAX;
 pub use decode::DECODED_BYTES_MAX;
 pub use diagnostic::{Diagnostic, Fault};
 pub use header::{
-    ClockInfo, ClockMode, CpuIdentity, Exactness, Header, HookCount, KernelInfo, MachineInfo,
-    Trailer,
+    ClockInfo, ClockMode, Exactness, Header, HookCount, KernelInfo, MachineInfo, Trailer,
 };
 pub use reader::{ReadError, TraceFile};
 pub use record::{

@@ -60,8 +60,7 @@ counters! {
     RecordsWritten "records_written" Info "Records in the trace, sticky repetitions included." "";
     RecordsLost "records_lost" DataLoss "Records dropped because both buffers of a CPU were full." "use --mode lossless or a larger --buffer-size";
     FieldsMissing "fields_missing" Notice "Fields that could not be fetched, shown as missing." "a user page that is not in memory cannot be read from outside";
-    StampsDoubtful "stamps_doubtful" DataLoss "Records whose stamp could not be confirmed at an RDTSC of the guest." "";
-    IdleJumpsAmbiguous "idle_jumps_ambiguous" Notice "Idle periods whose lengths are known only in sum." "";
+    StampsDoubtful "stamps_doubtful" DataLoss "Records whose stamp would have gone back on their CPU; they have that of the record before." "";
     SitesMismatched "sites_mismatched" Error "Probe sites whose instruction was not the one of the kernel image; they were not armed." "pass the kernel image that the guest really runs";
     RecordsFiltered "records_filtered" Notice "Events that the masks of the recording left out: sums and states are of what is there." "";
     RecordingGaps "recording_gaps" Notice "Stretches in which recording was stopped: what happened there is not in the trace." "the rows recording_stop and recording_start say where";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use trace_format::{ClockMode, CpuIdentity, TraceFile, Trailer};
+use trace_format::{ClockMode, TraceFile, Trailer};
 
 use super::table::{Cell, Report, Shape, Table, column};
 use crate::model::GuestNanos;
@@ -139,11 +139,7 @@ fn clock_table(file: &TraceFile) -> Table {
         ClockMode::Deterministic => "deterministic",
         ClockMode::Wall => "wall",
     };
-    let identity = match clock.cpu_identity {
-        CpuIdentity::Emulator => "emulator",
-        CpuIdentity::Guest => "guest",
-    };
-    let mut row = vec![text(mode), Cell::Count(clock.tsc_hz), text(identity)];
+    let mut row = vec![text(mode), Cell::Count(clock.tsc_hz)];
     match file.trailer().map(|trailer| &trailer.exactness) {
         Some(exact) => row.extend(
             [
@@ -163,7 +159,6 @@ fn clock_table(file: &TraceFile) -> Table {
         columns: vec![
             column("mode", "Mode"),
             column("tsc_hz", "Ticks per second"),
-            column("cpu_identity", "CPU numbers from"),
             column("compared", "Compared with the guest's RDTSCs"),
             column("exact", "Of these exact"),
             column("error_p99_ticks", "Error, 99th percentile (ticks)"),

@@ -10,8 +10,8 @@ use std::io::Cursor;
 
 use guesttrace_events::{EnumValues, EventTable, FieldType};
 use trace_format::{
-    ChunkMeta, ClockInfo, ClockMode, CpuIdentity, EnumSchema, EventSchema, FieldKind, FieldSchema,
-    Header, KernelInfo, MachineInfo, RecordBuffer, Schema, TraceWriter, Trailer, WriterOptions,
+    ChunkMeta, ClockInfo, ClockMode, EnumSchema, EventSchema, FieldKind, FieldSchema, Header,
+    KernelInfo, MachineInfo, RecordBuffer, Schema, TraceWriter, Trailer, WriterOptions,
 };
 
 /// TSC of time 0.
@@ -96,7 +96,6 @@ pub(crate) fn header() -> Header {
         clock: ClockInfo {
             mode: ClockMode::Deterministic,
             tsc_hz: 1_000_000_000,
-            cpu_identity: CpuIdentity::Guest,
         },
         schema: schema(),
         digests: Vec::new(),

@@ -83,7 +83,7 @@ pub(crate) struct RecordArgs {
     /// End a guest that still runs after so long
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub(crate) timeout: u64,
-    /// Compare every RDTSC of the guest with the predicted stamp, not only those that the clock needs
+    /// Compare every RDTSC of the guest with the stamp that was predicted for it, not only the first after each event
     #[arg(long)]
     pub(crate) audit_clock: bool,
     /// Run the same machine without tracing: the baseline of every cost figure

@@ -25,7 +25,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use probe_plan::Recording;
 use tempfile::TempDir;
-use trace_format::{ClockInfo, ClockMode, CpuIdentity, Header};
+use trace_format::{ClockInfo, ClockMode, Header};
 
 pub(crate) use args::RecordArgs;
 pub(crate) use control::{Answer, Ask, ask};
@@ -196,11 +196,6 @@ fn header(
             },
             // In wall mode the recorder measures the host's.
             tsc_hz: if deterministic { COUNTED_TSC_HZ } else { 0 },
-            cpu_identity: if deterministic && args.smp > 1 {
-                CpuIdentity::Guest
-            } else {
-                CpuIdentity::Emulator
-            },
         },
         schema: plan.schema.clone(),
         digests,

@@ -10,8 +10,8 @@ use std::sync::Mutex;
 use probe_plan::{Command, Plan, Recording, Status};
 use qemu_plugin::{Args, HasCallbacks, Info, PluginId, Register, register, sys};
 
-use super::counter::{CPUS_MAX, SharedCounters};
-use super::execute::{CpuMap, host_tsc_hz};
+use super::clock::{GuestClock, NotExported};
+use super::execute::host_tsc_hz;
 use super::translate::{Translation, on_translate};
 use super::{SESSION, Session, guard, guest};
 use crate::recorder::Recorder;
@@ -64,10 +64,8 @@ enum InstallError {
     BadRecording(String, serde_json::Error),
     #[error("{0}: {1}")]
     BadPlan(String, probe_plan::PlanError),
-    #[error(
-        "{cpus} CPUs are too many for deterministic mode, which allows {CPUS_MAX}\nhint: use --smp {CPUS_MAX} or --clock wall"
-    )]
-    TooManyCpus { cpus: usize },
+    #[error(transparent)]
+    Clock(#[from] NotExported),
     #[error(transparent)]
     Output(#[from] OutputError),
 }
@@ -89,9 +87,10 @@ fn install(id: PluginId, args: &Args, info: &Info) -> Result<(), InstallError> {
         }
     }
     let cpu_count = usize::try_from(system.max_vcpus).unwrap_or(1).max(1);
-    if recording.is_deterministic() && cpu_count > CPUS_MAX {
-        return Err(InstallError::TooManyCpus { cpus: cpu_count });
-    }
+    let icount_shift = recording
+        .is_deterministic()
+        .then_some(recording.icount_shift);
+    let clock = GuestClock::find(icount_shift, cpu_count)?;
     let socket = recording.status_socket.as_deref();
     let socket = socket.map(connect).transpose()?;
     let orders = socket.as_ref().and_then(|socket| socket.try_clone().ok());
@@ -103,19 +102,10 @@ fn install(id: PluginId, args: &Args, info: &Info) -> Result<(), InstallError> {
     })?;
     let (sender, commands) = crossbeam_channel::unbounded();
     let recorder = Recorder::start(plan, recording, status, commands, cpu_count)?;
-    let fault_offsets = recorder
-        .plan
-        .fault_entries
-        .iter()
-        .map(|entry| (entry.addr, entry.return_address_offset))
-        .collect();
-    let deterministic = recorder.recording.is_deterministic();
     let session = Session {
         recorder,
         translation: Mutex::new(Translation::new()),
-        counters: SharedCounters::new(),
-        cpus: CpuMap::new(cpu_count, deterministic),
-        fault_offsets,
+        clock,
     };
     if SESSION.set(session).is_ok() {
         register_callbacks(id);
@@ -168,7 +158,7 @@ fn read(path: &Path) -> Result<Vec<u8>, InstallError> {
 }
 
 fn register_callbacks(id: PluginId) {
-    // SAFETY: rule 7; the callbacks have the signatures that QEMU expects.
+    // SAFETY: rule 6; the callbacks have the signatures that QEMU expects.
     unsafe { sys::qemu_plugin_register_vcpu_init_cb(id, Some(on_cpu_start)) };
     // SAFETY: as above.
     unsafe { sys::qemu_plugin_register_vcpu_tb_trans_cb(id, Some(on_translate)) };
@@ -176,8 +166,11 @@ fn register_callbacks(id: PluginId) {
     unsafe { sys::qemu_plugin_register_atexit_cb(id, Some(on_exit), std::ptr::null_mut()) };
 }
 
-extern "C" fn on_cpu_start(_id: PluginId, _cpu_index: u32) {
-    guard(|_| guest::learn_registers());
+extern "C" fn on_cpu_start(_id: PluginId, cpu_index: u32) {
+    guard(|session| {
+        guest::learn_registers();
+        session.clock.learn(cpu_index);
+    });
 }
 
 extern "C" fn on_exit(_id: PluginId, _user_data: *mut std::ffi::c_void) {

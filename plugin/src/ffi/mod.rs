@@ -7,14 +7,13 @@
 //! 4. Registers may be read in a callback registered with `R_REGS` and in translation callbacks, on that CPU's thread;
 //!    a handle from `qemu_plugin_get_registers` is good for the life of the process.
 //! 5. Reads of registers and memory append to or resize a glib byte array that the caller owns.
-//! 6. Scoreboards live until the process ends; their storage may move when CPUs are added, so only QEMU's own accessors
-//!    are used.
-//! 7. `qemu_plugin_install` runs once, before any callback.
+//! 6. `qemu_plugin_install` runs once, before any callback.
+//! 7. What [`clock`] looks up by name has the type that QEMU's source says, and lives until the process ends.
 //!
 //! Nothing may unwind into QEMU: every callback body goes through [`guard`].
 #![allow(unsafe_code, reason = "this module is the boundary to C")]
 
-mod counter;
+mod clock;
 mod execute;
 mod guest;
 mod install;
@@ -25,8 +24,7 @@ use std::sync::OnceLock;
 
 use qemu_plugin::sys;
 
-use counter::SharedCounters;
-use execute::CpuMap;
+use clock::GuestClock;
 use translate::Translation;
 
 use crate::recorder::Recorder;
@@ -36,9 +34,7 @@ use crate::recorder::Recorder;
 struct Session {
     recorder: Recorder,
     translation: std::sync::Mutex<Translation>,
-    counters: SharedCounters,
-    cpus: CpuMap,
-    fault_offsets: Vec<(probe_plan::LinkAddr, u8)>,
+    clock: GuestClock,
 }
 
 static SESSION: OnceLock<Session> = OnceLock::new();

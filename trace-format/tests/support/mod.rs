@@ -5,9 +5,9 @@
 use std::io::Cursor;
 
 use trace_format::{
-    BufferFull, ChunkMeta, ClockInfo, ClockMode, CpuIdentity, EnumSchema, EventId, EventSchema,
-    FieldKind, FieldSchema, Header, KernelInfo, MachineInfo, ReadError, RecordBuffer, Schema,
-    TraceFile, TraceWriter, Trailer, Value, WriterOptions,
+    BufferFull, ChunkMeta, ClockInfo, ClockMode, EnumSchema, EventId, EventSchema, FieldKind,
+    FieldSchema, Header, KernelInfo, MachineInfo, ReadError, RecordBuffer, Schema, TraceFile,
+    TraceWriter, Trailer, Value, WriterOptions,
 };
 
 /// A field of a record, as data.
@@ -109,7 +109,6 @@ pub(crate) fn header(schema: Schema) -> Header {
         clock: ClockInfo {
             mode: ClockMode::Deterministic,
             tsc_hz: 1_000_000_000,
-            cpu_identity: CpuIdentity::Guest,
         },
         schema,
         digests: Vec::new(),
