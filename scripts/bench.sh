@@ -1,22 +1,23 @@
 #!/usr/bin/env bash
 # Measures what tracing costs and prints it as Markdown for docs/performance.md.
 #
-# usage: scripts/bench.sh [--pairs N] [--guest NAME] >measured.md
+# usage: scripts/bench.sh [--rounds N] [--guest NAME] >measured.md
 #
-#   --pairs N      untraced and traced runs, taken in turn (default 15)
+#   --rounds N     rounds of one untraced run and one of each choice of events (default 15)
 #   --guest NAME   the guest (default 6.1-amd64)
 #
-# Cost is user CPU time: wall time depends on what else the host does. Each pair ran one after the other, so what the
-# host does to one it does to both; the spread over the pairs is printed with every mean.
+# Cost is user CPU time, guesttrace's own included: wall time depends on what else the host does. The runs of a round
+# follow each other, so what the host does to one it does to all; a cost is that of a round, and the spread over the
+# rounds is printed with every mean.
 
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-pairs=15 guest=6.1-amd64
+rounds=15 guest=6.1-amd64
 while [ $# -gt 0 ]; do
   case $1 in
-    --pairs) needs_value "$1" $#; pairs=$2; shift ;;
+    --rounds) needs_value "$1" $#; rounds=$2; shift ;;
     --guest) needs_value "$1" $#; guest=$2; shift ;;
     --help|-h) manual; exit 0 ;;
     *) unknown_option "$1" ;;
@@ -52,35 +53,54 @@ spread() {
           printf "%.2f ± %.2f (%.2f to %.2f, n = %d)", mean, sqrt(variance > 0 ? variance : 0), least, most, n }'
 }
 
+choices=(core ltt all 'core,tracepoint:*:*')
+
 say "one run of each kind to warm up"
 seconds '' "${record[@]}" --no-plugin
-seconds '' "${record[@]}"
-for ((pair = 1; pair <= pairs; pair++)); do
-  say "pair $pair of $pairs"
-  untraced=$(seconds '%U %R' "${record[@]}" --no-plugin)
-  traced=$(seconds '%U %R' "${record[@]}")
-  echo "$untraced $traced"
-done >"$work/pairs"
+for choice in "${choices[@]}"; do seconds '' "${record[@]}" --events "$choice"; done
+for ((round = 1; round <= rounds; round++)); do
+  say "round $round of $rounds"
+  line=$(seconds '%U %R' "${record[@]}" --no-plugin)
+  for choice in "${choices[@]}"; do line+=" $(seconds '%U %R' "${record[@]}" --events "$choice")"; done
+  echo "$line"
+done >"$work/rounds"
 
-events=$("$program" events "$work/trace" --format json | wc -l)
-bytes=$(stat -c %s "$work/trace")
-traced_wall=$(awk '{ sum += $4 } END { print sum / NR }' "$work/pairs")
-plan_image=$(seconds %R "$program" plan --kernel "$kernel")
+# measured COLUMN: the spread of a column of the rounds.
+measured() { awk -v column="$1" '{ print $column }' "$work/rounds" | spread; }
 
 echo "Measured on $(date -u +%F) at commit $(git rev-parse --short HEAD), $(nproc) host CPUs, $(qemu-system-x86_64 --version | sed -n 1p),"
-echo "guest $guest, workload \`mix\`, deterministic clock, default events."
+echo "guest $guest, workload \`mix\`, deterministic clock."
 echo
+echo "| what | untraced | $(printf '`%s` | ' "${choices[@]}")"
+echo "|---|---|$(printf -- '---|%.0s' "${choices[@]}")"
+row() { echo "| $1 |$(printf ' %s |' "${@:2}")"; }
+user=() cost=(-) wall=() count=(-) rate=(-) density=(-)
+for ((index = 0; index <= ${#choices[@]}; index++)); do
+  user+=("$(measured $((2 * index + 1)))")
+  wall+=("$(measured $((2 * index + 2)))")
+done
+for ((index = 1; index <= ${#choices[@]}; index++)); do
+  cost+=("$(awk -v column=$((2 * index + 1)) '{ print ($column / $1 - 1) * 100 }' "$work/rounds" | spread)")
+  seconds '' "${record[@]}" --events "${choices[index - 1]}"
+  events=$("$program" events "$work/trace" --format json | wc -l)
+  bytes=$(stat -c %s "$work/trace")
+  count+=("$events")
+  rate+=("$(awk -v column=$((2 * index + 2)) -v events="$events" '{ sum += $column } END { printf "%.0f", events / (sum / NR) }' "$work/rounds")")
+  density+=("$(awk "BEGIN { printf \"%.1f\", $bytes / $events }")")
+done
+row "user CPU seconds" "${user[@]}"
+row "cost of tracing, percent of user CPU, round by round" "${cost[@]}"
+row "wall seconds" "${wall[@]}"
+row "events" "${count[@]}"
+row "events per wall second" "${rate[@]}"
+row "bytes per event in the file" "${density[@]}"
+echo
+plan_image=$(seconds %R "$program" plan --kernel "$kernel" --events core)
+plan_every=$(seconds %R "$program" plan --kernel "$kernel" --events 'core,tracepoint:*:*')
 echo "| what | measured |"
 echo "|---|---|"
-echo "| user CPU seconds, untraced | $(awk '{ print $1 }' "$work/pairs" | spread) |"
-echo "| user CPU seconds, traced | $(awk '{ print $3 }' "$work/pairs" | spread) |"
-echo "| cost of tracing, percent of user CPU, pair by pair | $(awk '{ print ($3 / $1 - 1) * 100 }' "$work/pairs" | spread) |"
-echo "| wall seconds, untraced | $(awk '{ print $2 }' "$work/pairs" | spread) |"
-echo "| wall seconds, traced (the default run) | $(awk '{ print $4 }' "$work/pairs" | spread) |"
-echo "| events | $events |"
-echo "| events per wall second | $(awk "BEGIN { printf \"%.0f\", $events / $traced_wall }") |"
-echo "| bytes per event in the file | $(awk "BEGIN { printf \"%.1f\", $bytes / $events }") |"
 echo "| wall seconds to plan from the bzImage | $plan_image |"
+echo "| the same with all tracepoints | $plan_every |"
 
 debug_image=$build_dir/kernels/6.1-cloud-amd64
 if [ -f "$debug_image/vmlinux" ]; then

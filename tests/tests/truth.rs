@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use guesttrace_tests::{Counters, Event, Run, counters, events, guests_wanted, record, skip};
+use trace_format::TraceFile;
 
 const KERNEL: &str = "6.1-amd64";
 
@@ -300,13 +301,26 @@ fn the_guest_does_not_notice() {
     assert_eq!(traced.console, untraced.console);
 }
 
+/// Every RDTSC that the guest executed, more than a million in its delay loops, read what was predicted.
+fn check_clock(run: &Run) {
+    let trace = TraceFile::open(&run.trace).unwrap();
+    let exactness = &trace.trailer().unwrap().exactness;
+    assert!(exactness.compared > 1_000_000, "{exactness:?}");
+    assert_eq!(exactness.exact, exactness.compared, "{exactness:?}");
+}
+
 #[test]
 fn events_keep_their_stamps_whatever_else_is_recorded() {
     if !guests_wanted() {
         skip!("GUESTTRACE_E2E is not set");
     }
     let (_, all) = mix();
-    let few = record(KERNEL, "mix", &["--events", "sched_switch"]);
+    let few = record(
+        KERNEL,
+        "mix",
+        &["--events", "sched_switch", "--audit-clock"],
+    );
+    check_clock(&few);
     let stamps = |events: &[Event]| -> Vec<(u64, String)> {
         events
             .iter()
@@ -322,9 +336,16 @@ fn two_cpus_are_as_true_as_one() {
     if !guests_wanted() {
         skip!("GUESTTRACE_E2E is not set");
     }
-    let every = ["--smp", "2", "--events", "core,tracepoint:*:*"];
+    let every = [
+        "--smp",
+        "2",
+        "--events",
+        "core,tracepoint:*:*",
+        "--audit-clock",
+    ];
     let run = record(KERNEL, "mix", &every);
     assert_eq!(run.status, 0, "{}", run.complaints);
+    check_clock(&run);
     let names = "printk,sched_switch,sched_process_fork,sched:sched_switch";
     let all = events(&run.trace, &["--event", names]);
     check_switches_and_forks(&run, &all);
