@@ -70,6 +70,7 @@ lay_guest() {
   guest_dir=$build_dir/guest/$1
   "$project_dir/images/build.sh" --kernel "$1" ${2:+--modules "$2"}
   disk=$(cat "$guest_dir/disk")
+  modules=${2:-$build_dir/kernels/$1/modules}
 }
 
 # lay_guest_of RELEASE: the guest with the modules of that very kernel, fetched or installed here; false without any.
@@ -89,8 +90,8 @@ lay_guest_of() {
 case ${#images[@]} in
   0)
     lay_guest "$guest"
-    machine=(--kernel "$build_dir/kernels/$guest/vmlinuz" --boot pvh --initrd "$guest_dir/initrd.cpio"
-      --disk "$disk" --workload mix)
+    machine=(--kernel "$build_dir/kernels/$guest/vmlinuz" --modules "$modules" --boot pvh
+      --initrd "$guest_dir/initrd.cpio" --disk "$disk" --workload mix)
     [ "$disk" = initramfs ] || machine+=(--rootfs "$guest_dir/rootfs.img") ;;
   1)
     # No module of ours fits a kernel of yours, so nothing but the initramfs is used.
@@ -99,8 +100,9 @@ case ${#images[@]} in
   2)
     machine=(--kernel "${images[0]}" --rootfs "${images[1]}")
     # Distributions build the drivers of the reproducible disk as modules: the initramfs of the same release loads them.
-    if lay_guest_of "$(release_of "${images[0]}")" && [ "$disk" = sd ]; then
-      machine+=(--initrd "$guest_dir/initrd.cpio" --disk sd)
+    if lay_guest_of "$(release_of "${images[0]}")"; then
+      machine+=(--modules "$modules")
+      [ "$disk" != sd ] || machine+=(--initrd "$guest_dir/initrd.cpio" --disk sd)
     fi ;;
 esac
 

@@ -6,10 +6,11 @@ use anyhow::Result;
 use clap::Args;
 use guest_symbols::Kernel;
 use guesttrace_events::{EventTable, USER_ID_FIRST};
-use plan_compiler::{CallSite, Compiled, ProbeSpec, Selection, add_probe, compile};
+use plan_compiler::{CallSite, Compiled, ProbeSpec, Selection, Wanted, add_probe, compile};
 use trace_format::Schema;
 
 use crate::Usage;
+use crate::modules::ModuleArgs;
 
 /// Events to watch.
 #[derive(Clone, Debug, Args)]
@@ -31,6 +32,8 @@ pub(crate) struct EventArgs {
     /// range:0xFROM-0xTO the first address there
     #[arg(long, value_name = "WHICH")]
     pub(crate) syscall_ip: Option<CallSite>,
+    #[command(flatten)]
+    modules: ModuleArgs,
 }
 
 impl EventArgs {
@@ -40,6 +43,7 @@ impl EventArgs {
             "{:?}\n{:?}\n{:?}\n",
             self.events, self.probe, self.syscall_ip
         );
+        key += &self.modules.cache_key();
         for file in Selection::parse(&self.events).files() {
             key += &format!("{:?}\n", read(file)?);
         }
@@ -64,7 +68,9 @@ impl EventArgs {
     }
 
     /// Compiles the plan for a kernel.
-    pub(crate) fn compile(&self, kernel: &Kernel) -> Result<Compiled> {
+    ///
+    /// The kernel is given the modules that are needed for it.
+    pub(crate) fn compile(&self, kernel: &mut Kernel) -> Result<Compiled> {
         let mut selection = Selection::parse(&self.events);
         let mut table = EventTable::builtin();
         for file in selection.files() {
@@ -73,8 +79,13 @@ impl EventArgs {
         if let Some(call_site) = self.syscall_ip {
             call_site.apply(&mut table);
         }
-        for text in &self.probe {
-            let spec = ProbeSpec::parse(text)?;
+        let specs = self.probe.iter().map(|text| ProbeSpec::parse(text));
+        let specs = specs.collect::<Result<Vec<_>, _>>()?;
+        if !self.modules.is_empty() {
+            let wanted = Wanted::of(kernel, &table, &selection, &specs);
+            self.modules.add_wanted(kernel, &wanted)?;
+        }
+        for spec in specs {
             let name = add_probe(&mut table, kernel, &spec)?;
             selection.add(&name);
         }

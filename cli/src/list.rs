@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::Usage;
 use crate::console::Console;
 use crate::kernel_image::KernelArgs;
+use crate::modules::ModuleArgs;
 use crate::report::Format;
 
 /// List events, a kernel's tracepoints, functions or system calls, workloads, or reports
@@ -30,6 +31,8 @@ pub(crate) struct ListArgs {
     pattern: Option<String>,
     #[command(flatten)]
     kernel: KernelArgs,
+    #[command(flatten)]
+    modules: ModuleArgs,
     /// How to write it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -79,8 +82,12 @@ pub(crate) fn run(args: &ListArgs, console: &mut Console<'_>) -> Result<ExitCode
     let mut list = match args.what {
         What::Events if args.kernel.is_empty() => rows::events(None)?,
         What::Events => rows::events(Some(&args.kernel.load()?))?,
-        What::Tracepoints => rows::tracepoints(&args.kernel.load()?)?,
-        What::Functions => rows::functions(&args.kernel.load()?),
+        What::Tracepoints => {
+            let mut kernel = args.kernel.load()?;
+            args.modules.add_with_tracepoints(&mut kernel)?;
+            rows::tracepoints(&kernel)?
+        }
+        What::Functions => rows::functions(&args.kernel.load()?, &args.modules)?,
         What::Syscalls => rows::syscalls(&args.kernel.load()?)?,
         What::Workloads | What::Reports if !args.kernel.is_empty() => {
             return Err(Usage::new("this list does not depend on a kernel")

@@ -10,6 +10,7 @@ mod failure;
 mod info;
 mod kernel_image;
 mod list;
+mod modules;
 mod plan;
 mod record;
 mod report;

@@ -43,8 +43,8 @@ pub(crate) fn run(args: &PlanArgs, console: &mut Console<'_>) -> Result<ExitCode
             .hint("use --format json")
             .into());
     }
-    let kernel = args.kernel.load()?;
-    let compiled = args.events.compile(&kernel)?;
+    let mut kernel = args.kernel.load()?;
+    let compiled = args.events.compile(&mut kernel)?;
     if args.format == Format::Json {
         for resolution in &compiled.resolutions {
             writeln!(console.out, "{}", object(resolution))?;
@@ -167,10 +167,15 @@ impl PlanText<'_> {
 
     /// The function that an address lies in.
     fn place(&self, addr: u64) -> String {
-        match self.kernel.symbols().at(LinkAddr(addr)) {
+        let view = self.kernel.view_at(LinkAddr(addr));
+        let place = match view.symbols().at(LinkAddr(addr)) {
             Some((symbol, 0)) => symbol.name.to_owned(),
             Some((symbol, offset)) => format!("{}+{offset:#x}", symbol.name),
             None => String::new(),
+        };
+        match view.module() {
+            Some(module) => format!("{place} [{}]", module.name()),
+            None => place,
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Relies on `Documentation/bpf/btf.rst` and `include/uapi/linux/btf.h`, kinds 1 (INT) to 19 (ENUM64), as of Linux 6.0
 //! to the last tested. A type's id is its place in the section, counted from 1.
 
+use std::sync::Arc;
+
 use crate::SymbolError;
 use crate::bytes::{index, slice, text_at, u16_at, u32_at};
 use crate::c_type::{Member, StructType, Type, TypeId};
@@ -16,6 +18,38 @@ const QUALIFIERS_MAX: usize = 32;
 
 /// Reads the whole section.
 pub(crate) fn read(section: &[u8]) -> Result<Types, SymbolError> {
+    let (types, strings) = parts(section)?;
+    let records = [vec![VOID], types].concat();
+    let reader = Reader {
+        strings,
+        records,
+        base: None,
+    };
+    let (types, names) = reader.read();
+    Ok(Types::whole(types, names))
+}
+
+/// Reads the section of a module: ids and names go on where those of the kernel's section end
+/// (`Documentation/bpf/btf.rst`, "split BTF"; modules have it since 5.11).
+pub(crate) fn read_split(
+    section: &[u8],
+    base: Arc<Types>,
+    base_section: &[u8],
+) -> Result<Types, SymbolError> {
+    let (base_types, base_strings) = parts(base_section)?;
+    let base_records = [vec![VOID], base_types].concat();
+    let (records, strings) = parts(section)?;
+    let reader = Reader {
+        strings,
+        records,
+        base: Some((&base_records, base_strings)),
+    };
+    let (types, names) = reader.read();
+    Ok(Types::split(base, base_records.len(), types, names))
+}
+
+/// Splits a section into its types and its strings.
+fn parts(section: &[u8]) -> Result<(Vec<Record<'_>>, &[u8]), SymbolError> {
     let bad = |offset: usize, problem: &'static str| SymbolError::Btf { offset, problem };
     if u16_at(section, 0) != Some(MAGIC) {
         return Err(bad(0, "no BTF magic"));
@@ -43,7 +77,7 @@ pub(crate) fn read(section: &[u8]) -> Result<Types, SymbolError> {
     let records = records(types).map_err(|(at, problem)| {
         bad(header.saturating_add(types_at).saturating_add(at), problem)
     })?;
-    Ok(Reader { strings, records }.read())
+    Ok((records, strings))
 }
 
 /// `BTF_KIND_*`.
@@ -109,16 +143,18 @@ struct Record<'a> {
 /// `BTF_KIND_CONST`.
 const KIND_CONST: u32 = 10;
 
+/// Type 0.
+const VOID: Record<'static> = Record {
+    kind: Kind::Other,
+    name_at: 0,
+    kind_flag: false,
+    size_or_type: 0,
+    rest: &[],
+};
+
 /// Splits the types; the error says where and what is wrong.
 fn records(types: &[u8]) -> Result<Vec<Record<'_>>, (usize, &'static str)> {
-    let void = Record {
-        kind: Kind::Other,
-        name_at: 0,
-        kind_flag: false,
-        size_or_type: 0,
-        rest: &[],
-    };
-    let mut out = vec![void];
+    let mut out = Vec::new();
     let mut at = 0;
     while at < types.len() {
         let cut = (at, "a type is cut short");
@@ -143,17 +179,22 @@ fn records(types: &[u8]) -> Result<Vec<Record<'_>>, (usize, &'static str)> {
 struct Reader<'a> {
     strings: &'a [u8],
     records: Vec<Record<'a>>,
+    /// Types and strings of the kernel, when these are a module's.
+    base: Option<(&'a [Record<'a>], &'a [u8])>,
 }
 
-impl Reader<'_> {
-    fn read(&self) -> Types {
+impl<'a> Reader<'a> {
+    fn read(&self) -> (Vec<Type>, NameIndex) {
+        let first = self
+            .base
+            .map_or(0, |(records, _)| u32::try_from(records.len()).unwrap_or(0));
         let mut names = NameIndex::default();
         let types: Vec<Type> = self
             .records
             .iter()
             .map(|record| self.convert(record))
             .collect();
-        for ((id, record), read) in (0..).zip(&self.records).zip(&types) {
+        for ((id, record), read) in (first..).zip(&self.records).zip(&types) {
             if record.kind == Kind::Pointer && self.is_const(record.size_or_type) {
                 names.add_pointer_to_const(TypeId(id));
             }
@@ -173,11 +214,30 @@ impl Reader<'_> {
             names.add(kind, name, id);
             add_enumerators(&mut names, read);
         }
-        Types::whole(types, names)
+        (types, names)
     }
 
     fn name(&self, at: u32) -> Option<&str> {
-        text_at(self.strings, index(at)).filter(|name| !name.is_empty())
+        let at = index(at);
+        let text = match self.base {
+            Some((_, strings)) => match at.checked_sub(strings.len()) {
+                Some(own) => text_at(self.strings, own),
+                None => text_at(strings, at),
+            },
+            None => text_at(self.strings, at),
+        };
+        text.filter(|name| !name.is_empty())
+    }
+
+    fn record(&self, id: u32) -> Option<&Record<'a>> {
+        let id = index(id);
+        match self.base {
+            Some((records, _)) => match id.checked_sub(records.len()) {
+                Some(own) => self.records.get(own),
+                None => records.get(id),
+            },
+            None => self.records.get(id),
+        }
     }
 
     fn owned(&self, at: u32) -> Option<String> {
@@ -188,7 +248,7 @@ impl Reader<'_> {
     fn reference(&self, id: u32) -> TypeId {
         let mut id = id;
         for _ in 0..QUALIFIERS_MAX {
-            match self.records.get(index(id)) {
+            match self.record(id) {
                 Some(record) if record.kind == Kind::Qualifier => id = record.size_or_type,
                 Some(_) => return TypeId(id),
                 None => return TypeId::VOID,
@@ -201,7 +261,7 @@ impl Reader<'_> {
     fn is_const(&self, id: u32) -> bool {
         let mut id = id;
         for _ in 0..QUALIFIERS_MAX {
-            match self.records.get(index(id)) {
+            match self.record(id) {
                 Some(record) if record.kind == Kind::Qualifier && !record.kind_flag => {
                     id = record.size_or_type;
                 }
@@ -287,10 +347,7 @@ impl Reader<'_> {
     /// The first bit and the width of an integer type narrower than its bytes; width 0 for all others.
     fn integer_bits(&self, id: u32) -> (u32, u8) {
         let TypeId(id) = self.reference(id);
-        let record = self
-            .records
-            .get(index(id))
-            .filter(|record| record.kind == Kind::Int);
+        let record = self.record(id).filter(|record| record.kind == Kind::Int);
         let Some((record, [width, _, skip, _])) =
             record.and_then(|record| Some((record, u32_at(record.rest, 0)?.to_le_bytes())))
         else {

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use goblin::container::{Container, Ctx, Endian};
-use goblin::elf::header::{EM_X86_64, ET_DYN, ET_EXEC, Header};
+use goblin::elf::header::{EM_X86_64, ET_DYN, ET_EXEC, ET_REL, Header};
 use goblin::elf::section_header::{
     SHF_ALLOC, SHF_COMPRESSED, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, SHT_NOTE, SectionHeader,
 };
@@ -41,6 +41,8 @@ pub(crate) struct Section {
     pub(crate) is_compressed: bool,
     pub(crate) kind: u32,
     pub(crate) link: u32,
+    pub(crate) info: u32,
+    pub(crate) align: u64,
 }
 
 impl Section {
@@ -60,7 +62,7 @@ pub(crate) struct Sections {
 impl Sections {
     /// Reads the section headers.
     pub(crate) fn parse(file: &[u8]) -> Result<Self, SymbolError> {
-        let header = header(file)?;
+        let header = header(file, &[ET_EXEC, ET_DYN])?;
         let all = section_headers(file, &header)?;
         let mut readable: Vec<usize> = (0..all.len())
             .filter(|i| {
@@ -76,6 +78,11 @@ impl Sections {
             });
         }
         Ok(Self { all, readable })
+    }
+
+    /// Reads the section headers of an object file, whose sections have no addresses yet.
+    pub(crate) fn parse_object(file: &[u8]) -> Result<Vec<Section>, SymbolError> {
+        section_headers(file, &header(file, &[ET_REL])?)
     }
 
     pub(crate) fn named(&self, name: &str) -> Option<&Section> {
@@ -102,11 +109,6 @@ impl Sections {
             .filter(|section| section.is_loaded && section.bytes > 0)
     }
 
-    /// The bytes at a link address, when they lie in one section's file bytes.
-    pub(crate) fn read<'f>(&self, file: &'f [u8], addr: LinkAddr, len: usize) -> Option<&'f [u8]> {
-        self.rest(file, addr)?.get(..len)
-    }
-
     /// The file bytes from a link address to the end of its section.
     pub(crate) fn rest<'f>(&self, file: &'f [u8], addr: LinkAddr) -> Option<&'f [u8]> {
         let after = self
@@ -126,12 +128,11 @@ impl Sections {
     }
 }
 
-fn header(file: &[u8]) -> Result<Header, SymbolError> {
+fn header(file: &[u8], kinds: &[u16]) -> Result<Header, SymbolError> {
     let header =
         goblin::elf::Elf::parse_header(file).map_err(|e| SymbolError::Elf { source: e })?;
     let is_64_bit_le = file.get(4..6) == Some(&[2, 1]);
-    if !is_64_bit_le || header.e_machine != EM_X86_64 || !matches!(header.e_type, ET_EXEC | ET_DYN)
-    {
+    if !is_64_bit_le || header.e_machine != EM_X86_64 || !kinds.contains(&header.e_type) {
         return Err(SymbolError::NotAKernel {
             found: FileKind::of(file),
         });
@@ -188,6 +189,8 @@ fn describe(file: &[u8], section: &SectionHeader, names_at: usize) -> Section {
         is_note: section.sh_type == SHT_NOTE,
         kind: section.sh_type,
         link: section.sh_link,
+        info: section.sh_info,
+        align: section.sh_addralign,
     }
 }
 
@@ -201,7 +204,7 @@ fn file_range(file: &[u8], section: &SectionHeader) -> Range<usize> {
 }
 
 /// Walks the notes of one section for `NT_GNU_BUILD_ID`.
-fn build_id_in(notes: &[u8]) -> Option<String> {
+pub(crate) fn build_id_in(notes: &[u8]) -> Option<String> {
     const NT_GNU_BUILD_ID: u32 = 3;
     let mut at = 0;
     loop {

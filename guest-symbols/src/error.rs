@@ -119,6 +119,37 @@ pub enum SymbolError {
         /// Its length in bytes.
         len: u64,
     },
+    /// The file is no kernel module.
+    #[error(
+        "not an x86-64 kernel module: the file is {found}\nhint: pass a .ko file of the guest's kernel"
+    )]
+    NotAModule {
+        /// What it seems to be instead.
+        found: FileKind,
+    },
+    /// The module was built for another kernel.
+    #[error(
+        "module {module} is for Linux {module_release}, the kernel is {kernel_release}\n\
+         hint: pass the modules of that kernel (/lib/modules/{kernel_release})"
+    )]
+    ModuleMismatch {
+        /// Name of the module.
+        module: String,
+        /// `uname -r` of the kernel that it is for.
+        module_release: String,
+        /// `uname -r` of the kernel.
+        kernel_release: String,
+    },
+    /// The module states a size that none has.
+    #[error(
+        "the module takes {bytes:#x} bytes of memory, more than {max:#x}\nhint: the file is damaged"
+    )]
+    ModuleTooLarge {
+        /// Bytes of its sections.
+        bytes: u64,
+        /// The limit.
+        max: u64,
+    },
     /// The two files are not of one build.
     #[error(
         "the kernel and the vmlinux are of different builds:\n  kernel  {kernel_id} ({kernel_release})\n  \

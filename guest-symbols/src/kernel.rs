@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use crate::dwarf::{DebugSections, LazyTypes, Lines, LocalVariable, SourceLine, variables};
 use crate::elf::Sections;
 use crate::identity::Identity;
+use crate::module::{LinkedModule, MODULE_LINK_BASE, ModuleFile};
 use crate::symbols::SymbolTable;
 use crate::syscalls::{self, Syscall};
 use crate::tracepoints::{self, Tracepoint};
@@ -28,8 +29,11 @@ pub enum TypeOrigin {
 pub struct Kernel {
     image: Image,
     identity: Identity,
-    symbols: SymbolTable,
-    types: Types,
+    symbols: Arc<SymbolTable>,
+    types: Arc<Types>,
+    /// The module that this view of a kernel is about.
+    module: Option<LinkedModule>,
+    modules: Vec<Kernel>,
     debug: Option<Arc<DebugSections>>,
     lines: OnceLock<Lines>,
     syscalls: OnceLock<Vec<Syscall>>,
@@ -111,13 +115,94 @@ impl Kernel {
         Ok(Self {
             image,
             identity,
-            symbols,
-            types,
+            symbols: Arc::new(symbols),
+            types: Arc::new(types),
+            module: None,
+            modules: Vec::new(),
             debug,
             lines: OnceLock::new(),
             syscalls: OnceLock::new(),
             tracepoints: OnceLock::new(),
         })
+    }
+
+    /// The kernel as a module sees it: the module's own code, symbols, types and tracepoints, and behind them the kernel's.
+    ///
+    /// The module is linked at `at`, which must be [`crate::MODULE_LINK_BASE`] or the end of the module before.
+    ///
+    /// # Errors
+    /// When the module is not for this kernel, or makes no sense.
+    pub fn with_module(&self, file: &ModuleFile, at: LinkAddr) -> Result<Self, SymbolError> {
+        if !self.identity.release.is_empty() && file.release() != self.identity.release {
+            return Err(SymbolError::ModuleMismatch {
+                module: file.name().to_owned(),
+                module_release: file.release().to_owned(),
+                kernel_release: self.identity.release.clone(),
+            });
+        }
+        let (module, symbols) = file.link(at, self.symbols.clone())?;
+        Ok(Self {
+            image: self.image.clone(),
+            identity: self.identity.clone(),
+            symbols: Arc::new(symbols),
+            types: self.types_with(file)?,
+            module: Some(module),
+            modules: Vec::new(),
+            debug: None,
+            lines: OnceLock::new(),
+            syscalls: OnceLock::new(),
+            tracepoints: OnceLock::new(),
+        })
+    }
+
+    /// Takes modules into consideration that this kernel may load, each linked behind the one before.
+    ///
+    /// # Errors
+    /// When one of them is not for this kernel, or makes no sense.
+    pub fn add_modules(&mut self, files: &[ModuleFile]) -> Result<(), SymbolError> {
+        for file in files {
+            let last = self.modules.last().and_then(|view| view.module.as_ref());
+            let view = self.with_module(file, last.map_or(MODULE_LINK_BASE, LinkedModule::end))?;
+            self.modules.push(view);
+        }
+        Ok(())
+    }
+
+    /// The modules that this kernel may load, each in a view as [`Kernel::with_module`] gives it.
+    #[must_use]
+    pub fn modules(&self) -> &[Self] {
+        &self.modules
+    }
+
+    /// The kernel itself, or the view of the module that is linked at that address.
+    #[must_use]
+    pub fn view_at(&self, addr: LinkAddr) -> &Self {
+        let mut views = self.modules.iter();
+        views.find(|view| view.owns(addr)).unwrap_or(self)
+    }
+
+    /// The kernel's types and the module's, when both have BTF and the module's is based on the kernel's.
+    fn types_with(&self, file: &ModuleFile) -> Result<Arc<Types>, SymbolError> {
+        match (self.image.section(".BTF"), file.section(".BTF")) {
+            (Some(base), Some(own))
+                if self.types.is_whole() && file.section(".BTF.base").is_none() =>
+            {
+                btf::read_split(own, self.types.clone(), base).map(Arc::new)
+            }
+            _ => Ok(self.types.clone()),
+        }
+    }
+
+    /// The module that this view is about; `None` for the kernel itself.
+    #[must_use]
+    pub fn module(&self) -> Option<&LinkedModule> {
+        self.module.as_ref()
+    }
+
+    /// Whether an address is the module's, in the view of one; the kernel's otherwise.
+    #[must_use]
+    pub fn owns(&self, addr: LinkAddr) -> bool {
+        self.module.as_ref().is_none_or(|module| module.holds(addr))
     }
 
     /// Which kernel this is.
@@ -169,12 +254,15 @@ impl Kernel {
     /// Bytes of the image at a link address; `None` outside what the file holds (`.bss`, gaps).
     #[must_use]
     pub fn read(&self, addr: LinkAddr, len: usize) -> Option<&[u8]> {
-        self.image.sections.read(self.image.bytes(), addr, len)
+        self.rest(addr)?.get(..len)
     }
 
     /// The file's bytes from a link address to the end of its section.
     pub(crate) fn rest(&self, addr: LinkAddr) -> Option<&[u8]> {
-        self.image.sections.rest(self.image.bytes(), addr)
+        match &self.module {
+            Some(module) if addr >= MODULE_LINK_BASE => module.rest(addr),
+            _ => self.image.sections.rest(self.image.bytes(), addr),
+        }
     }
 
     /// The sections that hold code, by address.

@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of where they came from: `symtab` and `kallsyms` fill it.
 
+use std::sync::Arc;
+
 use crate::LinkAddr;
 use crate::bytes::index;
 
@@ -27,9 +29,11 @@ struct Entry {
     kind: char,
 }
 
-/// All symbols of a kernel.
+/// All symbols of a kernel, or those of a module in front of its kernel's.
 #[derive(Clone, Debug, Default)]
 pub struct SymbolTable {
+    /// The kernel's symbols, behind those of a module.
+    base: Option<Arc<SymbolTable>>,
     /// By address; symbols of one address keep the order in which they came.
     entries: Vec<Entry>,
     names: String,
@@ -47,7 +51,21 @@ impl SymbolTable {
     }
 
     /// All symbols with that name, by ascending address: static functions of several files share names.
+    ///
+    /// A module's own symbols hide those of its kernel.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = Symbol<'a>> + use<'a> {
+        let (table, found) = match (self.named(name), &self.base) {
+            ([], Some(base)) => (&**base, base.named(name)),
+            (own, _) => (self, own),
+        };
+        found
+            .iter()
+            .filter_map(|i| table.entries.get(index(*i)))
+            .map(|entry| table.symbol(entry))
+    }
+
+    /// Indexes of the entries with that name.
+    fn named(&self, name: &str) -> &[u32] {
         let name_of = |i: &u32| {
             self.entries
                 .get(index(*i))
@@ -55,11 +73,7 @@ impl SymbolTable {
         };
         let start = self.by_name.partition_point(|i| name_of(i) < name);
         let end = self.by_name.partition_point(|i| name_of(i) <= name);
-        let found = self.by_name.get(start..end).unwrap_or_default();
-        found
-            .iter()
-            .filter_map(|i| self.entries.get(index(*i)))
-            .map(|entry| self.symbol(entry))
+        self.by_name.get(start..end).unwrap_or_default()
     }
 
     /// The symbol that an address lies in or behind, and the distance from it.
@@ -67,6 +81,11 @@ impl SymbolTable {
     /// Of several symbols at one address a global function wins, as the most telling name. `None` outside the image.
     #[must_use]
     pub fn at(&self, addr: LinkAddr) -> Option<(Symbol<'_>, u64)> {
+        let in_base = || self.base.as_ref().and_then(|base| base.own_at(addr));
+        self.own_at(addr).or_else(in_base)
+    }
+
+    fn own_at(&self, addr: LinkAddr) -> Option<(Symbol<'_>, u64)> {
         let area = self
             .areas
             .partition_point(|(start, _)| *start <= addr)
@@ -88,6 +107,14 @@ impl SymbolTable {
 
     /// All symbols that start at that address.
     pub fn exactly_at(&self, addr: LinkAddr) -> impl Iterator<Item = Symbol<'_>> {
+        let in_base = self
+            .base
+            .iter()
+            .flat_map(move |base| base.own_exactly_at(addr));
+        self.own_exactly_at(addr).chain(in_base)
+    }
+
+    fn own_exactly_at(&self, addr: LinkAddr) -> impl Iterator<Item = Symbol<'_>> {
         let first = self.entries.partition_point(|entry| entry.addr < addr);
         let rest = self.entries.get(first..).unwrap_or_default();
         rest.iter()
@@ -95,7 +122,7 @@ impl SymbolTable {
             .map(|entry| self.symbol(entry))
     }
 
-    /// All symbols by ascending address.
+    /// All symbols by ascending address; of a module's symbols its own alone, as [`SymbolTable::len`] counts them.
     pub fn iter(&self) -> impl Iterator<Item = Symbol<'_>> {
         self.entries.iter().map(|entry| self.symbol(entry))
     }
@@ -163,6 +190,18 @@ impl SymbolTableBuilder {
             name_bytes,
             kind,
         });
+    }
+
+    /// As [`SymbolTableBuilder::finish`], in front of the symbols of the kernel.
+    pub(crate) fn finish_on(
+        self,
+        base: Arc<SymbolTable>,
+        areas: Vec<(LinkAddr, LinkAddr)>,
+    ) -> SymbolTable {
+        SymbolTable {
+            base: Some(base),
+            ..self.finish(areas)
+        }
     }
 
     /// Sorts and indexes; `areas` are the address ranges that the image occupies.

@@ -9,11 +9,11 @@ use crate::bytes::text_at;
 use crate::elf::{Section, Sections};
 use crate::symbols::SymbolTableBuilder;
 
-const CONTEXT: Ctx = Ctx {
+pub(crate) const CONTEXT: Ctx = Ctx {
     container: Container::Big,
     le: Endian::Little,
 };
-const SYMBOL_BYTES: usize = 24;
+pub(crate) const SYMBOL_BYTES: usize = 24;
 
 /// Reads `.symtab`; `None` when there is none or it is empty.
 pub(crate) fn read(file: &[u8], sections: &Sections) -> Option<SymbolTableBuilder> {
@@ -36,7 +36,7 @@ pub(crate) fn read(file: &[u8], sections: &Sections) -> Option<SymbolTableBuilde
         out.push(
             LinkAddr(symbol.st_value),
             symbol.st_size,
-            letter(&symbol, sections),
+            letter(&symbol, sections.get(symbol.st_shndx)),
             name,
         );
         kept += 1;
@@ -45,7 +45,7 @@ pub(crate) fn read(file: &[u8], sections: &Sections) -> Option<SymbolTableBuilde
 }
 
 /// The letter of a symbol, by the rules of binutils' `bfd_decode_symclass`.
-fn letter(symbol: &Sym, sections: &Sections) -> char {
+pub(crate) fn letter(symbol: &Sym, section: Option<&Section>) -> char {
     if symbol.st_bind() == STB_WEAK {
         return if symbol.st_type() == STT_OBJECT {
             'V'
@@ -56,7 +56,7 @@ fn letter(symbol: &Sym, sections: &Sections) -> char {
     let lower = match u32::try_from(symbol.st_shndx) {
         Ok(SHN_ABS) => 'a',
         Ok(SHN_COMMON) => 'c',
-        _ => sections.get(symbol.st_shndx).map_or('?', section_letter),
+        _ => section.map_or('?', section_letter),
     };
     if symbol.st_bind() == STB_LOCAL {
         lower

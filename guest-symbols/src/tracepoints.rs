@@ -21,6 +21,8 @@ pub struct Tracepoint {
     pub prototype: Option<TypeId>,
     /// Where it stands in the code, by address; none when the linker dropped all uses.
     pub sites: Vec<TracepointSite>,
+    /// Whether it is another's, which a module only runs: the kernel's or another module's.
+    pub is_foreign: bool,
 }
 
 /// One place in the code where a tracepoint stands.
@@ -38,7 +40,7 @@ const SYMBOL_PREFIX: &str = "__tracepoint_";
 pub(crate) fn read(kernel: &Kernel) -> Result<Vec<Tracepoint>, SymbolError> {
     let key_offset = member_offset(kernel, "tracepoint", "key").unwrap_or(8);
     let listed = listed(kernel);
-    let names: BTreeMap<LinkAddr, &str> = kernel
+    let mut names: BTreeMap<LinkAddr, &str> = kernel
         .symbols()
         .iter()
         .filter(|symbol| {
@@ -49,8 +51,16 @@ pub(crate) fn read(kernel: &Kernel) -> Result<Vec<Tracepoint>, SymbolError> {
         .filter_map(|symbol| Some((symbol.addr, symbol.name.strip_prefix(SYMBOL_PREFIX)?)))
         .collect();
     let mut sites: BTreeMap<LinkAddr, Vec<TracepointSite>> = BTreeMap::new();
+    let mut foreign = BTreeSet::new();
     for (key, site) in jump_entries(kernel)? {
         let tracepoint = key.offset_by(-key_offset);
+        if kernel.module().is_some()
+            && !names.contains_key(&tracepoint)
+            && let Some(name) = symbol_name(kernel, tracepoint)
+        {
+            names.insert(tracepoint, name);
+            foreign.insert(tracepoint);
+        }
         if names.contains_key(&tracepoint) {
             sites.entry(tracepoint).or_default().push(site);
         }
@@ -67,6 +77,7 @@ pub(crate) fn read(kernel: &Kernel) -> Result<Vec<Tracepoint>, SymbolError> {
                 name,
                 system,
                 sites,
+                is_foreign: foreign.contains(addr),
             }
         })
         .collect();
@@ -83,13 +94,33 @@ fn member_offset(kernel: &Kernel, of: &str, member: &str) -> Option<i64> {
         .and_then(|offset| i64::try_from(offset).ok())
 }
 
-/// The bytes between two marks of the linker script.
-fn table<'k>(
-    kernel: &'k Kernel,
+/// The name of the tracepoint whose structure lies there.
+fn symbol_name(kernel: &Kernel, tracepoint: LinkAddr) -> Option<&str> {
+    kernel
+        .symbols()
+        .exactly_at(tracepoint)
+        .find_map(|symbol| symbol.name.strip_prefix(SYMBOL_PREFIX))
+}
+
+/// A table of the kernel lies between two marks of the linker script, that of a module in a section.
+struct Table {
+    section: &'static str,
     start: &'static str,
     stop: &'static str,
     purpose: &'static str,
-) -> Result<(LinkAddr, &'k [u8]), SymbolError> {
+}
+
+fn table<'k>(kernel: &'k Kernel, wanted: &Table) -> Result<(LinkAddr, &'k [u8]), SymbolError> {
+    let Table {
+        section,
+        start,
+        stop,
+        purpose,
+    } = *wanted;
+    if let Some(module) = kernel.module() {
+        let found = module.section(section);
+        return Ok(found.map_or((LinkAddr(0), &[]), |found| (found.addr, &found.contents)));
+    }
     let address = |name| {
         kernel
             .symbols()
@@ -113,9 +144,12 @@ fn jump_entries(kernel: &Kernel) -> Result<Vec<(LinkAddr, TracepointSite)>, Symb
     const FLAGS: u64 = 3;
     let (start, bytes) = table(
         kernel,
-        "__start___jump_table",
-        "__stop___jump_table",
-        "the places of tracepoints",
+        &Table {
+            section: "__jump_table",
+            start: "__start___jump_table",
+            stop: "__stop___jump_table",
+            purpose: "the places of tracepoints",
+        },
     )?;
     let places = (0..)
         .step_by(ENTRY_BYTES)
@@ -135,18 +169,24 @@ fn jump_entries(kernel: &Kernel) -> Result<Vec<(LinkAddr, TracepointSite)>, Symb
 ///
 /// Other symbols have names of that form too: since 6.14 `__tracepoint_ext_*` are their rarely used halves.
 fn listed(kernel: &Kernel) -> Option<BTreeSet<LinkAddr>> {
-    let symbols = kernel.symbols();
-    let start = symbols.address("__start___tracepoints_ptrs")?;
-    let bytes = kernel.read(
-        start,
-        distance(start, symbols.address("__stop___tracepoints_ptrs")?)?,
-    )?;
+    let (start, bytes) = table(
+        kernel,
+        &Table {
+            section: "__tracepoints_ptrs",
+            start: "__start___tracepoints_ptrs",
+            stop: "__stop___tracepoints_ptrs",
+            purpose: "the list of tracepoints",
+        },
+    )
+    .ok()?;
     let places = (0..).step_by(4).map(|offset| start.offset_by(offset));
     // Relative to their own places (CONFIG_HAVE_ARCH_PREL32_RELOCATIONS, x86 since 4.19).
     let targets = places.zip(bytes.chunks_exact(4));
     let listed =
         targets.filter_map(|(place, entry)| Some(place.offset_by(i32_at(entry, 0)?.into())));
-    Some(listed.collect()).filter(|listed: &BTreeSet<LinkAddr>| !listed.is_empty())
+    let listed: BTreeSet<LinkAddr> = listed.collect();
+    // A module may have none; a kernel without any keeps its list in another form.
+    (!listed.is_empty() || kernel.module().is_some()).then_some(listed)
 }
 
 /// The prototype of a tracepoint's probes: that of the function that calls them (since 5.10), which names its
@@ -178,9 +218,12 @@ fn systems(kernel: &Kernel) -> BTreeMap<LinkAddr, String> {
     };
     let calls = table(
         kernel,
-        "__start_ftrace_events",
-        "__stop_ftrace_events",
-        "the systems of tracepoints",
+        &Table {
+            section: "_ftrace_events",
+            start: "__start_ftrace_events",
+            stop: "__stop_ftrace_events",
+            purpose: "the systems of tracepoints",
+        },
     );
     let (Some((class_at, tp_at, system_at)), Ok((_, calls))) = (offsets(), calls) else {
         return out;

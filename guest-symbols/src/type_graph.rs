@@ -2,6 +2,8 @@
 //!
 //! BTF is read whole, being small. DWARF is read as it is asked for.
 
+use std::sync::Arc;
+
 use crate::c_type::{Member, MemberPlace, Type, TypeId};
 use crate::dwarf::LazyTypes;
 use crate::name_index::{NameIndex, NameKind};
@@ -18,6 +20,13 @@ enum Store {
     Whole(Vec<Type>, Box<NameIndex>),
     /// Read as it is asked for.
     Lazy(Box<LazyTypes>),
+    /// A module's own types, behind those of its kernel: their ids begin at `first`.
+    Split {
+        base: Arc<Types>,
+        first: usize,
+        types: Vec<Type>,
+        names: Box<NameIndex>,
+    },
 }
 
 impl Types {
@@ -33,9 +42,38 @@ impl Types {
         }
     }
 
+    /// The types of a module, whose ids go on where those of the kernel end.
+    pub(crate) fn split(
+        base: Arc<Types>,
+        first: usize,
+        types: Vec<Type>,
+        names: NameIndex,
+    ) -> Self {
+        Self {
+            store: Store::Split {
+                base,
+                first,
+                types,
+                names: Box::new(names),
+            },
+        }
+    }
+
+    /// Whether they are read whole, by the ids of the kernel's BTF.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.store, Store::Whole(..))
+    }
+
+    fn base(&self) -> Option<&Self> {
+        match &self.store {
+            Store::Split { base, .. } => Some(base),
+            Store::Whole(..) | Store::Lazy(_) => None,
+        }
+    }
+
     fn index(&self) -> &NameIndex {
         match &self.store {
-            Store::Whole(_, names) => names,
+            Store::Whole(_, names) | Store::Split { names, .. } => names,
             Store::Lazy(types) => types.names(),
         }
     }
@@ -46,6 +84,12 @@ impl Types {
         match &self.store {
             Store::Whole(types, _) => types.get(crate::bytes::index(id.0)).unwrap_or(&Type::Void),
             Store::Lazy(types) => types.get(id),
+            Store::Split {
+                base, first, types, ..
+            } => match crate::bytes::index(id.0).checked_sub(*first) {
+                Some(own) => types.get(own).unwrap_or(&Type::Void),
+                None => base.get(id),
+            },
         }
     }
 
@@ -88,29 +132,37 @@ impl Types {
     /// The value of an enumerator of any enumeration.
     #[must_use]
     pub fn enum_value(&self, name: &str) -> Option<i64> {
-        self.index().enumerator(name)
+        let in_base = || self.base().and_then(|base| base.enum_value(name));
+        self.index().enumerator(name).or_else(in_base)
     }
 
     /// Whether a pointer's target is `const`, which its type does not tell. Of DWARF it is not known: then it is not.
     #[must_use]
     pub fn points_to_const(&self, pointer: TypeId) -> bool {
-        self.index().points_to_const(pointer)
+        let in_base = || {
+            self.base()
+                .is_some_and(|base| base.points_to_const(pointer))
+        };
+        self.index().points_to_const(pointer) || in_base()
     }
 
     /// All types of that name and kind: files of the kernel may define their own struct under the same tag.
     #[must_use]
     pub fn all_named(&self, kind: NameKind, name: &str) -> &[TypeId] {
-        self.index().get(kind, name)
+        match (self.index().get(kind, name), self.base()) {
+            ([], Some(base)) => base.all_named(kind, name),
+            (own, _) => own,
+        }
     }
 
-    /// All names of that kind, sorted.
+    /// All names of that kind, sorted; of a module's types its own alone.
     #[must_use]
     pub fn names(&self, kind: NameKind) -> Vec<&str> {
         self.index().names(kind)
     }
 
     fn first(&self, kind: NameKind, name: &str) -> Option<TypeId> {
-        self.index().get(kind, name).first().copied()
+        self.all_named(kind, name).first().copied()
     }
 
     /// The type behind any typedefs.

@@ -10,6 +10,7 @@ use trace_format::{EventId, KernelInfo, SchemaError};
 use crate::expression::parse;
 use crate::fault::RowFault;
 use crate::hook::HookProblem;
+use crate::modules::{module_hooks, module_plan};
 use crate::own::tracepoint_rows;
 use crate::pairing::expiries;
 use crate::schema::schema;
@@ -97,7 +98,12 @@ pub fn compile(
     draft
         .sites
         .sort_by_key(|site| (site.addr, is_sticky(site.event), site.event, site.program));
+    let of_modules = kernel.modules().iter().filter_map(Kernel::module);
     let plan = Plan {
+        modules: of_modules
+            .filter_map(|module| module_plan(module, &draft.sites, &draft.programs))
+            .collect(),
+        module_hooks: module_hooks(kernel),
         kernel: kernel_info(kernel),
         schema: schema(kernel, table, &found),
         programs: draft.programs,

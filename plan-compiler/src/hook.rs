@@ -37,6 +37,14 @@ impl Resolved {
             .as_ref()
             .map_or(&self.sites, |paired| &paired.leaves)
     }
+
+    /// What an expression sees there: in a module, the module's names and types too.
+    pub(crate) fn view<'k>(&self, kernel: &'k Kernel) -> &'k Kernel {
+        let site = self.richest_sites().first();
+        site.map_or(kernel, |site| {
+            kernel.view_at(guest_symbols::LinkAddr(site.addr.0))
+        })
+    }
 }
 
 /// Why a kernel does not have a hook.
@@ -58,6 +66,14 @@ pub enum HookProblem {
         name: String,
         /// Where they are.
         addrs: Vec<u64>,
+    },
+    /// Several modules have a function of the name.
+    #[error("modules {} have a function {name}; pass the one that is meant as --module FILE.ko", .modules.join(", "))]
+    SeveralModules {
+        /// The name.
+        name: String,
+        /// The modules.
+        modules: Vec<String>,
     },
     /// Nothing of the kernel's code is there.
     #[error("no function of the kernel image is at {addr:#x}")]
@@ -157,8 +173,47 @@ fn did_you_mean(suggestion: &Option<String>) -> String {
         .unwrap_or_default()
 }
 
-/// Finds a hook.
+/// Finds a hook in the kernel, or else in a module that it may load.
+///
+/// A function is in one place; a tracepoint of the kernel may be in the code of modules too.
 pub(crate) fn resolve(kernel: &Kernel, hook: &Hook) -> Result<Resolved, HookProblem> {
+    let in_kernel = resolve_in(kernel, hook);
+    let is_tracepoint = matches!(hook, Hook::Tracepoint { .. });
+    if kernel.modules().is_empty() || (in_kernel.is_ok() && !is_tracepoint) {
+        return in_kernel;
+    }
+    let views = kernel.modules().iter();
+    let in_modules = views.filter_map(|view| resolve_in(view, hook).ok());
+    if is_tracepoint {
+        let merge = |mut all: Resolved, more: Resolved| {
+            all.sites.extend(more.sites);
+            all.notes.extend(more.notes);
+            all
+        };
+        return match in_kernel {
+            Ok(resolved) => Ok(in_modules.fold(resolved, merge)),
+            Err(problem) => in_modules.reduce(merge).ok_or(problem),
+        };
+    }
+    let (Err(HookProblem::NoFunction { name, .. }), found) =
+        (&in_kernel, in_modules.collect::<Vec<_>>())
+    else {
+        return in_kernel;
+    };
+    match found.as_slice() {
+        [] => in_kernel,
+        [only] => Ok(only.clone()),
+        several => {
+            let modules = several.iter().filter_map(|it| it.view(kernel).module());
+            Err(HookProblem::SeveralModules {
+                name: name.clone(),
+                modules: modules.map(|module| module.name().to_owned()).collect(),
+            })
+        }
+    }
+}
+
+fn resolve_in(kernel: &Kernel, hook: &Hook) -> Result<Resolved, HookProblem> {
     match hook {
         Hook::Tracepoint { system, name } => tracepoint(kernel, system, name),
         Hook::Entry { function, offset } => entry(kernel, function, *offset),
@@ -181,7 +236,8 @@ pub(crate) fn resolve(kernel: &Kernel, hook: &Hook) -> Result<Resolved, HookProb
 /// The function of that name; a global one rather than local ones.
 pub(crate) fn function<'a>(kernel: &'a Kernel, name: &str) -> Result<Symbol<'a>, HookProblem> {
     let is_code = |symbol: &Symbol<'_>| matches!(symbol.kind, 't' | 'T' | 'w' | 'W');
-    let found: Vec<Symbol<'a>> = kernel.symbols().all(name).filter(is_code).collect();
+    let found = kernel.symbols().all(name).filter(is_code);
+    let found: Vec<Symbol<'a>> = found.filter(|symbol| kernel.owns(symbol.addr)).collect();
     if let Some(global) = found.iter().find(|symbol| symbol.kind != 't') {
         return Ok(*global);
     }

@@ -11,6 +11,7 @@ mod facts;
 mod fault;
 mod hook;
 mod locals;
+mod modules;
 mod own;
 mod pairing;
 mod returns;
@@ -22,6 +23,7 @@ mod suggest;
 mod thread;
 mod tracepoint;
 mod typed;
+mod wanted;
 
 pub use call_site::{CallSite, CallSiteError, FRAMES_MAX};
 pub use compile::{CompileError, Compiled, compile};
@@ -35,3 +37,4 @@ pub use tracepoint::{
     RecoveredSite, TracepointArgument, TracepointReport, Unrecoverable, list_tracepoints,
     recover_arguments, recover_site, tracepoint_arguments,
 };
+pub use wanted::{Offered, Wanted};

@@ -124,16 +124,24 @@ impl Selection {
         });
     }
 
+    /// The tracepoints that it names: patterns of system and name.
+    pub(crate) fn tracepoint_patterns(&self) -> impl Iterator<Item = (&str, &str)> {
+        let patterns = self.terms.iter().filter(|term| !term.exclude);
+        let patterns = patterns.filter_map(Term::tracepoint);
+        patterns.map(|pattern| (pattern.system.unwrap_or("*"), pattern.name))
+    }
+
     /// Whether it names tracepoints besides rows of the table.
     pub(crate) fn has_tracepoints(&self) -> bool {
         self.terms.iter().any(|term| term.tracepoint().is_some())
     }
 
     /// The selected tracepoints, in the kernel's order.
-    pub(crate) fn tracepoints(
+    pub(crate) fn tracepoints<'a>(
         &self,
-        all: &[Tracepoint],
+        all: impl Iterator<Item = &'a Tracepoint>,
     ) -> Result<Vec<SelectedTracepoint>, UnknownEvent> {
+        let all: Vec<&Tracepoint> = all.collect();
         let mut chosen: Vec<Option<bool>> = vec![None; all.len()];
         for term in &self.terms {
             let Some(pattern) = term.tracepoint() else {
@@ -148,7 +156,7 @@ impl Selection {
                 }
             }
             if !known {
-                return Err(pattern.unknown(all));
+                return Err(pattern.unknown(&all));
             }
         }
         let chosen = chosen.into_iter().enumerate();
@@ -175,7 +183,7 @@ impl TracepointPattern<'_> {
             && glob(self.name.as_bytes(), tracepoint.name.as_bytes())
     }
 
-    fn unknown(&self, all: &[Tracepoint]) -> UnknownEvent {
+    fn unknown(&self, all: &[&Tracepoint]) -> UnknownEvent {
         let full = |tracepoint: &Tracepoint| match self.system {
             Some(_) => format!("{}:{}", system_of(tracepoint), tracepoint.name),
             None => tracepoint.name.clone(),
@@ -186,8 +194,8 @@ impl TracepointPattern<'_> {
         };
         // The right name in the wrong system is what people slip on most.
         let same = all.iter().find(|tracepoint| tracepoint.name == self.name);
-        let suggestion = same.map(full).or_else(|| {
-            let names: Vec<String> = all.iter().map(full).collect();
+        let suggestion = same.copied().map(full).or_else(|| {
+            let names: Vec<String> = all.iter().copied().map(full).collect();
             nearest(&word, names.iter().map(String::as_str))
         });
         UnknownEvent {
@@ -241,7 +249,7 @@ impl Term {
 }
 
 /// `*` stands for any run of characters, `?` for one.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     // Where to go on after the last star, and how much of the text it has taken.
     let mut star = None;
     let (mut p, mut t) = (0, 0);

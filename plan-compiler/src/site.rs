@@ -131,6 +131,7 @@ impl Expressions {
         row: &EventRow,
         site: &HookSite,
     ) -> Result<Program, Failure> {
+        let kernel = kernel.view_at(guest_symbols::LinkAddr(site.addr.0));
         let mut compiler = Compiler::new(kernel, &site.scope, &self.bindings);
         let mut conditions: Vec<Vec<Op>> = site.fires.iter().cloned().collect();
         for condition in &self.conditions {
@@ -194,7 +195,7 @@ pub(crate) fn compile_site(
         .as_ref()
         .filter(|hook| resolve(kernel, hook).is_ok());
     for hook in &site.hooks {
-        let outcome = if let Some(other) = superfluous {
+        let outcome: Result<Vec<LinkAddr>, String> = if let Some(other) = superfluous {
             Err(format!("not needed: {other} covers it"))
         } else if resolution.chosen.is_some() {
             Err("not needed: one before it was found".to_owned())
@@ -215,7 +216,11 @@ pub(crate) fn compile_site(
                 }
             }
         };
-        resolution.candidates.push((hook.to_string(), outcome));
+        let text = match outcome.as_ref().map(|addrs| module_of(kernel, addrs)) {
+            Ok(Some(module)) => format!("{hook} [{module}]"),
+            _ => hook.to_string(),
+        };
+        resolution.candidates.push((text, outcome));
     }
     if compiled.resolution.chosen.is_some() {
         compiled.fault = None;
@@ -252,6 +257,13 @@ struct Taken {
     pairing: Option<Pairing>,
 }
 
+/// The module that all those places are in; `None` when the kernel has one.
+fn module_of<'a>(kernel: &'a Kernel, addrs: &[LinkAddr]) -> Option<&'a str> {
+    let addr = addrs.iter().min()?;
+    let view = kernel.view_at(guest_symbols::LinkAddr(addr.0));
+    view.module().map(|module| module.name())
+}
+
 fn candidate(
     kernel: &Kernel,
     row: &EventRow,
@@ -259,6 +271,7 @@ fn candidate(
     expressions: &Expressions,
 ) -> Result<Taken, CandidateProblem> {
     let resolved = resolve(kernel, hook).map_err(CandidateProblem::Hook)?;
+    let kernel = resolved.view(kernel);
     let Resolved {
         sites,
         notes,

@@ -57,6 +57,7 @@ fn check_plan(plan: &Plan) {
     let reread = Plan::from_bytes(&plan.to_bytes().expect("a plan")).expect("the plan read back");
     assert!(reread == *plan);
     assert!(plan.direct_map_base.is_some() && plan.loaded.is_some());
+    assert_eq!(plan.module_hooks.len(), 2, "where modules come and go");
     assert!(plan.symbols.is_sorted_by_key(|symbol| symbol.addr));
     let in_image = |addr: LinkAddr| {
         plan.image

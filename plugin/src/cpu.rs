@@ -5,7 +5,8 @@
 use crossbeam_channel::Receiver;
 use guesttrace_filter::Context;
 use probe_plan::{
-    Entry, FieldSink, GuestView, Interpreter, Plan, Program, RuntimeAddr, SAVED_MAX, Slide,
+    Entry, FieldSink, GuestView, Interpreter, ModuleMap, Plan, Program, RuntimeAddr, SAVED_MAX,
+    Slide,
 };
 use trace_format::{BufferFull, EventId, Record, RecordBuffer, RecordEncoder};
 
@@ -64,10 +65,10 @@ pub(crate) enum Keep {
 }
 
 impl CpuRecorder {
-    pub(crate) fn new(cpu: usize, plan: &Plan, slide: Slide) -> Self {
+    pub(crate) fn new(cpu: usize, plan: &Plan, slide: Slide, modules: &ModuleMap) -> Self {
         Self {
-            fetcher: Fetcher::new(slide),
-            walker: Fetcher::new(slide),
+            fetcher: Fetcher::new(slide, modules),
+            walker: Fetcher::new(slide, modules),
             thread: Thread::idle(cpu, plan.thread.as_ref()),
             sticky: Vec::new(),
             tracks: Vec::new(),
@@ -100,10 +101,11 @@ impl CpuRecorder {
 }
 
 impl Fetcher {
-    fn new(slide: Slide) -> Self {
+    fn new(slide: Slide, modules: &ModuleMap) -> Self {
+        let interpreter = || Interpreter::new(slide).with_modules(modules.clone());
         Self {
-            interpreter: Interpreter::new(slide),
-            asking: Interpreter::new(slide),
+            interpreter: interpreter(),
+            asking: interpreter(),
             pages: PageCache::new(slide),
             // The smallest buffer has room for any record.
             scratch: RecordBuffer::new(0),

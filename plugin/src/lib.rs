@@ -11,12 +11,15 @@ mod cpu;
 mod delivery;
 mod entries;
 mod memory;
+mod module_symbols;
+mod modules;
 mod recorder;
 mod row;
 mod session;
 mod slide;
 mod state_walk;
 mod status;
+mod symbols;
 mod watch;
 mod writer;
 // The unit tests run without a QEMU to link against.

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crossbeam_channel::Receiver;
-use probe_plan::{Command, EndReason, GuestView, Plan, Recording, RuntimeAddr, Slide, Status};
+use probe_plan::{
+    Command, EndReason, GuestView, LinkAddr, Plan, Recording, RuntimeAddr, Slide, Status,
+};
 use trace_format::{Counter, Stats, Trailer};
 
 use crate::audit::Audit;
@@ -18,6 +20,7 @@ use crate::control::Commands;
 use crate::cpu::CpuRecorder;
 use crate::entries::Entries;
 use crate::memory::MemoryMap;
+use crate::modules::Modules;
 use crate::session::{Shared, TraceSession};
 use crate::status::StatusLine;
 use crate::watch::{Armed, EventInfo, Followed, Watch, What, armed, events, watches};
@@ -108,12 +111,13 @@ impl Recorder {
         commands: Receiver<Command>,
         cpu_count: usize,
     ) -> Result<Self, OutputError> {
+        let plan = Arc::new(plan);
         let shared = Shared {
-            plan: Arc::new(plan),
+            modules: Arc::new(Modules::new(Arc::clone(&plan))),
+            plan: Arc::clone(&plan),
             status: Arc::new(status),
             progress: Arc::new(Progress::default()),
         };
-        let plan = Arc::clone(&shared.plan);
         let specs = recording.sessions.iter().cloned().enumerate();
         let sessions = specs
             .map(|(index, spec)| TraceSession::start(index, spec, &recording, cpu_count, &shared))
@@ -167,7 +171,7 @@ impl Recorder {
             .map(|session| session.tracks(bytes).into_iter())
             .collect();
         for (cpu, slot) in self.cpus.iter().enumerate() {
-            let mut recorder = CpuRecorder::new(cpu, &self.plan, slide);
+            let mut recorder = CpuRecorder::new(cpu, &self.plan, slide, self.shared.modules.map());
             recorder.tracks = tracks.iter_mut().filter_map(Iterator::next).collect();
             *lock(slot) = Some(recorder);
         }
@@ -197,9 +201,38 @@ impl Recorder {
         self.doubts.cpu_unknown.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Where what the guest has at `addr` is linked, in the kernel image or a module of the plan.
+    fn link_address(&self, addr: RuntimeAddr) -> Option<LinkAddr> {
+        let link = self.slide()?.to_link(addr);
+        if self.plan.modules.is_empty() {
+            return Some(link);
+        }
+        let (start, end) = self.plan.loaded?;
+        if (start..end).contains(&link) {
+            Some(link)
+        } else {
+            self.shared.modules.map().to_link(addr)
+        }
+    }
+
+    /// The place at an address where modules come or go: its index in the plan.
+    pub(crate) fn module_hook_at(&self, addr: RuntimeAddr) -> Option<usize> {
+        let link = self.slide()?.to_link(addr);
+        let mut hooks = self.plan.module_hooks.iter();
+        hooks.position(|hook| hook.addr == link)
+    }
+
+    /// A module comes or goes, at the hook of that index.
+    pub(crate) fn change_module(&self, hook: usize, guest: &mut impl GuestView) {
+        let hook = self.plan.module_hooks.get(hook);
+        if let (Some(hook), Some(slide), Some(memory)) = (hook, self.slide(), self.memory.get()) {
+            self.shared.modules.change(hook, slide, memory, guest);
+        }
+    }
+
     /// What is armed at an address.
     pub(crate) fn sites_at(&self, addr: RuntimeAddr) -> Option<std::ops::Range<usize>> {
-        let link = self.slide()?.to_link(addr);
+        let link = self.link_address(addr)?;
         let start = self.armed.partition_point(|armed| armed.addr < link);
         let here = self.armed[start..].iter();
         let count = here.take_while(|armed| armed.addr == link).count();
@@ -327,6 +360,7 @@ impl Recorder {
             end_reason: reason.to_owned(),
             stats,
             exactness: self.audit.exactness(),
+            modules: self.shared.modules.uses(),
             ..Trailer::default()
         }
     }

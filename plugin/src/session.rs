@@ -12,6 +12,7 @@ use probe_plan::{Plan, Recording, SessionSpec};
 use trace_format::{Counter, EventId, HookCount, RecordBuffer, Stats, Trailer};
 
 use crate::cpu::{Keep, Track};
+use crate::modules::Modules;
 use crate::recorder::Progress;
 use crate::status::StatusLine;
 use crate::writer::{Message, OutputError, Writer};
@@ -104,6 +105,7 @@ pub(crate) struct Shared {
     pub(crate) plan: Arc<Plan>,
     pub(crate) status: Arc<StatusLine>,
     pub(crate) progress: Arc<Progress>,
+    pub(crate) modules: Arc<Modules>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,7 +2,6 @@
 //!
 //! The trace has its final name only when it is complete. A write error ends the recording; the guest goes on.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use guesttrace_filter::FilterError;
-use probe_plan::{LinkAddr, Plan, SessionSpec, Slide, Status};
+use probe_plan::{RuntimeAddr, SessionSpec, Slide, Status};
 use trace_format::{
     ChunkMeta, Counter, EventId, FieldKind, RecordBuffer, Schema, TraceWriter, Trailer, WriteError,
     WriterOptions,
@@ -21,6 +20,7 @@ use trace_format::{
 use crate::recorder::Progress;
 use crate::session::Shared;
 use crate::status::StatusLine;
+use crate::symbols::Symbols;
 
 /// How often the status line is renewed. Concerns the host alone.
 const STATUS_INTERVAL: Duration = Duration::from_millis(200);
@@ -76,9 +76,8 @@ pub(crate) struct Writer {
     session: usize,
     records: Arc<AtomicU64>,
     running: Arc<AtomicBool>,
-    plan: Arc<Plan>,
     hex_fields: Vec<(EventId, Vec<FieldSlot>)>,
-    symbols: BTreeSet<usize>,
+    symbols: Symbols,
     homes: Vec<Sender<RecordBuffer>>,
     status: Arc<StatusLine>,
     progress: Arc<Progress>,
@@ -124,7 +123,6 @@ impl Writer {
                 }
             })?;
         let hex_fields = hex_fields(&spec.header.schema);
-        let symbols = BTreeSet::new();
         Ok(Self {
             out,
             partial,
@@ -132,9 +130,8 @@ impl Writer {
             session,
             records,
             running,
-            plan: shared.plan,
             hex_fields,
-            symbols,
+            symbols: Symbols::new(shared.plan, shared.modules),
             homes,
             status: shared.status,
             progress: shared.progress,
@@ -200,16 +197,7 @@ impl Writer {
 
     fn finish(self, mut trailer: Trailer) -> Result<(), OutputError> {
         trailer.kernel_slide = self.slide.map(|slide| slide.0);
-        trailer.symbols = self
-            .symbols
-            .iter()
-            .map(|index| {
-                (
-                    self.plan.symbols[*index].addr.0,
-                    self.plan.symbols[*index].name.clone(),
-                )
-            })
-            .collect();
+        trailer.symbols = self.symbols.named();
         let doubtful = self.out.clamped_count();
         trailer.stats.set(Counter::StampsDoubtful, doubtful);
         let records = trailer.stats.get(Counter::RecordsWritten);
@@ -269,26 +257,12 @@ impl Writer {
                 };
                 payload = rest;
                 if let (FieldSlot::Address, Ok(bytes)) = (*slot, <[u8; 8]>::try_from(field)) {
-                    let addr = slide.to_link(probe_plan::RuntimeAddr(u64::from_le_bytes(bytes)));
-                    self.symbols.extend(symbol_index(&self.plan, addr));
+                    let addr = RuntimeAddr(u64::from_le_bytes(bytes));
+                    self.symbols.note(addr, slide);
                 }
             }
         }
     }
-}
-
-/// The symbol that holds `addr`.
-fn symbol_index(plan: &Plan, addr: LinkAddr) -> Option<usize> {
-    let end = plan
-        .image
-        .last()
-        .map(|segment| segment.addr.0 + segment.bytes.len() as u64)?;
-    if addr.0 >= end {
-        return None;
-    }
-    plan.symbols
-        .partition_point(|symbol| symbol.addr <= addr)
-        .checked_sub(1)
 }
 
 /// Events with at least one address, and how to walk their records.

@@ -5,6 +5,7 @@
 
 use crate::addr::{LinkAddr, RuntimeAddr, Slide};
 use crate::guest_view::{GuestView, Register};
+use crate::module_map::ModuleMap;
 use crate::program::{
     AddressSpace, Op, Output, Program, SAVED_MAX, SLOTS_MAX, STACK_MAX, STRING_BYTES_MAX,
 };
@@ -31,6 +32,7 @@ pub fn is_kernel_address(addr: u64) -> bool {
 #[derive(Debug)]
 pub struct Interpreter {
     slide: Slide,
+    modules: ModuleMap,
     lines: [Line; LINE_COUNT],
     line_count: usize,
     slots: [Option<u64>; SLOTS_MAX],
@@ -60,6 +62,7 @@ impl Interpreter {
     pub fn new(slide: Slide) -> Self {
         Self {
             slide,
+            modules: ModuleMap::default(),
             lines: [Line {
                 addr: 0,
                 readable: false,
@@ -75,6 +78,20 @@ impl Interpreter {
     /// What the programs that follow find of their function's entry.
     pub fn set_entry(&mut self, entry: Entry) {
         self.entry = entry;
+    }
+
+    /// Knows the addresses of modules too.
+    #[must_use]
+    pub fn with_modules(self, modules: ModuleMap) -> Self {
+        Self { modules, ..self }
+    }
+
+    fn runtime_address(&self, addr: LinkAddr) -> Option<RuntimeAddr> {
+        if self.modules.holds(addr) {
+            self.modules.to_runtime(addr)
+        } else {
+            Some(self.slide.to_runtime(addr))
+        }
     }
 
     /// Evaluates bindings and condition. Returns whether the record is wanted; [`Interpreter::fetch`] must follow then.
@@ -159,7 +176,7 @@ impl Interpreter {
             step += 1;
             let pushed = match *op {
                 Op::Const(value) => value,
-                Op::LinkAddr(addr) => self.slide.to_runtime(LinkAddr(addr)).0,
+                Op::LinkAddr(addr) => self.runtime_address(LinkAddr(addr))?.0,
                 Op::Register(register) => guest.register(register)?,
                 Op::CpuBase => cpu_base(guest)?,
                 Op::ProbeAddress => probe.0,

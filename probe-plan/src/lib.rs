@@ -6,6 +6,8 @@
 mod addr;
 mod guest_view;
 mod interpreter;
+mod module_map;
+mod module_plan;
 mod pairing;
 mod plan;
 mod program;
@@ -14,6 +16,8 @@ mod recording;
 pub use addr::{LinkAddr, RuntimeAddr, Slide};
 pub use guest_view::{GuestView, Register};
 pub use interpreter::{Entry, FieldSink, Interpreter, is_kernel_address};
+pub use module_map::ModuleMap;
+pub use module_plan::{ModuleChange, ModuleHook, ModulePlan, ModuleSection, SectionAnchor};
 pub use pairing::{Entering, Expiry, Pairing};
 pub use plan::{
     Birth, ContextProgram, EndReason, Hook, ImageSegment, Plan, PlanError, Site, Steps, SymbolName,

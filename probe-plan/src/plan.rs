@@ -8,6 +8,7 @@ use trace_format::{EventId, KernelInfo, Schema};
 
 use crate::addr::LinkAddr;
 use crate::guest_view::Register;
+use crate::module_plan::{ModuleHook, ModulePlan};
 use crate::pairing::{Expiry, Pairing};
 use crate::program::{Field, Output, Program, ProgramError};
 
@@ -46,6 +47,10 @@ pub struct Plan {
     pub pairings: Vec<Pairing>,
     /// Where tasks end, for those functions.
     pub expiries: Vec<Expiry>,
+    /// Where modules come and go.
+    pub module_hooks: Vec<ModuleHook>,
+    /// Modules that have sites, by ascending address of their sections.
+    pub modules: Vec<ModulePlan>,
 }
 
 /// The event that says which thread a CPU runs, and which of its fields say it.
@@ -253,6 +258,12 @@ pub enum PlanError {
     /// What pairs returns with entries is not a number, or too many.
     #[error("a pairing of the probe plan is inconsistent")]
     BadPairing,
+    /// A hook of modules does not fetch what its kind needs.
+    #[error("the module hook at {addr:?} of the probe plan is inconsistent")]
+    BadModuleHook {
+        /// The hook.
+        addr: LinkAddr,
+    },
     /// A site refers to what is not there, or does not fit its event's schema.
     #[error("site {addr:?} of the probe plan is inconsistent")]
     BadSite {
@@ -288,6 +299,7 @@ impl Plan {
     /// # Errors
     /// The first fault found.
     pub fn validate(&self) -> Result<(), PlanError> {
+        let of_modules = self.module_hooks.iter().map(|hook| &hook.program);
         for (index, program) in self
             .programs
             .iter()
@@ -297,11 +309,15 @@ impl Plan {
             .chain(self.walks.iter().flat_map(Walk::programs))
             .chain(self.pairings.iter().flat_map(Pairing::programs))
             .chain(self.expiries.iter().map(|expiry| &expiry.program))
+            .chain(of_modules)
             .enumerate()
         {
             program
                 .validate()
                 .map_err(|source| PlanError::BadProgram { index, source })?;
+        }
+        if let Some(bad) = self.module_hooks.iter().find(|hook| !hook.fits()) {
+            return Err(PlanError::BadModuleHook { addr: bad.addr });
         }
         for site in &self.sites {
             let fits = self.program_fits(site.event, site.program);

@@ -88,7 +88,12 @@ pub struct Trailer {
     pub kernel_slide: Option<u64>,
     /// Every hook of the plan and how often it fired.
     pub hooks: Vec<HookCount>,
-    /// Addresses that occur in the trace, as linked, and the symbols that hold them; hexadecimal text in the file.
+    /// Every module that has hooks, and whether the guest loaded it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<ModuleUse>,
+    /// Addresses that occur in the trace, and the symbols that hold them; hexadecimal text in the file.
+    ///
+    /// They are as linked: `kernel_slide` was taken off, off those in modules too, whose names end in ` [module]`.
     #[serde(with = "hex::table")]
     pub symbols: Vec<(u64, String)>,
 }
@@ -115,6 +120,29 @@ pub struct HookCount {
     pub hook: String,
     /// Times it fired.
     pub fired: u64,
+}
+
+/// A module that has hooks and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleUse {
+    /// Its name.
+    pub name: String,
+    /// GNU build id of the file that the hooks were made from, in hex.
+    pub build_id: String,
+    /// What became of it.
+    pub state: ModuleState,
+}
+
+/// What became of a module that has hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModuleState {
+    /// The guest never loaded it.
+    NeverLoaded,
+    /// It was loaded and its hooks were watched.
+    Loaded,
+    /// It was loaded, but is another build than the hooks are for: they were not watched.
+    Differs,
 }
 
 /// Addresses as `"0xffffffff81000000"`: many readers of JSON round numbers beyond 2^53.

@@ -8,6 +8,7 @@ use plan_compiler::{Resolution, Selection, compile, list_tracepoints};
 use serde_json::{Value, json};
 
 use super::{List, Row};
+use crate::modules::ModuleArgs;
 
 /// The workloads of our guest images; each begins with a line that says what it does.
 const WORKLOADS: &[(&str, &str)] = &[
@@ -121,12 +122,13 @@ pub(super) fn tracepoints(kernel: &Kernel) -> Result<List> {
             cells: vec![
                 text(report.system.as_deref().unwrap_or("")),
                 text(&report.name),
+                text(report.module.as_deref().unwrap_or("")),
                 Cell::Count(report.sites as u64),
                 shown.map_or(Cell::Absent, Cell::Text),
                 text(report.reason.as_deref().unwrap_or("")),
             ],
             object: json!({
-                "name": report.name, "system": report.system, "sites": report.sites,
+                "name": report.name, "system": report.system, "module": report.module, "sites": report.sites,
                 "arguments": report.arguments.as_ref().map(|arguments| objects(arguments)),
                 "reason": report.reason,
             }),
@@ -136,6 +138,7 @@ pub(super) fn tracepoints(kernel: &Kernel) -> Result<List> {
         columns: vec![
             column("system", "System"),
             column("name", "Name"),
+            column("module", "Module"),
             column("sites", "Sites"),
             column("arguments", "Arguments"),
             column("reason", "Missing"),
@@ -144,8 +147,8 @@ pub(super) fn tracepoints(kernel: &Kernel) -> Result<List> {
     })
 }
 
-/// Functions by address.
-pub(super) fn functions(kernel: &Kernel) -> List {
+/// Functions of the kernel by address, then those of modules, which have no address yet.
+pub(super) fn functions(kernel: &Kernel, modules: &ModuleArgs) -> Result<List> {
     let functions = kernel
         .symbols()
         .iter()
@@ -171,16 +174,32 @@ pub(super) fn functions(kernel: &Kernel) -> List {
             }),
         }
     };
-    List {
+    let mut rows: Vec<Row> = functions.map(row).collect();
+    for path in modules.all()? {
+        let file = crate::modules::open(&path)?;
+        let module = file.name();
+        rows.extend(file.functions().map(|(name, size)| Row {
+            cells: vec![
+                Cell::Absent,
+                Cell::Count(size),
+                Cell::Absent,
+                text(name),
+                text(module),
+            ],
+            object: json!({ "name": name, "size": size, "module": module }),
+        }));
+    }
+    Ok(List {
         columns: vec![
             column("address", "Address"),
             column("size", "Size"),
             column("kind", "Kind"),
             column("name", "Name"),
             column("signature", "Result and arguments"),
+            column("module", "Module"),
         ],
-        rows: functions.map(row).collect(),
-    }
+        rows,
+    })
 }
 
 /// Type of a function's result, and name and type of each argument.

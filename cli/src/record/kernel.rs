@@ -57,6 +57,12 @@ impl BootKernel {
         Ok(self.facts.get_or_init(|| kernel))
     }
 
+    /// Symbols and types, to which modules can be added.
+    pub(crate) fn facts_mut(&mut self) -> Result<&mut Kernel> {
+        self.facts()?;
+        self.facts.get_mut().context("the kernel was read")
+    }
+
     /// What tells this kernel, with its debugging file, from others: for caches.
     pub(crate) fn cache_key(&self) -> String {
         let mut hash = Sha256::new();

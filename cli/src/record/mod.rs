@@ -29,6 +29,8 @@ use trace_format::{ClockInfo, ClockMode, Header};
 
 pub(crate) use args::RecordArgs;
 pub(crate) use control::{Answer, Ask, ask};
+pub(crate) use kernel::sha256;
+pub(crate) use plan::{cache_dir, write_whole};
 
 use args::Clock;
 use emulator::Emulator;
@@ -102,12 +104,12 @@ fn prepare(args: &RecordArgs) -> Result<Prepared> {
     output::check(args, &wishes)?;
     let followed = wishes.followed()?;
     let emulator = Emulator::find()?;
-    let kernel = BootKernel::load(args)?;
+    let mut kernel = BootKernel::load(args)?;
     machine::check_inputs(args)?;
     let plan = if args.no_plugin {
         None
     } else {
-        Some(plan::prepare(&wishes.events(&args.events)?, &kernel)?)
+        Some(plan::prepare(&wishes.events(&args.events)?, &mut kernel)?)
     };
     // All that takes long is done: what is on the way from here on has to be removed at the end.
     let interrupts = Interrupts::watch()?;

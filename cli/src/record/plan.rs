@@ -35,7 +35,7 @@ impl PreparedPlan {
 }
 
 /// Finds or compiles the plan.
-pub(crate) fn prepare(events: &EventArgs, kernel: &BootKernel) -> Result<PreparedPlan> {
+pub(crate) fn prepare(events: &EventArgs, kernel: &mut BootKernel) -> Result<PreparedPlan> {
     let program = std::env::current_exe()
         .map(|path| file_stamp(&path))
         .unwrap_or_default();
@@ -49,7 +49,7 @@ pub(crate) fn prepare(events: &EventArgs, kernel: &BootKernel) -> Result<Prepare
     let (bytes, plan) = match known {
         Some(known) => known,
         None => {
-            let plan = events.compile(kernel.facts()?)?.plan;
+            let plan = events.compile(kernel.facts_mut()?)?.plan;
             let bytes = plan.to_bytes()?;
             // A cache that cannot be written costs time, nothing else.
             let _ = write_whole(&cached, &bytes);

@@ -29,6 +29,7 @@ pub fn add_probe(
     let resolved = resolve(kernel, &spec.hook)
         .map_err(|problem| ProbeError::from(RowFault::hook(&row, &spec.hook, problem)))?;
     let sites = resolved.richest_sites();
+    let kernel = resolved.view(kernel);
     row.fields = if spec.fields.is_empty() {
         default_fields(kernel, sites)
     } else {

@@ -17,7 +17,7 @@ pub struct ProbeSpec {
     pub(super) text: String,
     /// The event's name, where it was given one.
     pub(super) name: Option<String>,
-    pub(super) hook: Hook,
+    pub(crate) hook: Hook,
     pub(super) fields: Vec<SpecField>,
 }
 

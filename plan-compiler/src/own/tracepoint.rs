@@ -2,7 +2,7 @@
 //!
 //! The event is called `SYSTEM:NAME`, whatever else is selected: a row of the table may have the tracepoint's bare name
 //! and other fields. Its id is the tracepoint's place among all of the kernel, so that it is the same under every
-//! selection.
+//! selection; those of modules follow, and depend on which modules are looked at.
 
 use std::collections::BTreeMap;
 
@@ -34,23 +34,37 @@ pub(crate) fn tracepoint_rows(
     if !selection.has_tracepoints() {
         return Ok(Vec::new());
     }
-    let all = kernel
+    let mut views = vec![(kernel, tracepoints(kernel)?)];
+    for view in kernel.modules() {
+        views.push((view, tracepoints(view)?));
+    }
+    // Those of modules come behind the kernel's own; what a module only runs is listed where it is defined.
+    let all: Vec<(&Kernel, &Tracepoint)> = views
+        .iter()
+        .flat_map(|(view, all)| all.iter().map(|tracepoint| (*view, tracepoint)))
+        .filter(|(_, tracepoint)| !tracepoint.is_foreign)
+        .collect();
+    let selected = selection.tracepoints(all.iter().map(|(_, tracepoint)| *tracepoint))?;
+    let rows = selected.into_iter().filter_map(|selected| {
+        let id = u16::try_from(selected.index)
+            .ok()
+            .and_then(|index| TRACEPOINT_ID_FIRST.checked_add(index))?;
+        let (view, tracepoint) = *all.get(selected.index)?;
+        let arguments = arguments(view, tracepoint);
+        let row = row(view, tracepoint, id, &arguments);
+        Some((row, selected.is_named))
+    });
+    Ok(rows.collect())
+}
+
+fn tracepoints(kernel: &Kernel) -> Result<&[Tracepoint], CompileError> {
+    kernel
         .tracepoints()
         .map_err(|error| CompileError::Tracepoints {
             source: HookProblem::NoTracepoints {
                 reason: error.to_string(),
             },
-        })?;
-    let selected = selection.tracepoints(all)?;
-    let rows = selected.into_iter().filter_map(|selected| {
-        let id = u16::try_from(selected.index)
-            .ok()
-            .and_then(|index| TRACEPOINT_ID_FIRST.checked_add(index))?;
-        let arguments = arguments(kernel, all.get(selected.index)?);
-        let row = row(kernel, all.get(selected.index)?, id, &arguments);
-        Some((row, selected.is_named))
-    });
-    Ok(rows.collect())
+        })
 }
 
 fn arguments(kernel: &Kernel, tracepoint: &Tracepoint) -> Vec<(String, Ty)> {

@@ -14,6 +14,10 @@ pub(super) trait Code {
     fn address_of(&self, name: &str) -> Option<u64>;
     /// Size of `struct tracepoint`.
     fn tracepoint_bytes(&self) -> u64;
+    /// First address behind the module that the code is of; `None` for the kernel's own.
+    fn module_end(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Bytes of `cpu_online_mask`: `CONFIG_NR_CPUS` is at most 8192.
@@ -44,6 +48,7 @@ impl<'a> Place<'a> {
         // As `kernel_image` is linked: without symbols of its bounds, the last 2 GiB hold nothing but it and modules.
         let start = code.address_of("_text").unwrap_or(0xffff_ffff_8000_0000);
         let end = code.address_of("_end").unwrap_or(0xffff_ffff_c000_0000);
+        let end = code.module_end().unwrap_or(end);
         Self {
             code: site.0,
             target: site.1,

@@ -158,6 +158,10 @@ impl Code for Image<'_> {
         self.0.symbols().address(name).map(|addr| addr.0)
     }
 
+    fn module_end(&self) -> Option<u64> {
+        self.0.module().map(|module| module.end().0)
+    }
+
     fn tracepoint_bytes(&self) -> u64 {
         let types = self.0.types();
         let known = types

@@ -14,6 +14,8 @@ pub struct TracepointReport {
     pub system: Option<String>,
     /// Its name.
     pub name: String,
+    /// The module that defines it; `None` for the kernel's own.
+    pub module: Option<String>,
     /// Places in the kernel's code that run it.
     pub sites: usize,
     /// Name and C type of each argument that a site tells; `None` when no site tells any.
@@ -22,16 +24,17 @@ pub struct TracepointReport {
     pub reason: Option<String>,
 }
 
-/// All tracepoints of a kernel, in its own order.
+/// All tracepoints of a kernel, in its own order, then those of the modules that it may load.
 ///
 /// # Errors
 /// The kernel's tables of tracepoints cannot be found.
 pub fn list_tracepoints(kernel: &Kernel) -> Result<Vec<TracepointReport>, SymbolError> {
-    Ok(kernel
-        .tracepoints()?
-        .iter()
-        .map(|tracepoint| report(kernel, tracepoint))
-        .collect())
+    let mut reports = Vec::new();
+    for view in std::iter::once(kernel).chain(kernel.modules()) {
+        let own = view.tracepoints()?.iter().filter(|it| !it.is_foreign);
+        reports.extend(own.map(|tracepoint| report(view, tracepoint)));
+    }
+    Ok(reports)
 }
 
 fn report(kernel: &Kernel, tracepoint: &Tracepoint) -> TracepointReport {
@@ -91,6 +94,7 @@ fn report(kernel: &Kernel, tracepoint: &Tracepoint) -> TracepointReport {
     TracepointReport {
         system: tracepoint.system.clone(),
         name: tracepoint.name.clone(),
+        module: kernel.module().map(|module| module.name().to_owned()),
         sites: tracepoint.sites.len(),
         arguments: spelled,
         reason,

@@ -53,6 +53,17 @@ pub(super) extern "C" fn on_probe(_cpu_index: u32, user_data: *mut c_void) {
     });
 }
 
+/// A module comes or goes.
+pub(super) extern "C" fn on_module_change(_cpu_index: u32, user_data: *mut c_void) {
+    guard(|session| {
+        if !session.recorder.has_ended() {
+            session
+                .recorder
+                .change_module(user_data.addr(), &mut Guest::new());
+        }
+    });
+}
+
 /// Whether the guest's next RDTSC is compared with its prediction: the first one after each event.
 static WANTS_AUDIT: AtomicBool = AtomicBool::new(true);
 

@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use probe_plan::RuntimeAddr;
 use qemu_plugin::{PluginId, sys};
 
-use super::execute::{on_clock_read, on_clock_read_ahead, on_probe};
+use super::execute::{on_clock_read, on_clock_read_ahead, on_module_change, on_probe};
 use super::{R_REGS, Session, guard};
 use crate::recorder::Probe;
 use crate::slide::{Search, SlideFinder};
@@ -99,6 +99,7 @@ pub(super) extern "C" fn on_translate(_id: PluginId, tb: *mut sys::qemu_plugin_t
         let instructions = instructions(tb);
         translation.find_kernel(session, &instructions);
         attach_audit(&mut translation, &instructions);
+        attach_module_hooks(session, &instructions);
         attach_probes(session, &mut translation, &instructions);
     });
 }
@@ -146,6 +147,19 @@ fn attach_audit(translation: &mut Translation, instructions: &[Instruction]) {
 /// Whether an instruction is RDTSC or RDTSCP.
 fn reads_clock(bytes: &[u8]) -> bool {
     matches!(bytes, [0x0f, 0x31] | [0x0f, 0x01, 0xf9])
+}
+
+/// Where modules come and go. The kernel's code is translated long before the first one comes.
+fn attach_module_hooks(session: &Session, instructions: &[Instruction]) {
+    for instruction in instructions {
+        if let Some(index) = session
+            .recorder
+            .module_hook_at(RuntimeAddr(instruction.addr))
+        {
+            let user_data = std::ptr::without_provenance_mut(index);
+            call_at_instruction(instruction.handle, on_module_change, user_data);
+        }
+    }
 }
 
 fn attach_probes(session: &Session, translation: &mut Translation, instructions: &[Instruction]) {
