@@ -29,7 +29,7 @@ while [ $# -gt 0 ]; do
     --kernel) images[0]=$2; shift ;;
     --rootfs) images[1]=$2; shift ;;
     --) shift; qemu_arguments=(-- "$@"); break ;;
-    --*=*|--no-*|--keep-*|--audit-*|--dry-run|--quiet|-q) options+=("$1") ;;
+    --*=*|--no-*|--keep-*|--audit-*|--require-*|--dry-run|--quiet|-q) options+=("$1") ;;
     --*) needs_value "$1" $#; options+=("$1" "$2"); shift ;;
     *) images+=("$1") ;;
   esac

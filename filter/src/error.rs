@@ -101,14 +101,6 @@ pub enum FilterErrorKind {
         /// Unit of the field.
         unit: String,
     },
-    /// A time, while the guest runs.
-    #[error(
-        "{name:?} is not known exactly while the guest runs: begin and end at a time with --start and --stop"
-    )]
-    NotYetKnown {
-        /// The name.
-        name: String,
-    },
     /// What only a running guest tells.
     #[error("\"current.{name}\" is known only while recording: use it in `record --filter`")]
     NoLongerKnown {

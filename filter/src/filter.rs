@@ -37,10 +37,10 @@ impl Filter {
         bind::bind(self, schema, When::Afterwards)
     }
 
-    /// Looks up the names for use while a guest runs: `current.uid` and its like are known, exact times are not.
+    /// Looks up the names for use while a guest runs: `current.uid` and its like are known.
     ///
     /// # Errors
-    /// As [`Filter::bind`], and where an exact time is compared.
+    /// As [`Filter::bind`].
     pub fn bind_for_recording(&self, schema: &Schema) -> Result<BoundFilter, FilterError> {
         bind::bind(self, schema, When::Recording)
     }

@@ -102,7 +102,7 @@ fn operator(input: &mut Input<'_>) -> ModalResult<TokenKind> {
     let compare = alt((
         "==".value(Operator(CompareOp::Equal)),
         "!=".value(Operator(CompareOp::NotEqual)),
-        "=~".value(Operator(CompareOp::Matches)),
+        alt(("=~", "~")).value(Operator(CompareOp::Matches)),
         "<=".value(Operator(CompareOp::LessOrEqual)),
         ">=".value(Operator(CompareOp::GreaterOrEqual)),
         "<".value(Operator(CompareOp::Less)),

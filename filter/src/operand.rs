@@ -118,9 +118,6 @@ impl<'a> Scope<'a> {
     /// Why a name that is context cannot be used now.
     fn untimely(self, qualifier: Option<&str>, name: &str) -> Option<FilterErrorKind> {
         match (self.when, qualifier, name) {
-            (When::Recording, None, "time" | "tsc") => Some(FilterErrorKind::NotYetKnown {
-                name: name.to_owned(),
-            }),
             (_, Some("current"), name) => {
                 let known = || Context::RECORDING.iter().map(|context| context.name());
                 if !known().any(|known| known == name) {

@@ -42,6 +42,7 @@ fn names_of_event_and_context() {
         ("event not in (sched_switch, trap_entry)", "wx"),
         ("event =~ \"sched_*\"", "sw"),
         ("event =~ 'exit'", "x"),
+        ("event ~ 'exit'", "x"),
         ("category == sched", "sw"),
         ("cpu == 1", "tx"),
         ("pid == 100", "swtx"),

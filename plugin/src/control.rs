@@ -6,10 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::Receiver;
 use probe_plan::{Action, Command, GuestView, MatchedEvent, Status};
 
-use crate::cpu::{CpuRecorder, Track};
+use crate::cpu::CpuRecorder;
 use crate::memory::MemoryMap;
 use crate::recorder::{Here, Recorder};
-use crate::session::TraceSession;
 use crate::watch::EventInfo;
 
 /// Why recording begins or ends, as its rows say.
@@ -83,6 +82,7 @@ impl Recorder {
                     }
                     Command::Stop => self.stop_session(state, index, here, BY_COMMAND),
                     Command::Mark { text } => self.mark(state, index, here, text.as_bytes()),
+                    Command::Snapshot => self.snapshot(state, index, here, BY_COMMAND),
                     Command::End => end = Some("command"),
                 }
             }
@@ -126,6 +126,7 @@ impl Recorder {
                 Action::Start(_) | Action::Tell(_) => {}
                 Action::Stop(session) if started >> session & 1 == 1 => {}
                 Action::Stop(session) => self.stop_session(state, session, here, BY_CONDITION),
+                Action::Snapshot(session) => self.snapshot(state, session, here, BY_CONDITION),
                 Action::End(_) => end = Some("condition"),
             }
         }
@@ -223,6 +224,38 @@ impl Recorder {
         }
     }
 
+    /// Writes what a flight recorder remembers; of other sessions nothing.
+    fn snapshot(&self, state: &mut CpuRecorder, index: usize, here: Here, why: &[u8]) {
+        let Some(session) = self.sessions.get(index) else {
+            return;
+        };
+        let Some(event) = session.rows.snapshot.filter(|_| session.is_running()) else {
+            return;
+        };
+        self.append_text(state, index, here, (event, why));
+        session.snapshots.fetch_add(1, Ordering::Relaxed);
+        self.write_snapshot(state, index, here.cpu);
+        for (cpu, slot) in self.cpus.iter().enumerate() {
+            // This CPU's own state is taken. In wall mode another's may be too: it writes at its next event.
+            if let Ok(mut slot) = slot.try_lock()
+                && let Some(other) = slot.as_mut()
+            {
+                self.write_snapshot(other, index, cpu);
+            }
+        }
+    }
+
+    /// Writes a CPU's part of a snapshot that it has not written yet.
+    pub(crate) fn write_snapshot(&self, state: &mut CpuRecorder, index: usize, cpu: usize) {
+        let session = &self.sessions[index];
+        let snapshot = session.snapshots.load(Ordering::Relaxed);
+        let track = state.tracks.get_mut(index);
+        if let Some(track) = track.filter(|track| track.snapshot != snapshot) {
+            track.snapshot = snapshot;
+            session.write_kept(cpu, track);
+        }
+    }
+
     fn mark(&self, state: &mut CpuRecorder, index: usize, here: Here, text: &[u8]) {
         let session = &self.sessions[index];
         if let Some(event) = session.rows.mark.filter(|_| session.is_running()) {
@@ -243,12 +276,10 @@ impl Recorder {
         let Some(track) = tracks.get_mut(index) else {
             return;
         };
-        let mut result = track.append_text(here.tsc, event, text, sticky);
-        if result.is_err() {
-            self.swap(here.cpu, session, track);
-            result = track.append_text(here.tsc, event, text, sticky);
-        }
-        if result.is_ok() {
+        let put = session.put(here.cpu, track, |track| {
+            track.append_text(here.tsc, event, text, sticky)
+        });
+        if put.is_some() {
             session.counts.records.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -262,25 +293,11 @@ impl Recorder {
             return;
         };
         track.epoch = epoch;
-        let mut result = track.append_sticky(here.tsc, sticky);
-        if result.is_err() {
-            self.swap(here.cpu, session, track);
-            result = track.append_sticky(here.tsc, sticky);
-        }
-        let count = result.unwrap_or(0);
+        let put = session.put(here.cpu, track, |track| {
+            track.append_sticky(here.tsc, sticky)
+        });
+        let count = put.unwrap_or(0);
         session.counts.records.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// Replaces a CPU's full buffer. Waits while both are under way.
-    pub(crate) fn swap(&self, cpu: usize, session: &TraceSession, track: &mut Track) {
-        let next = track.spare.take().or_else(|| track.free.try_recv().ok());
-        let next = next.or_else(|| track.free.recv().ok());
-        // Without a way home the writer has failed and said so.
-        let Some(next) = next else {
-            return track.current.clear();
-        };
-        let full = std::mem::replace(&mut track.current, next);
-        session.submit(cpu, full);
     }
 }
 

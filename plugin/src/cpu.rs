@@ -1,17 +1,17 @@
-//! What the recorder keeps per CPU: how it fetches, the thread that runs, and for each session the buffer being filled.
+//! What the recorder keeps per CPU: how it fetches, the thread that runs, and for each session its buffers.
 //!
 //! Budget: no allocation but for sticky events, no formatting, no I/O.
 
-use crossbeam_channel::Receiver;
 use guesttrace_filter::Context;
 use probe_plan::{
     Entry, FieldSink, GuestView, Interpreter, ModuleMap, Plan, Program, RuntimeAddr, SAVED_MAX,
     Slide,
 };
-use trace_format::{BufferFull, EventId, Record, RecordBuffer, RecordEncoder};
+use trace_format::{EventId, Record, RecordBuffer, RecordEncoder};
 
 use crate::memory::{GuardedGuest, MemoryMap, PageCache};
-use crate::row::{Asked, Layout, Thread, split_field};
+use crate::row::{Asked, Thread};
+use crate::track::Track;
 
 /// One CPU's share of the recorder.
 #[derive(Debug)]
@@ -35,17 +35,6 @@ pub(crate) struct Fetcher {
     asking: Interpreter,
     pages: PageCache,
     scratch: RecordBuffer,
-}
-
-/// A CPU's buffers of one session.
-#[derive(Debug)]
-pub(crate) struct Track {
-    pub(crate) current: RecordBuffer,
-    /// The pair's other buffer until it is first used; afterwards it comes back through `free`.
-    pub(crate) spare: Option<RecordBuffer>,
-    pub(crate) free: Receiver<RecordBuffer>,
-    /// Start of the session that this CPU knows of.
-    pub(crate) epoch: u64,
 }
 
 /// The newest record of a sticky event.
@@ -238,61 +227,9 @@ impl Fetcher {
     }
 }
 
-impl Track {
-    /// Appends a record, or a part of its fields; opens an empty buffer with the sticky records.
-    pub(crate) fn append(
-        &mut self,
-        stamp: u64,
-        record: &Record<'_>,
-        keep: &Keep,
-        layout: &Layout,
-        sticky: &[StickyRecord],
-    ) -> Result<(), BufferFull> {
-        if self.current.record_count() == 0 {
-            for kept in sticky {
-                self.current.repeat(stamp, &kept.record(stamp))?;
-            }
-        }
-        match keep {
-            Keep::All => self.current.append(stamp, record),
-            Keep::Some(kept) => append_part(&mut self.current, stamp, record, kept, layout),
-        }
-    }
-
-    /// Says which thread runs, as an event of now.
-    pub(crate) fn append_sticky(
-        &mut self,
-        stamp: u64,
-        sticky: &[StickyRecord],
-    ) -> Result<u64, BufferFull> {
-        for kept in sticky {
-            self.current.append(stamp, &kept.record(stamp))?;
-        }
-        Ok(sticky.len() as u64)
-    }
-
-    /// Appends a row of the recorder's own, which has one text.
-    pub(crate) fn append_text(
-        &mut self,
-        stamp: u64,
-        event: EventId,
-        text: &[u8],
-        sticky: &[StickyRecord],
-    ) -> Result<(), BufferFull> {
-        if self.current.record_count() == 0 {
-            for kept in sticky {
-                self.current.repeat(stamp, &kept.record(stamp))?;
-            }
-        }
-        let mut encoder = self.current.begin(stamp, event)?;
-        encoder.push_bytes(text);
-        encoder.finish();
-        Ok(())
-    }
-}
-
 impl StickyRecord {
-    fn record(&self, stamp: u64) -> Record<'_> {
+    /// The record, as one of that stamp.
+    pub(crate) fn record(&self, stamp: u64) -> Record<'_> {
         Record {
             stamp,
             event: self.event,
@@ -300,39 +237,6 @@ impl StickyRecord {
             payload: &self.payload,
         }
     }
-}
-
-/// Appends the fields of a record that are kept.
-fn append_part(
-    buffer: &mut RecordBuffer,
-    stamp: u64,
-    record: &Record<'_>,
-    kept: &[bool],
-    layout: &Layout,
-) -> Result<(), BufferFull> {
-    let mut encoder = buffer.begin(stamp, record.event)?;
-    let mut payload = record.payload;
-    for (index, (is_bytes, kept)) in layout.iter().zip(kept).enumerate() {
-        let Some((field, rest)) = split_field(payload, *is_bytes) else {
-            break;
-        };
-        payload = rest;
-        let is_missing = record.missing >> (index & 31) & 1 == 1;
-        match (*kept, *is_bytes, is_missing) {
-            (false, ..) => {}
-            (true, true, false) => encoder.push_bytes(field),
-            (true, true, true) => encoder.push_missing_bytes(),
-            (true, false, true) => encoder.push_missing_number(),
-            (true, false, false) => {
-                let number = field
-                    .first_chunk()
-                    .map_or(0, |bytes| u64::from_le_bytes(*bytes));
-                encoder.push_number(number);
-            }
-        }
-    }
-    encoder.finish();
-    Ok(())
 }
 
 /// Hands fetched values to the record encoder.

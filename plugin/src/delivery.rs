@@ -16,7 +16,7 @@ use crate::row::{Asked, FetchedRow};
 use crate::session::TraceSession;
 use crate::watch::EventInfo;
 
-const NANOS_PER_SECOND: u128 = 1_000_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 impl Recorder {
     /// Fetches an event, unless nobody wants it, and hands it round.
@@ -88,13 +88,21 @@ impl Recorder {
     ) -> Option<Entry> {
         let frame = self.frame(state, pairing, here, memory, guest)?;
         let kept = self.entries.leave(pairing, frame)?;
-        let ticks = here.tsc.saturating_sub(kept.tsc);
-        let hertz = u128::from(self.recording.clock.tsc_hz.max(1));
-        let nanos = u128::from(ticks) * NANOS_PER_SECOND / hertz;
         Some(Entry {
             saved: kept.saved,
-            elapsed_nanos: u64::try_from(nanos).ok(),
+            elapsed_nanos: Some(self.nanos(kept.tsc, here.tsc)),
         })
+    }
+
+    /// Nanoseconds from one stamp to a later one.
+    fn nanos(&self, from: u64, to: u64) -> u64 {
+        let ticks = to.saturating_sub(from);
+        if self.recording.clock.tsc_hz == NANOS_PER_SECOND {
+            return ticks;
+        }
+        let hertz = u128::from(self.recording.clock.tsc_hz.max(1));
+        let nanos = u128::from(ticks) * u128::from(NANOS_PER_SECOND) / hertz;
+        u64::try_from(nanos).unwrap_or(u64::MAX)
     }
 
     fn frame(
@@ -129,6 +137,8 @@ impl Recorder {
         };
         let row = FetchedRow {
             cpu: here.cpu,
+            tsc: here.tsc,
+            nanos: self.nanos(self.origin_tick().unwrap_or(here.tsc), here.tsc),
             thread: &state.thread,
             asked,
             record,
@@ -194,6 +204,8 @@ impl Recorder {
     ) -> Option<&'static str> {
         let row = FetchedRow {
             cpu: here.cpu,
+            tsc: here.tsc,
+            nanos: self.nanos(self.origin_tick().unwrap_or(here.tsc), here.tsc),
             thread: &state.thread,
             asked,
             record: state.fetcher.record()?,
@@ -260,6 +272,7 @@ impl Recorder {
             return;
         };
         self.enter(state, index, here);
+        self.write_snapshot(state, index, here.cpu);
         let CpuRecorder {
             fetcher,
             sticky,
@@ -269,19 +282,16 @@ impl Recorder {
         let (Some(record), Some(track)) = (fetcher.record(), tracks.get_mut(index)) else {
             return;
         };
-        let is_old = track.current.record_count() != 0
-            && here.tsc.saturating_sub(track.current.first_stamp())
-                > self.recording.flush_interval_ticks;
-        if is_old {
-            self.swap(here.cpu, session, track);
+        let age = here.tsc.saturating_sub(track.current.first_stamp());
+        let is_old = track.current.record_count() != 0 && age > self.recording.flush_interval_ticks;
+        if is_old && track.is_flushed() {
+            session.make_room(here.cpu, track);
         }
         let (keep, layout) = (&wanted.keep, &info.layout);
-        let mut result = track.append(here.tsc, &record, keep, layout, sticky);
-        if result.is_err() {
-            self.swap(here.cpu, session, track);
-            result = track.append(here.tsc, &record, keep, layout, sticky);
-        }
-        if result.is_ok() {
+        let put = session.put(here.cpu, track, |track| {
+            track.append(here.tsc, &record, keep, layout, sticky)
+        });
+        if put.is_some() {
             let last = track.current.last_record();
             session.counts.note(last.map_or(0, |last| last.missing));
         }
@@ -303,7 +313,7 @@ impl Recorder {
         let started = self.act_before(state, matched, here, memory, guest);
         let tellings = match self.watches[watch].action {
             Action::Tell(number) | Action::End(number) => vec![(number, None)],
-            Action::Start(_) | Action::Stop(_) => Vec::new(),
+            Action::Start(_) | Action::Stop(_) | Action::Snapshot(_) => Vec::new(),
         };
         self.act_after(state, matched, started, here, tellings)
     }

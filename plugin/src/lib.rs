@@ -20,6 +20,7 @@ mod slide;
 mod state_walk;
 mod status;
 mod symbols;
+mod track;
 mod watch;
 mod writer;
 // The unit tests run without a QEMU to link against.

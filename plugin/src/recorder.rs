@@ -331,7 +331,7 @@ impl Recorder {
                     .zip(&state.fired)
                     .for_each(|(sum, count)| *sum += count);
                 for (session, track) in self.sessions.iter().zip(state.tracks) {
-                    session.submit(cpu, track.current);
+                    session.complete(cpu, track);
                 }
             }
         }

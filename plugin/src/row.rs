@@ -171,6 +171,9 @@ fn index(context: Context) -> Option<usize> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FetchedRow<'a> {
     pub(crate) cpu: usize,
+    pub(crate) tsc: u64,
+    /// Since the start of the trace.
+    pub(crate) nanos: u64,
     pub(crate) thread: &'a Thread,
     pub(crate) asked: &'a Asked,
     pub(crate) record: Record<'a>,
@@ -188,8 +191,8 @@ impl Row for FetchedRow<'_> {
             Context::Pid => Value::Number(self.thread.pid),
             Context::Tid => Value::Number(self.thread.tid),
             Context::Comm => Value::Bytes(self.thread.comm()),
-            // Filters that ask for these cannot be bound while recording.
-            Context::Time | Context::Tsc => Value::Missing,
+            Context::Time => Value::Number(self.nanos),
+            Context::Tsc => Value::Number(self.tsc),
             Context::Uid
             | Context::Gid
             | Context::Ppid

@@ -9,18 +9,20 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use guesttrace_filter::{BoundFilter, Filter, FilterError};
 use probe_plan::{Plan, Recording, SessionSpec};
-use trace_format::{Counter, EventId, HookCount, RecordBuffer, Stats, Trailer};
+use trace_format::{BufferFull, Counter, EventId, HookCount, RecordBuffer, Stats, Trailer};
 
-use crate::cpu::{Keep, Track};
+use crate::cpu::Keep;
 use crate::modules::Modules;
 use crate::recorder::Progress;
 use crate::status::StatusLine;
+use crate::track::{Room, Track};
 use crate::writer::{Message, OutputError, Writer};
 
 /// Names of the rows that the recorder makes itself.
 const START_ROW: &str = "recording_start";
 const STOP_ROW: &str = "recording_stop";
 const MARK_ROW: &str = "recording_mark";
+const SNAPSHOT_ROW: &str = "recording_snapshot";
 
 /// One trace of the recording.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub(crate) struct TraceSession {
     duration_ticks: Option<u64>,
     /// Starts so far.
     pub(crate) epoch: AtomicU64,
+    /// Snapshots so far.
+    pub(crate) snapshots: AtomicU64,
     /// Whether anything was written yet.
     pub(crate) is_opened: AtomicBool,
     pub(crate) schedule: Mutex<Schedule>,
@@ -49,6 +53,7 @@ pub(crate) struct OwnRows {
     pub(crate) start: Option<EventId>,
     pub(crate) stop: Option<EventId>,
     pub(crate) mark: Option<EventId>,
+    pub(crate) snapshot: Option<EventId>,
 }
 
 /// What is counted of a session.
@@ -58,6 +63,8 @@ pub(crate) struct Counts {
     pub(crate) filtered: AtomicU64,
     pub(crate) fields_missing: AtomicU64,
     pub(crate) gaps: AtomicU64,
+    lost: AtomicU64,
+    overwritten: AtomicU64,
 }
 
 impl Counts {
@@ -154,6 +161,7 @@ impl TraceSession {
                 start: row(START_ROW),
                 stop: row(STOP_ROW),
                 mark: row(MARK_ROW),
+                snapshot: row(SNAPSHOT_ROW),
             },
             due: AtomicU64::new(schedule.next()),
             schedule: Mutex::new(schedule),
@@ -161,6 +169,7 @@ impl TraceSession {
             counts,
             duration_ticks,
             epoch: AtomicU64::new(0),
+            snapshots: AtomicU64::new(0),
             is_opened: AtomicBool::new(false),
             running,
             homes: Mutex::new(homes),
@@ -197,16 +206,8 @@ impl TraceSession {
 
     /// Buffers for each CPU; once.
     pub(crate) fn tracks(&self, buffer_bytes: usize) -> Vec<Track> {
-        let buffer = || RecordBuffer::new(buffer_bytes);
-        lock(&self.homes)
-            .drain(..)
-            .map(|free| Track {
-                current: buffer(),
-                spare: Some(buffer()),
-                free,
-                epoch: 0,
-            })
-            .collect()
+        let track = |free| Track::new(self.spec.mode, buffer_bytes, free);
+        lock(&self.homes).drain(..).map(track).collect()
     }
 
     /// Which fields of an event of the plan are kept; `None` when it is not recorded.
@@ -225,8 +226,57 @@ impl TraceSession {
         ))
     }
 
+    /// Appends to a CPU's buffers; a full one is seen to first. `None` when there was no room.
+    pub(crate) fn put<T>(
+        &self,
+        cpu: usize,
+        track: &mut Track,
+        mut append: impl FnMut(&mut Track) -> Result<T, BufferFull>,
+    ) -> Option<T> {
+        if let Ok(done) = append(track) {
+            return Some(done);
+        }
+        self.make_room(cpu, track);
+        let done = append(track).ok();
+        if done.is_none() {
+            track.note_loss();
+            self.counts.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// Puts an empty buffer in the place of a CPU's current one, if there is one or can be waited for.
+    pub(crate) fn make_room(&self, cpu: usize, track: &mut Track) {
+        match track.make_room() {
+            Room::Write(full) => self.submit(cpu, full),
+            Room::Kept { overwritten } => {
+                let counts = &self.counts;
+                counts.overwritten.fetch_add(overwritten, Ordering::Relaxed);
+                counts.records.fetch_sub(overwritten, Ordering::Relaxed);
+            }
+            Room::None | Room::Closed => {}
+        }
+    }
+
+    /// Writes what a CPU's flight recorder remembers.
+    pub(crate) fn write_kept(&self, cpu: usize, track: &mut Track) {
+        if track.current.record_count() != 0 {
+            self.make_room(cpu, track);
+        }
+        for buffer in track.take_kept() {
+            self.submit(cpu, buffer);
+        }
+    }
+
+    /// The end: writes all that a CPU still has.
+    pub(crate) fn complete(&self, cpu: usize, track: Track) {
+        for buffer in track.into_buffers() {
+            self.submit(cpu, buffer);
+        }
+    }
+
     /// Hands a full buffer to the writer.
-    pub(crate) fn submit(&self, cpu: usize, buffer: RecordBuffer) {
+    fn submit(&self, cpu: usize, buffer: RecordBuffer) {
         self.send(Message::Chunk { cpu, buffer });
     }
 
@@ -249,6 +299,8 @@ impl TraceSession {
         stats.set(Counter::RecordsFiltered, load(&counts.filtered));
         stats.set(Counter::FieldsMissing, load(&counts.fields_missing));
         stats.set(Counter::RecordingGaps, load(&counts.gaps));
+        stats.set(Counter::RecordsLost, load(&counts.lost));
+        stats.set(Counter::RecordsOverwritten, load(&counts.overwritten));
         let schema = &self.spec.header.schema;
         let hooks = shared.plan.hooks.iter().zip(fired);
         trailer.hooks = hooks

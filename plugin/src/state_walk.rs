@@ -191,12 +191,10 @@ impl<G: GuestView> Walker<'_, G> {
                 .collect()
         });
         let stamp = self.here.tsc;
-        let mut result = track.append(stamp, &record, keep, &layout, sticky);
-        if result.is_err() {
-            self.recorder.swap(self.here.cpu, session, track);
-            result = track.append(stamp, &record, keep, &layout, sticky);
-        }
-        if result.is_ok() {
+        let put = session.put(self.here.cpu, track, |track| {
+            track.append(stamp, &record, keep, &layout, sticky)
+        });
+        if put.is_some() {
             session.counts.note(record.missing);
         }
     }

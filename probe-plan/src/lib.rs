@@ -28,5 +28,5 @@ pub use program::{
     STRING_BYTES_MAX,
 };
 pub use recording::{
-    Action, Command, MatchedEvent, Recording, SessionSpec, Status, TimeSpec, WatchSpec, When,
+    Action, Command, MatchedEvent, Mode, Recording, SessionSpec, Status, TimeSpec, WatchSpec, When,
 };

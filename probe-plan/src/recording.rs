@@ -43,6 +43,8 @@ pub struct SessionSpec {
     pub out: PathBuf,
     /// First block of the trace. Its schema has the events that are recorded, each with the fields that are kept.
     pub header: Header,
+    /// What happens when a CPU's buffers are full.
+    pub mode: Mode,
     /// Only events for which this holds; those that say which thread runs are always recorded.
     pub filter: Option<String>,
     /// Whether something has to start the session.
@@ -51,6 +53,21 @@ pub struct SessionSpec {
     pub times: Vec<TimeSpec>,
     /// Stops so long after each start.
     pub duration_nanos: Option<u64>,
+}
+
+/// What happens when a CPU's buffers are full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// The guest waits.
+    Lossless,
+    /// What happens until there is room is counted and lost.
+    Discard,
+    /// A flight recorder: the oldest make room, and nothing is written until somebody wants it.
+    Overwrite {
+        /// Memory of a CPU.
+        bytes: usize,
+    },
 }
 
 /// A start or a stop at a time.
@@ -87,6 +104,8 @@ pub enum Action {
     Start(usize),
     /// Stops a session, by its index; the event is its last.
     Stop(usize),
+    /// Writes what a session's flight recorder remembers, by its index; the event is its last.
+    Snapshot(usize),
     /// Tells `record`, which acts: [`Status::Matched`] with this number.
     Tell(usize),
     /// Ends the recording, and tells `record`.
@@ -106,6 +125,8 @@ pub enum Command {
         /// The text.
         text: String,
     },
+    /// Writes what flight recorders remember.
+    Snapshot,
     /// Completes the traces.
     End,
 }

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use guesttrace_tests::{Event, Run, events, guests_wanted, record, skip};
 
 const KERNEL: &str = "6.1-amd64";
-const CONDITION: &str = r#"event == syscall_exit && ret < 0 || prev_pid == 1 || comm =~ "k*""#;
+const CONDITION: &str = r#"event == syscall_exit && ret < 0 || prev_pid == 1 || comm =~ "k*" || time > 5s && event ~ "sched_w*""#;
 const LOOKED_OUT_FOR: &str = r#"event == syscall_entry && name == openat && comm == "exercise""#;
 
 /// The further traces of the one run, by name.
@@ -27,8 +27,7 @@ const SESSIONS: [(&str, &str); 11] = [
         r#"start=6s,stop=6.2s,start=function:ksys_setsid,stop=event == sched_process_exit && comm == "exercise""#,
     ),
 ];
-const CONDITION_MASK: &str =
-    r#"filter=event == syscall_exit && ret < 0 || prev_pid == 1 || comm =~ "k*""#;
+const CONDITION_MASK: &str = r#"filter=event == syscall_exit && ret < 0 || prev_pid == 1 || comm =~ "k*" || time > 5s && event ~ "sched_w*""#;
 
 struct Traces {
     run: Run,
@@ -106,9 +105,20 @@ fn a_recording_is_commanded_while_it_runs() {
     let socket = dir.path().join("control");
     let name = socket.display().to_string();
     // A guest that would run for much longer than the test waits.
+    let ring = dir.path().join("ring");
     let recording = std::thread::spawn({
         let name = name.clone();
-        move || record(KERNEL, "shell", &["--control", &name, "--timeout", "120"])
+        let session = format!("trace={},mode=overwrite", ring.display());
+        let options = [
+            "--control",
+            &name,
+            "--timeout",
+            "120",
+            "--session",
+            &session,
+        ];
+        let options = options.map(str::to_owned);
+        move || record(KERNEL, "shell", &options.each_ref().map(String::as_str))
     });
     let ctl = |words: &[&str]| {
         let output = std::process::Command::new(guesttrace_tests::guesttrace())
@@ -139,7 +149,7 @@ fn a_recording_is_commanded_while_it_runs() {
     wait_until(&|status| status["traces"][0]["recording"] == false);
     assert!(ctl(&["mark", "lost"]).0 && ctl(&["start"]).0);
     wait_until(&|status| status["traces"][0]["recording"] == true);
-    assert!(ctl(&["mark", "two"]).0 && !ctl(&["snapshot"]).0);
+    assert!(ctl(&["mark", "two"]).0 && ctl(&["snapshot"]).0);
     assert!(ctl(&["quit"]).0);
     let run = recording.join().expect("a recording");
     assert_eq!(run.status, 0, "{}", run.complaints);
@@ -154,6 +164,9 @@ fn a_recording_is_commanded_while_it_runs() {
     let (stop, start) = (row("stop", "command"), row("start", "command"));
     assert_eq!(told, [row("mark", "one"), stop, start, row("mark", "two")]);
     assert!(!socket.exists());
+    let snapshots = events(&ring, &["--event", "recording_snapshot"]);
+    let reasons: Vec<_> = snapshots.iter().map(|event| event.text("reason")).collect();
+    assert_eq!(reasons, ["command"]);
 }
 
 #[test]

@@ -268,6 +268,19 @@ fn a_killed_qemu_leaves_a_beginning_that_can_be_read() {
 }
 
 #[test]
+fn a_killed_record_leaves_a_whole_trace_and_no_qemu() {
+    guests_or_skip!();
+    let cage = Cage::new();
+    let mut child = start(&cage);
+    let emulators = cage.emulators();
+    assert_eq!(emulators.len(), 1);
+    signal("KILL", &child.id().to_string());
+    child.wait().unwrap();
+    wait_until("QEMU has ended", || cage.emulators().is_empty());
+    assert_beginning(&assert_complete(&cage));
+}
+
+#[test]
 fn an_interrupted_recording_is_completed() {
     guests_or_skip!();
     // To the program alone, and as Ctrl-C does, to QEMU as well.

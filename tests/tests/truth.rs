@@ -303,8 +303,8 @@ fn the_guest_does_not_notice() {
 
 /// Every RDTSC that the guest executed, more than a million in its delay loops, read what was predicted.
 fn check_clock(run: &Run) {
-    let trace = TraceFile::open(&run.trace).unwrap();
-    let exactness = &trace.trailer().unwrap().exactness;
+    let trace = TraceFile::open(&run.trace).expect("a trace");
+    let exactness = &trace.trailer().expect("a whole trace").exactness;
     assert!(exactness.compared > 1_000_000, "{exactness:?}");
     assert_eq!(exactness.exact, exactness.compared, "{exactness:?}");
 }

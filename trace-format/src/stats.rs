@@ -59,6 +59,7 @@ macro_rules! counters {
 counters! {
     RecordsWritten "records_written" Info "Records in the trace, sticky repetitions included." "";
     RecordsLost "records_lost" DataLoss "Records dropped because both buffers of a CPU were full." "use --mode lossless or a larger --buffer-size";
+    RecordsOverwritten "records_overwritten" Notice "Records that the flight recorder had overwritten before it was written." "remember more with --ring-size";
     FieldsMissing "fields_missing" Notice "Fields that could not be fetched, shown as missing." "a user page that is not in memory cannot be read from outside";
     StampsDoubtful "stamps_doubtful" DataLoss "Records whose stamp would have gone back on their CPU; they have that of the record before." "";
     SitesMismatched "sites_mismatched" Error "Probe sites whose instruction was not the one of the kernel image; they were not armed." "pass the kernel image that the guest really runs";

@@ -67,7 +67,10 @@ pub fn findings_of_file(file: &TraceFile) -> Vec<Finding> {
             is_damage: false,
         });
     }
-    if trailer.stats.get(Counter::RecordsLost) == 0 {
+    let is_told = [Counter::RecordsLost, Counter::RecordsOverwritten]
+        .iter()
+        .any(|counter| trailer.stats.get(*counter) != 0);
+    if !is_told {
         findings.extend(lost_in_chunks(file));
     }
     sort_findings(&mut findings);
@@ -93,8 +96,9 @@ fn lost_in_chunks(file: &TraceFile) -> Option<Finding> {
         severity: Severity::DataLoss,
         name: "records_lost".to_owned(),
         count: Some(lost),
-        text: "Records dropped because both buffers of a CPU were full.".to_owned(),
-        advice: "use --mode lossless or a larger --buffer-size".to_owned(),
+        text: "Records for which there was no room, or that a flight recorder overwrote."
+            .to_owned(),
+        advice: "use --mode lossless, or a larger --buffer-size or --ring-size".to_owned(),
         is_gap: true,
         is_damage: false,
     })

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use probe_plan::Mode;
 
 use super::limits::{ControlArgs, LimitArgs};
 use super::masks::MaskArgs;
@@ -71,9 +72,8 @@ pub(crate) struct RecordArgs {
     /// Seed of everything that QEMU draws by chance
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub(crate) seed: u32,
-    /// What happens when a CPU's buffers are full: lossless makes the guest wait, unnoticed by it
-    #[arg(long, value_enum, default_value_t = Mode::Lossless)]
-    pub(crate) mode: Mode,
+    #[command(flatten)]
+    pub(crate) mode: ModeArgs,
     /// Size of each of a CPU's two buffers
     #[arg(long, value_name = "KIB", default_value_t = 1024, value_parser = parse_buffer_size)]
     pub(crate) buffer_size: usize,
@@ -86,6 +86,9 @@ pub(crate) struct RecordArgs {
     /// Compare every RDTSC of the guest with the stamp that was predicted for it, not only the first after each event
     #[arg(long)]
     pub(crate) audit_clock: bool,
+    /// Fail when the same command would not give the same trace, and say why
+    #[arg(long)]
+    pub(crate) require_reproducible: bool,
     /// Run the same machine without tracing: the baseline of every cost figure
     #[arg(long)]
     pub(crate) no_plugin: bool,
@@ -154,9 +157,37 @@ pub(crate) enum Boot {
 
 /// What happens when a CPU's buffers are full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Mode {
-    /// The guest waits
+pub(crate) enum ModeChoice {
+    /// The guest waits, which in deterministic time costs it nothing
     Lossless,
+    /// Events are lost and counted until there is room
+    Discard,
+    /// Flight recorder: only the newest are kept in memory, written at a snapshot and at the end
+    Overwrite,
+}
+
+/// What happens when buffers are full, and their sizes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ModeArgs {
+    /// What happens when a CPU's buffers are full
+    #[arg(long, value_enum, default_value_t = ModeChoice::Lossless)]
+    pub(crate) mode: ModeChoice,
+    /// Memory of a flight recorder, for each CPU
+    #[arg(long, value_name = "MIB", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) ring_size: u16,
+}
+
+impl ModeArgs {
+    /// As the recorder is told.
+    pub(crate) fn mode(&self) -> Mode {
+        match self.mode {
+            ModeChoice::Lossless => Mode::Lossless,
+            ModeChoice::Discard => Mode::Discard,
+            ModeChoice::Overwrite => Mode::Overwrite {
+                bytes: usize::from(self.ring_size) << 20,
+            },
+        }
+    }
 }
 
 fn parse_buffer_size(text: &str) -> Result<usize, String> {

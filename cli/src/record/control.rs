@@ -61,6 +61,8 @@ pub(crate) struct TraceStatus {
     pub(crate) trace: PathBuf,
     /// Whether events are recorded now.
     pub(crate) recording: bool,
+    /// Whether only the newest are remembered until a snapshot.
+    pub(crate) flight_recorder: bool,
     /// Records so far.
     pub(crate) records: u64,
     /// Bytes written so far.
@@ -88,6 +90,18 @@ impl Link {
     /// Notes how the recording goes.
     pub(crate) fn note(&self, change: impl FnOnce(&mut SharedStatus)) {
         change(&mut lock(&self.status));
+    }
+
+    /// Writes what flight recorders remember.
+    pub(crate) fn snapshot(&self) -> Result<(), String> {
+        if !lock(&self.status)
+            .traces
+            .iter()
+            .any(|trace| trace.flight_recorder)
+        {
+            return Err("there is no flight recorder whose memory could be written: record with --mode overwrite".to_owned());
+        }
+        self.send(&Command::Snapshot)
     }
 
     fn send(&self, command: &Command) -> Result<(), String> {
@@ -157,9 +171,7 @@ fn answer(ask: &Ask, link: &Link, reports: &Sender<Report>) -> Answer {
         Ask::Stop => link.send(&Command::Stop),
         Ask::Mark { text } => link.send(&Command::Mark { text: text.clone() }),
         Ask::Status => Ok(()),
-        Ask::Snapshot => {
-            Err("there is no flight recorder whose memory could be written".to_owned())
-        }
+        Ask::Snapshot => link.snapshot(),
         Ask::Quit => {
             // The guest is ended even when it never comes to another event.
             let _ = link.send(&Command::End);

@@ -14,6 +14,7 @@ use super::args::{Boot, Clock, Net, RecordArgs};
 use super::disk::{Disk, Overlay, image_bytes, root_argument};
 use super::emulator::Emulator;
 use super::kernel::{BootKernel, read_input, sha256};
+use super::sessions::Wishes;
 use crate::Usage;
 
 /// A machine that is ready to start.
@@ -46,7 +47,12 @@ pub(crate) fn check_inputs(args: &RecordArgs) -> Result<()> {
 
 impl Machine {
     /// Decides everything and makes the overlay.
-    pub(crate) fn build(args: &RecordArgs, kernel: &BootKernel, work_dir: &Path) -> Result<Self> {
+    pub(crate) fn build(
+        args: &RecordArgs,
+        wishes: &Wishes,
+        kernel: &BootKernel,
+        work_dir: &Path,
+    ) -> Result<Self> {
         let initrd = match &args.initrd {
             Some(path) => Some(read_input("initial ramdisk", path)?),
             None => None,
@@ -76,17 +82,35 @@ impl Machine {
             .arguments
             .extend(args.qemu_arguments.iter().cloned());
         if args.control.control.is_some() {
-            machine
-                .obstacles
-                .push("control: commands come when the host sends them".to_owned());
+            machine.add_obstacle("control: commands come when the host sends them");
+        }
+        if wishes.discards() {
+            machine.add_obstacle("mode: what is discarded depends on how fast the host writes");
         }
         if !args.qemu_arguments.is_empty() {
-            machine.obstacles.push(
-                "machine: arguments passed on to QEMU are not checked for reproducibility"
-                    .to_owned(),
+            machine.add_obstacle(
+                "machine: arguments passed on to QEMU are not checked for reproducibility",
             );
         }
         Ok(machine)
+    }
+
+    fn add_obstacle(&mut self, obstacle: &str) {
+        self.obstacles.push(obstacle.to_owned());
+    }
+
+    /// Fails when the same command would not give the same trace.
+    pub(crate) fn require_reproducible(&self) -> Result<()> {
+        if self.obstacles.is_empty() {
+            return Ok(());
+        }
+        let usage = Usage::new(format!(
+            "--require-reproducible: this recording is not ({})",
+            self.obstacles.join("; ")
+        ));
+        Err(usage
+            .hint("leave out what the sentence names, or the option")
+            .into())
     }
 
     fn push<const N: usize>(&mut self, arguments: [&str; N]) {
@@ -135,7 +159,7 @@ impl Machine {
             }
             Clock::Wall => {
                 self.push(["-accel", "tcg,thread=multi"]);
-                self.obstacles.push("clock: time is the host's".to_owned());
+                self.add_obstacle("clock: time is the host's");
             }
         }
     }

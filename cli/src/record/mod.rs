@@ -118,7 +118,10 @@ fn prepare(args: &RecordArgs) -> Result<Prepared> {
         .tempdir()
         .context("cannot make a temporary directory")
         .context(WORK_DIR_HINT)?;
-    let machine = Machine::build(args, &kernel, work_dir.path())?;
+    let machine = Machine::build(args, &wishes, &kernel, work_dir.path())?;
+    if args.require_reproducible {
+        machine.require_reproducible()?;
+    }
     let mut triggers = None;
     let mut recording = None;
     if let Some(plan) = plan {

@@ -118,6 +118,7 @@ pub(crate) fn run(
         status.traces = traces
             .map(|wanted| TraceStatus {
                 trace: wanted.trace.clone(),
+                flight_recorder: wanted.is_flight_recorder(),
                 ..TraceStatus::default()
             })
             .collect();
@@ -240,6 +241,11 @@ impl Attendant<'_> {
                 && let Some(grace) = self.take(report)
             {
                 deadline = deadline.min(Instant::now() + grace);
+            }
+            if interrupts.take_snapshot()
+                && let Err(problem) = self.link.snapshot()
+            {
+                writeln!(self.talk, "record: no snapshot: {problem}")?;
             }
             if interrupts.take() {
                 // The second one does not wait for QEMU any longer.

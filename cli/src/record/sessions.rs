@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Parser;
 use guesttrace_events::EventTable;
-use probe_plan::{Action, SessionSpec, WatchSpec};
+use probe_plan::{Action, Mode, SessionSpec, WatchSpec};
 use trace_format::{Header, Schema};
 
-use super::args::RecordArgs;
+use super::args::{ModeArgs, RecordArgs};
 use super::kernel::BootKernel;
 use super::limits::{LimitArgs, Occasion};
 use super::masks::MaskArgs;
@@ -21,14 +21,33 @@ use crate::event_choice::EventArgs;
 const GAP_ROWS: [&str; 2] = ["recording_start", "recording_stop"];
 const STATE_ROWS: [&str; 2] = ["task_state", "open_file"];
 const MARK_ROW: &str = "recording_mark";
+const SNAPSHOT_ROW: &str = "recording_snapshot";
 /// As many as the recorder has bits for.
 const SESSIONS_MAX: usize = 16;
 const WATCHES_MAX: usize = 64;
 
 /// Keys of a further trace's description, besides `children`, which has no value.
-const KEYS: [&str; 18] = [
-    "name", "trace", "events", "filter", "details", "pid", "pgrp", "sid", "uid", "gid", "cgroup",
-    "comm", "cpus", "syscalls", "start", "stop", "duration", "children",
+const KEYS: [&str; 20] = [
+    "name",
+    "trace",
+    "events",
+    "filter",
+    "details",
+    "pid",
+    "pgrp",
+    "sid",
+    "uid",
+    "gid",
+    "cgroup",
+    "comm",
+    "cpus",
+    "syscalls",
+    "start",
+    "stop",
+    "duration",
+    "mode",
+    "ring-size",
+    "children",
 ];
 
 /// One trace that is asked for.
@@ -39,6 +58,7 @@ pub(crate) struct Wanted {
     events: Option<String>,
     masks: MaskArgs,
     limits: LimitArgs,
+    mode: Mode,
 }
 
 /// Everything that is asked for.
@@ -64,6 +84,8 @@ struct SessionOptions {
     masks: MaskArgs,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    mode: ModeArgs,
 }
 
 impl Wishes {
@@ -74,6 +96,7 @@ impl Wishes {
             events: None,
             masks: args.masks.clone(),
             limits: args.limits.clone(),
+            mode: args.mode.mode(),
         };
         let mut traces = vec![main];
         for text in &args.control.session {
@@ -111,6 +134,9 @@ impl Wishes {
         }
         if self.has_control {
             names.push(MARK_ROW);
+        }
+        if wanted.is_flight_recorder() {
+            names.push(SNAPSHOT_ROW);
         }
         names
     }
@@ -174,6 +200,7 @@ impl Wishes {
             }
             specs.push(SessionSpec {
                 out: absolute(&wanted.trace),
+                mode: wanted.mode,
                 filter: wanted.masks.filter_text(),
                 header: Header {
                     schema,
@@ -226,6 +253,7 @@ impl Wishes {
                 TriggerAction::Quit => vec![Action::End(number)],
                 TriggerAction::Start => all(Action::Start),
                 TriggerAction::Stop => all(Action::Stop),
+                TriggerAction::Snapshot => self.snapshots()?,
             };
             watches.extend(actions.into_iter().map(|action| WatchSpec {
                 when: when.clone(),
@@ -233,6 +261,28 @@ impl Wishes {
             }));
         }
         Ok(watches)
+    }
+
+    /// Whether any trace may lose events.
+    pub(crate) fn discards(&self) -> bool {
+        self.traces
+            .iter()
+            .any(|wanted| wanted.mode == Mode::Discard)
+    }
+
+    /// The snapshots of all flight recorders.
+    fn snapshots(&self) -> Result<Vec<Action>> {
+        let traces = self.traces.iter().enumerate();
+        let recorders = traces.filter(|(_, wanted)| wanted.is_flight_recorder());
+        let actions: Vec<_> = recorders
+            .map(|(index, _)| Action::Snapshot(index))
+            .collect();
+        if actions.is_empty() {
+            let usage =
+                Usage::new("--on: there is no flight recorder whose memory could be written");
+            return Err(usage.hint("record with --mode overwrite").into());
+        }
+        Ok(actions)
     }
 
     /// Processes that are followed.
@@ -253,6 +303,11 @@ impl Wishes {
 }
 
 impl Wanted {
+    /// Whether only the newest events are remembered until a snapshot.
+    pub(crate) fn is_flight_recorder(&self) -> bool {
+        matches!(self.mode, Mode::Overwrite { .. })
+    }
+
     /// Starts and stops, with the option that each is from.
     fn occasions(&self) -> impl Iterator<Item = (&'static str, &String)> {
         let starts = self.limits.start.iter().map(|text| ("--start", text));
@@ -328,6 +383,7 @@ fn further(text: &str) -> Result<Wanted> {
         events: Some(options.events),
         masks: options.masks,
         limits: options.limits,
+        mode: options.mode.mode(),
     })
 }
 

@@ -24,6 +24,7 @@ pub(crate) enum TriggerAction {
     Run(String),
     Start,
     Stop,
+    Snapshot,
     Quit,
 }
 
@@ -35,14 +36,12 @@ impl TriggerAction {
             "start" => return Ok(Self::Start),
             "stop" => return Ok(Self::Stop),
             "quit" => return Ok(Self::Quit),
-            "snapshot" => {
-                "there is no flight recorder yet whose memory could be written; use start and stop"
-            }
+            "snapshot" => return Ok(Self::Snapshot),
             _ => match text.strip_prefix("run:") {
                 Some(command) if !command.trim().is_empty() => {
                     return Ok(Self::Run(command.to_owned()));
                 }
-                _ => "the actions are log, run:COMMAND, start, stop and quit",
+                _ => "the actions are log, run:COMMAND, start, stop, snapshot and quit",
             },
         };
         let usage = Usage::new(format!("--on: {text:?} is no action"));
@@ -95,7 +94,7 @@ impl Triggers {
                 }
                 None
             }
-            TriggerAction::Start | TriggerAction::Stop => None,
+            TriggerAction::Start | TriggerAction::Stop | TriggerAction::Snapshot => None,
         }
     }
 

@@ -116,7 +116,8 @@ fn install(id: PluginId, args: &Args, info: &Info) -> Result<(), InstallError> {
     Ok(())
 }
 
-/// Hands on what `record` commands, until it goes away.
+/// Hands on what `record` commands. When `record` is gone, killed perhaps, nobody would end the guest: QEMU is asked to,
+/// which completes the trace.
 fn take_orders(socket: UnixStream, orders: &crossbeam_channel::Sender<Command>) {
     for line in BufReader::new(socket).lines().map_while(Result::ok) {
         let Ok(command) = serde_json::from_str(&line) else {
@@ -127,6 +128,8 @@ fn take_orders(socket: UnixStream, orders: &crossbeam_channel::Sender<Command>) 
         }
         guard(|session| session.recorder.commands.announce());
     }
+    // Where that fails there is no one to tell.
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
 }
 
 fn connect(path: &Path) -> Result<UnixStream, InstallError> {
