@@ -6,7 +6,9 @@ use anyhow::Result;
 use clap::Args;
 use guest_symbols::Kernel;
 use guesttrace_events::{EventTable, USER_ID_FIRST};
-use plan_compiler::{CallSite, Compiled, ProbeSpec, Selection, Wanted, add_probe, compile};
+use plan_compiler::{
+    CallSite, Compiled, ProbeSpec, Selection, StackChoice, Wanted, add_probe, compile,
+};
 use trace_format::Schema;
 
 use crate::Usage;
@@ -28,6 +30,9 @@ pub(crate) struct EventArgs {
     /// without fields, all arguments
     #[arg(long, value_name = "PROBE")]
     pub(crate) probe: Vec<String>,
+    /// Record call stacks too: `kernel`, `user` or `both`, with all chosen events or, behind `=`, with some: `kernel=sched,irq`
+    #[arg(long, value_name = "WHICH[=SPEC]")]
+    pub(crate) stack: Vec<StackChoice>,
     /// Address that a system call records as `ip`, found by frame pointers: depth:N is the return address N frames up,
     /// range:0xFROM-0xTO the first address there
     #[arg(long, value_name = "WHICH")]
@@ -40,8 +45,8 @@ impl EventArgs {
     /// Everything that decides what is watched, the contents of files included: for caches.
     pub(crate) fn cache_key(&self) -> Result<String> {
         let mut key = format!(
-            "{:?}\n{:?}\n{:?}\n",
-            self.events, self.probe, self.syscall_ip
+            "{:?}\n{:?}\n{:?}\n{:?}\n",
+            self.events, self.probe, self.syscall_ip, self.stack
         );
         key += &self.modules.cache_key();
         for file in Selection::parse(&self.events).files() {
@@ -88,6 +93,9 @@ impl EventArgs {
         for spec in specs {
             let name = add_probe(&mut table, kernel, &spec)?;
             selection.add(&name);
+        }
+        for choice in &self.stack {
+            selection.add_stacks(choice.clone());
         }
         Ok(compile(kernel, &table, &selection)?)
     }

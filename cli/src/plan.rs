@@ -200,6 +200,13 @@ fn write_program(program: &Program, names: &[&str], out: &mut dyn Write) -> io::
                 format!("; string in {space:?} memory, at most {max} bytes")
             }
             Output::Bytes { space, max } => format!("; bytes in {space:?} memory, at most {max}"),
+            Output::CallStack { max } => {
+                writeln!(out, "        {name} = call stack, at most {max} frames")?;
+                continue;
+            }
+            Output::FramePointers { space, max } => {
+                format!("; frame pointers in {space:?} memory, at most {max}")
+            }
         };
         writeln!(out, "        {name} = {}{output}", ops_text(ops))?;
     }

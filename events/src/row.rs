@@ -121,6 +121,8 @@ pub enum FieldType {
     Text,
     /// `bytes`: bytes.
     Bytes,
+    /// `stack`: a call stack.
+    Stack,
     /// `enum:NAME`: number with names.
     Enum(String),
 }
@@ -139,6 +141,7 @@ impl FromStr for FieldType {
             "cpu" => Self::Cpu,
             "string" => Self::Text,
             "bytes" => Self::Bytes,
+            "stack" => Self::Stack,
             _ => Self::Enum(text.strip_prefix("enum:").ok_or(())?.to_owned()),
         })
     }
@@ -156,6 +159,7 @@ impl fmt::Display for FieldType {
             Self::Cpu => "cpu",
             Self::Text => "string",
             Self::Bytes => "bytes",
+            Self::Stack => "stack",
             Self::Enum(name) => return write!(f, "enum:{name}"),
         })
     }

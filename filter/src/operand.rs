@@ -190,7 +190,7 @@ impl<'a> Scope<'a> {
                     unit,
                 },
             },
-            FieldKind::Text | FieldKind::Bytes => Type::Bytes,
+            FieldKind::Text | FieldKind::Bytes | FieldKind::Addresses => Type::Bytes,
         };
         Some(Meaning::Source(Source::Field(index), kind))
     }

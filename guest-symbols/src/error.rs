@@ -150,6 +150,15 @@ pub enum SymbolError {
         /// The limit.
         max: u64,
     },
+    /// The kernel's unwind tables are written in a way that is not known.
+    #[error(
+        "the kernel's ORC tables number the registers in an unknown way (most frames are found from number {stack_pointer})\n\
+         hint: leave out the stacks of the kernel"
+    )]
+    UnknownOrc {
+        /// The number that should stand for the stack pointer.
+        stack_pointer: usize,
+    },
     /// The two files are not of one build.
     #[error(
         "the kernel and the vmlinux are of different builds:\n  kernel  {kernel_id} ({kernel_release})\n  \

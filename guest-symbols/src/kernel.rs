@@ -6,6 +6,7 @@ use crate::dwarf::{DebugSections, LazyTypes, Lines, LocalVariable, SourceLine, v
 use crate::elf::Sections;
 use crate::identity::Identity;
 use crate::module::{LinkedModule, MODULE_LINK_BASE, ModuleFile};
+use crate::orc::{self, OrcEntry};
 use crate::symbols::SymbolTable;
 use crate::syscalls::{self, Syscall};
 use crate::tracepoints::{self, Tracepoint};
@@ -38,6 +39,7 @@ pub struct Kernel {
     lines: OnceLock<Lines>,
     syscalls: OnceLock<Vec<Syscall>>,
     tracepoints: OnceLock<Vec<Tracepoint>>,
+    orc: OnceLock<Vec<OrcEntry>>,
 }
 
 /// The bytes of an ELF image with its sections.
@@ -123,6 +125,7 @@ impl Kernel {
             lines: OnceLock::new(),
             syscalls: OnceLock::new(),
             tracepoints: OnceLock::new(),
+            orc: OnceLock::new(),
         })
     }
 
@@ -152,6 +155,7 @@ impl Kernel {
             lines: OnceLock::new(),
             syscalls: OnceLock::new(),
             tracepoints: OnceLock::new(),
+            orc: OnceLock::new(),
         })
     }
 
@@ -295,6 +299,15 @@ impl Kernel {
         }
         let read = tracepoints::read(self)?;
         Ok(self.tracepoints.get_or_init(|| read))
+    }
+
+    /// How stack frames of the kernel are left, by address.
+    pub fn orc(&self) -> Result<&[OrcEntry], SymbolError> {
+        if let Some(read) = self.orc.get() {
+            return Ok(read);
+        }
+        let read = orc::read(self)?;
+        Ok(self.orc.get_or_init(|| read))
     }
 
     /// The line of the source that the instruction at an address comes from; needs DWARF.

@@ -1,9 +1,13 @@
 //! Puts the plan together.
 
-use guest_symbols::Kernel;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use guest_symbols::{Kernel, SymbolError};
 use guesttrace_events::{EndRow, EventRow, EventTable, SiteRow, Source};
 use probe_plan::{
-    EndReason, Hook, ImageSegment, LinkAddr, Pairing, Plan, PlanError, Program, Site, SymbolName,
+    EndReason, Hook, ImageSegment, LinkAddr, Output, Pairing, Plan, PlanError, Program, Site,
+    SymbolName, Unwind,
 };
 use trace_format::{EventId, KernelInfo, SchemaError};
 
@@ -19,6 +23,7 @@ use crate::site::{Probe, Resolution, compile_site};
 use crate::state::{FILE, THREAD, walks};
 use crate::thread::{births, contexts, thread_event};
 use crate::typed::{Compiler, Scope};
+use crate::unwind::unwind;
 
 /// A plan, and how it came to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +47,9 @@ pub enum CompileError {
         /// Why.
         source: HookProblem,
     },
+    /// Stacks are wanted, and cannot be followed in this kernel.
+    #[error("stacks of this kernel cannot be followed: {0}")]
+    Stacks(#[from] SymbolError),
     /// A row is wrong, or is one of the user's own and cannot be found in the kernel.
     #[error(transparent)]
     Row(#[from] Box<RowFault>),
@@ -71,18 +79,14 @@ pub fn compile(
     selection: &Selection,
 ) -> Result<Compiled, CompileError> {
     let made = tracepoint_rows(kernel, selection)?;
-    let rows: Vec<&EventRow> = selection
-        .rows(table)?
-        .into_iter()
-        .chain(made.iter().map(|(row, _)| row))
-        .collect();
+    let rows = with_stacks(kernel, selection.rows(table)?, &made, selection)?;
     let is_named = |id: u16| made.iter().any(|(row, is_named)| row.id == id && *is_named);
     let mut draft = Draft::default();
     let mut found: Vec<&EventRow> = Vec::new();
     for row in &rows {
         let is_required = row.source != Source::Builtin || is_named(row.id);
         match draft.add_row(kernel, row)? {
-            Ok(()) => found.push(row),
+            Ok(()) => found.push(row.as_ref()),
             // Of what the user asked for by name, nothing must be missing silently.
             Err(Some(fault)) if is_required => return Err(Box::new(fault).into()),
             Err(_) => {}
@@ -99,6 +103,7 @@ pub fn compile(
         .sites
         .sort_by_key(|site| (site.addr, is_sticky(site.event), site.event, site.program));
     let of_modules = kernel.modules().iter().filter_map(Kernel::module);
+    let unwind = stacks(kernel, &draft.programs).map(Arc::new);
     let plan = Plan {
         modules: of_modules
             .filter_map(|module| module_plan(module, &draft.sites, &draft.programs))
@@ -116,6 +121,7 @@ pub fn compile(
         thread: thread_event(table),
         contexts: contexts(kernel),
         births: births(kernel, table),
+        unwind,
         walks: walks(kernel, draft.thread, draft.file),
         expiries: match draft.pairings.as_slice() {
             [] => Vec::new(),
@@ -132,6 +138,32 @@ pub fn compile(
         plan,
         resolutions: draft.resolutions,
     })
+}
+
+/// The rows to compile, with the stacks that are recorded besides their own fields.
+fn with_stacks<'a>(
+    kernel: &Kernel,
+    rows: Vec<&'a EventRow>,
+    made: &'a [(EventRow, bool)],
+    selection: &Selection,
+) -> Result<Vec<Cow<'a, EventRow>>, CompileError> {
+    let made = made.iter().map(|(row, _)| row);
+    let mut rows: Vec<_> = rows.into_iter().chain(made).map(Cow::Borrowed).collect();
+    for choice in selection.stacks() {
+        // Said once, and not as the reason of each event that it is not there.
+        if choice.has_kernel() {
+            kernel.orc()?;
+        }
+        choice.apply(&mut rows)?;
+    }
+    Ok(rows)
+}
+
+/// How call stacks are climbed, if any program does.
+fn stacks(kernel: &Kernel, programs: &[Program]) -> Option<Unwind> {
+    let mut fields = programs.iter().flat_map(|program| &program.fields);
+    let climbs = fields.any(|field| matches!(field.output, Output::CallStack { .. }));
+    climbs.then(|| unwind(kernel)).flatten()
 }
 
 #[derive(Default)]

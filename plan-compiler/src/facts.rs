@@ -62,6 +62,8 @@ pub(crate) trait Facts {
     fn symbol(&self, name: &str) -> Option<SymbolFact>;
     /// What to add to a CPU's per-CPU base to reach a variable.
     fn per_cpu(&self, name: &str) -> Option<PerCpuOffset>;
+    /// Why the kernel's call stacks cannot be climbed; `None` when they can.
+    fn why_no_unwind(&self) -> Option<String>;
 }
 
 impl Facts for Kernel {
@@ -124,5 +126,8 @@ impl Facts for Kernel {
         } else {
             PerCpuOffset::Fixed(offset)
         })
+    }
+    fn why_no_unwind(&self) -> Option<String> {
+        self.orc().err().map(|error| error.to_string())
     }
 }

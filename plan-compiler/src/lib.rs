@@ -18,11 +18,13 @@ mod returns;
 mod schema;
 mod selection;
 mod site;
+mod stacks;
 mod state;
 mod suggest;
 mod thread;
 mod tracepoint;
 mod typed;
+mod unwind;
 mod wanted;
 
 pub use call_site::{CallSite, CallSiteError, FRAMES_MAX};
@@ -33,6 +35,7 @@ pub use hook::HookProblem;
 pub use own::{ProbeError, ProbeSpec, SpecError, SpecProblem, add_probe};
 pub use selection::{Selection, UnknownEvent};
 pub use site::Resolution;
+pub use stacks::{StackChoice, StackChoiceError};
 pub use tracepoint::{
     RecoveredSite, TracepointArgument, TracepointReport, Unrecoverable, list_tracepoints,
     recover_arguments, recover_site, tracepoint_arguments,

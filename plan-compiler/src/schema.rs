@@ -50,6 +50,7 @@ fn field_kind(field_type: &FieldType) -> FieldKind {
         FieldType::Bool => FieldKind::Bool,
         FieldType::Text => FieldKind::Text,
         FieldType::Bytes => FieldKind::Bytes,
+        FieldType::Stack => FieldKind::Addresses,
         FieldType::Enum(name) => FieldKind::Enum(name.clone()),
     }
 }

@@ -1,8 +1,11 @@
 //! Which events to record: `sched,irq,syscall_entry,-softirq_raise,tracepoint:block:*`.
 
-use guest_symbols::Tracepoint;
-use guesttrace_events::{EventRow, EventTable, Source};
+use std::borrow::Cow;
 
+use guest_symbols::Tracepoint;
+use guesttrace_events::{EventRow, EventTable, Source, TRACEPOINT_ID_FIRST};
+
+use crate::stacks::StackChoice;
 use crate::suggest::nearest;
 
 /// Events by name, category, file, `core`, `ltt`, `all`, `none`, pattern with `*` and `?`, or `tracepoint:SYSTEM:NAME`; a minus
@@ -10,6 +13,7 @@ use crate::suggest::nearest;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     terms: Vec<Term>,
+    stacks: Vec<StackChoice>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +74,8 @@ impl Selection {
                 },
             );
         }
-        Self { terms }
+        let stacks = Vec::new();
+        Self { terms, stacks }
     }
 
     /// The selected rows, in the order of the table. Those that readers cannot do without are always among them.
@@ -131,6 +136,40 @@ impl Selection {
         patterns.map(|pattern| (pattern.system.unwrap_or("*"), pattern.name))
     }
 
+    /// Records stacks with some of the events.
+    pub fn add_stacks(&mut self, choice: StackChoice) {
+        self.stacks.push(choice);
+    }
+
+    /// Which stacks are recorded besides the fields of the events.
+    pub(crate) fn stacks(&self) -> &[StackChoice] {
+        &self.stacks
+    }
+
+    /// Which of the rows it names, whether from the table or made of tracepoints.
+    pub(crate) fn among(&self, rows: &[Cow<'_, EventRow>]) -> Result<Vec<bool>, UnknownEvent> {
+        let mut chosen = vec![false; rows.len()];
+        for term in &self.terms {
+            let mut known = is_group(&term.pattern);
+            for (row, chosen) in rows.iter().zip(&mut chosen) {
+                if term.matches(row) || term.matches_made(row) {
+                    known = true;
+                    *chosen = !term.exclude;
+                }
+            }
+            if !known {
+                let names = rows.iter();
+                let names = names.flat_map(|row| [row.name.as_str(), row.category.as_str()]);
+                return Err(UnknownEvent {
+                    what: "recorded event or category",
+                    word: term.pattern.clone(),
+                    suggestion: nearest(&term.pattern, names),
+                });
+            }
+        }
+        Ok(chosen)
+    }
+
     /// Whether it names tracepoints besides rows of the table.
     pub(crate) fn has_tracepoints(&self) -> bool {
         self.terms.iter().any(|term| term.tracepoint().is_some())
@@ -177,10 +216,13 @@ struct TracepointPattern<'a> {
 
 impl TracepointPattern<'_> {
     fn matches(&self, tracepoint: &Tracepoint) -> bool {
-        let system = system_of(tracepoint);
+        self.fits(system_of(tracepoint), &tracepoint.name)
+    }
+
+    fn fits(&self, system: &str, name: &str) -> bool {
         self.system
             .is_none_or(|pattern| glob(pattern.as_bytes(), system.as_bytes()))
-            && glob(self.name.as_bytes(), tracepoint.name.as_bytes())
+            && glob(self.name.as_bytes(), name.as_bytes())
     }
 
     fn unknown(&self, all: &[&Tracepoint]) -> UnknownEvent {
@@ -232,6 +274,13 @@ impl Term {
                 name: pattern,
             },
         })
+    }
+
+    /// Whether it is the pattern of a tracepoint and the row was made of one that it matches.
+    fn matches_made(&self, row: &EventRow) -> bool {
+        let parts = self.tracepoint().zip(row.name.split_once(':'));
+        row.id >= TRACEPOINT_ID_FIRST
+            && parts.is_some_and(|(pattern, (system, name))| pattern.fits(system, name))
     }
 
     fn matches(&self, row: &EventRow) -> bool {

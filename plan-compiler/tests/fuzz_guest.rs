@@ -8,7 +8,8 @@ use guesttrace_events::EventTable;
 use guesttrace_tests::{Chance, fuzz_usually, mix};
 use plan_compiler::{Selection, compile};
 use probe_plan::{
-    FieldSink, GuestView, Interpreter, Op, Output, Plan, Program, Register, RuntimeAddr, Slide,
+    Entry, FieldSink, GuestView, Interpreter, Op, Output, Plan, Program, Register, RuntimeAddr,
+    SAVED_MAX, Slide,
 };
 use trace_format::{
     ChunkMeta, EventId, RecordBuffer, RecordEncoder, Schema, TraceFile, TraceWriter, Trailer,
@@ -22,7 +23,8 @@ fn plan(name: &str) -> Option<Plan> {
     let files = guesttrace_tests::kernel(name)?;
     let image = std::fs::read(files.vmlinuz).expect("a fetched kernel has an image");
     let kernel = Kernel::from_bytes(Some(&image), None).expect("a kernel of the matrix");
-    let selection = Selection::parse("all,tracepoint:*:*");
+    let mut selection = Selection::parse("all,tracepoint:*:*");
+    selection.add_stacks("both".parse().expect("a choice"));
     let compiled = compile(&kernel, &EventTable::builtin(), &selection);
     Some(compiled.expect("the built-in table").plan)
 }
@@ -36,6 +38,8 @@ struct WildGuest {
     /// Of 8 pages, how many are mapped.
     mapped_of_8: u64,
     registers: [Option<u64>; Register::ALL.len()],
+    /// What functions' entries left.
+    entry: Entry,
     reads: usize,
 }
 
@@ -46,6 +50,7 @@ impl WildGuest {
             poison: 0,
             mapped_of_8: *chance.pick(&[0, 4, 7, 8]),
             registers: [None; Register::ALL.len()],
+            entry: Entry::default(),
             reads: 0,
         };
         let is_kernel_like = chance.once_in(2);
@@ -58,6 +63,11 @@ impl WildGuest {
             };
             guest.registers[index] = (!chance.once_in(50)).then_some(value);
         }
+        for index in 0..SAVED_MAX {
+            let value = guest.word(chance.number(), chance.number());
+            guest.entry.saved[index] = (!chance.once_in(10)).then_some(value);
+        }
+        guest.entry.elapsed_nanos = (!chance.once_in(10)).then(|| chance.number());
         guest
     }
 
@@ -164,6 +174,10 @@ fn reads_max(program: &Program) -> usize {
         .map(|field| {
             let lines = match field.output {
                 Output::Number => 0,
+                // Of each frame seven words, each in two lines at most.
+                Output::CallStack { max } | Output::FramePointers { max, .. } => {
+                    usize::from(max) * 14
+                }
                 Output::String { max, .. } | Output::Bytes { max, .. } => {
                     usize::from(max) / 128 + 2
                 }
@@ -178,7 +192,8 @@ type Records = Vec<(u16, Vec<Fetched>)>;
 
 /// Runs every program once and appends the records to the buffer.
 fn run_all(plan: &Plan, guest: &mut WildGuest, buffer: &mut RecordBuffer) -> Records {
-    let mut interpreter = Interpreter::new(Slide(0));
+    let mut interpreter = Interpreter::new(Slide(0)).with_unwind(plan.unwind.clone());
+    interpreter.set_entry(guest.entry);
     let mut records = Records::new();
     let mut seen = BTreeSet::new();
     for site in &plan.sites {

@@ -56,8 +56,8 @@ pub(crate) enum Keep {
 impl CpuRecorder {
     pub(crate) fn new(cpu: usize, plan: &Plan, slide: Slide, modules: &ModuleMap) -> Self {
         Self {
-            fetcher: Fetcher::new(slide, modules),
-            walker: Fetcher::new(slide, modules),
+            fetcher: Fetcher::new(plan, slide, modules),
+            walker: Fetcher::new(plan, slide, modules),
             thread: Thread::idle(cpu, plan.thread.as_ref()),
             sticky: Vec::new(),
             tracks: Vec::new(),
@@ -90,10 +90,10 @@ impl CpuRecorder {
 }
 
 impl Fetcher {
-    fn new(slide: Slide, modules: &ModuleMap) -> Self {
+    fn new(plan: &Plan, slide: Slide, modules: &ModuleMap) -> Self {
         let interpreter = || Interpreter::new(slide).with_modules(modules.clone());
         Self {
-            interpreter: interpreter(),
+            interpreter: interpreter().with_unwind(plan.unwind.clone()),
             asking: interpreter(),
             pages: PageCache::new(slide),
             // The smallest buffer has room for any record.

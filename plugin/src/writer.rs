@@ -14,7 +14,7 @@ use guesttrace_filter::FilterError;
 use probe_plan::{RuntimeAddr, SessionSpec, Slide, Status};
 use trace_format::{
     ChunkMeta, Counter, EventId, FieldKind, RecordBuffer, Schema, TraceWriter, Trailer, WriteError,
-    WriterOptions,
+    WriterOptions, addresses, within_function,
 };
 
 use crate::recorder::Progress;
@@ -90,6 +90,7 @@ enum FieldSlot {
     Number,
     Address,
     Bytes,
+    Addresses,
 }
 
 /// Name of a trace that is not complete.
@@ -247,7 +248,7 @@ impl Writer {
             let mut payload = record.payload;
             for slot in &self.hex_fields[index].1 {
                 let length = match (*slot, payload) {
-                    (FieldSlot::Bytes, [low, high, ..]) => {
+                    (FieldSlot::Bytes | FieldSlot::Addresses, [low, high, ..]) => {
                         2 + usize::from(u16::from_le_bytes([*low, *high]))
                     }
                     _ => 8,
@@ -256,9 +257,13 @@ impl Writer {
                     break;
                 };
                 payload = rest;
-                if let (FieldSlot::Address, Ok(bytes)) = (*slot, <[u8; 8]>::try_from(field)) {
-                    let addr = RuntimeAddr(u64::from_le_bytes(bytes));
-                    self.symbols.note(addr, slide);
+                let mut note = |addr| self.symbols.note(RuntimeAddr(addr), slide);
+                match *slot {
+                    FieldSlot::Address => addresses(field).for_each(note),
+                    FieldSlot::Addresses => addresses(field.get(2..).unwrap_or_default())
+                        .enumerate()
+                        .for_each(|(index, addr)| note(within_function(index, addr))),
+                    FieldSlot::Number | FieldSlot::Bytes => {}
                 }
             }
         }
@@ -269,6 +274,7 @@ impl Writer {
 fn hex_fields(schema: &Schema) -> Vec<(EventId, Vec<FieldSlot>)> {
     let slot = |kind: &FieldKind| match kind {
         FieldKind::Hex => FieldSlot::Address,
+        FieldKind::Addresses => FieldSlot::Addresses,
         FieldKind::Text | FieldKind::Bytes => FieldSlot::Bytes,
         _ => FieldSlot::Number,
     };
@@ -285,7 +291,10 @@ fn hex_fields(schema: &Schema) -> Vec<(EventId, Vec<FieldSlot>)> {
                     .collect::<Vec<_>>(),
             )
         })
-        .filter(|(_, slots)| slots.contains(&FieldSlot::Address))
+        .filter(|(_, slots)| {
+            let is_address = |slot| matches!(slot, &FieldSlot::Address | &FieldSlot::Addresses);
+            slots.iter().any(is_address)
+        })
         .collect();
     events.sort_by_key(|(event, _)| *event);
     events

@@ -3,16 +3,23 @@
 //! Budget: no allocation, no lock; one guest read per 128-byte line that a program touches, however many fields lie in it.
 //! Does not decide what to fetch, nor what a value means.
 
+use std::sync::Arc;
+
 use crate::addr::{LinkAddr, RuntimeAddr, Slide};
 use crate::guest_view::{GuestView, Register};
 use crate::module_map::ModuleMap;
 use crate::program::{
     AddressSpace, Op, Output, Program, SAVED_MAX, SLOTS_MAX, STACK_MAX, STRING_BYTES_MAX,
 };
+use crate::unwind::{FRAMES_MAX, Unwind};
 
 /// Divides the page size, so that a line never crosses into another page.
 const LINE_BYTES: usize = 128;
 const LINE_COUNT: usize = 8;
+const ADDRESS_BYTES: usize = 8;
+
+// One more than its frames, for the mark of a stack that was cut.
+const _: () = assert!((FRAMES_MAX as usize + 1) * ADDRESS_BYTES <= STRING_BYTES_MAX as usize);
 
 /// Takes the values of a record, field by field, in order.
 pub trait FieldSink {
@@ -38,6 +45,7 @@ pub struct Interpreter {
     slots: [Option<u64>; SLOTS_MAX],
     entry: Entry,
     text: Box<[u8; STRING_BYTES_MAX as usize]>,
+    pub(crate) unwind: Option<Arc<Unwind>>,
 }
 
 /// What is known at a function's return of its entry.
@@ -72,7 +80,14 @@ impl Interpreter {
             slots: [None; SLOTS_MAX],
             entry: Entry::default(),
             text: Box::new([0; STRING_BYTES_MAX as usize]),
+            unwind: None,
         }
+    }
+
+    /// The same, which can climb the call stacks of a plan.
+    #[must_use]
+    pub fn with_unwind(self, unwind: Option<Arc<Unwind>>) -> Self {
+        Self { unwind, ..self }
     }
 
     /// What the programs that follow find of their function's entry.
@@ -141,6 +156,16 @@ impl Interpreter {
                             self.read_text(addr, length, guest)
                         },
                     );
+                    sink.bytes(length.map(|length| &self.text[..length]));
+                }
+                Output::CallStack { max } => {
+                    let length = stack.and_then(|_| self.call_stack(probe, max, guest));
+                    sink.bytes(length.map(|length| &self.text[..length]));
+                }
+                Output::FramePointers { space, max } => {
+                    let length = stack.map(|[instruction, frame_pointer, ..]| {
+                        self.frame_pointers((instruction, frame_pointer), space, max, guest)
+                    });
                     sink.bytes(length.map(|length| &self.text[..length]));
                 }
             }
@@ -222,7 +247,28 @@ impl Interpreter {
         Some(stack)
     }
 
-    fn load(&mut self, addr: u64, bytes: usize, guest: &mut impl GuestView) -> Option<u64> {
+    pub(crate) fn to_link(&self, addr: u64) -> LinkAddr {
+        self.slide.to_link(RuntimeAddr(addr))
+    }
+
+    /// Puts an address behind `length` bytes of the text; the new length. A plan's limit on frames leaves room for all.
+    pub(crate) fn push_address(&mut self, length: usize, addr: u64) -> usize {
+        let end = length + ADDRESS_BYTES;
+        match self.text.get_mut(length..end) {
+            Some(place) => {
+                place.copy_from_slice(&addr.to_le_bytes());
+                end
+            }
+            None => length,
+        }
+    }
+
+    pub(crate) fn load(
+        &mut self,
+        addr: u64,
+        bytes: usize,
+        guest: &mut impl GuestView,
+    ) -> Option<u64> {
         let mut value = [0_u8; 8];
         self.read(addr, &mut value[..bytes], guest)
             .then(|| u64::from_le_bytes(value))

@@ -4,6 +4,7 @@
 //! Knows no kernel: addresses, offsets and conditions are data. Knows no emulator: that implements [`GuestView`].
 
 mod addr;
+mod call_stack;
 mod guest_view;
 mod interpreter;
 mod module_map;
@@ -12,6 +13,7 @@ mod pairing;
 mod plan;
 mod program;
 mod recording;
+mod unwind;
 
 pub use addr::{LinkAddr, RuntimeAddr, Slide};
 pub use guest_view::{GuestView, Register};
@@ -30,3 +32,4 @@ pub use program::{
 pub use recording::{
     Action, Command, MatchedEvent, Mode, Recording, SessionSpec, Status, TimeSpec, WatchSpec, When,
 };
+pub use unwind::{FRAMES_MAX, FramePointer, FrameRule, Reached, SavedRegisters, StackTop, Unwind};

@@ -3,14 +3,17 @@
 //! A plan file is a magic, a version and the plan in `postcard`. Version and layout are private to one build: the same
 //! `guesttrace` writes and loads it, so there is no compatibility promise and no migration.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
-use trace_format::{EventId, KernelInfo, Schema};
+use trace_format::{EventId, FieldKind, KernelInfo, Schema};
 
 use crate::addr::LinkAddr;
 use crate::guest_view::Register;
 use crate::module_plan::{ModuleHook, ModulePlan};
 use crate::pairing::{Expiry, Pairing};
 use crate::program::{Field, Output, Program, ProgramError};
+use crate::unwind::Unwind;
 
 const MAGIC: &[u8; 8] = b"gtplan\x00\x01";
 
@@ -51,6 +54,8 @@ pub struct Plan {
     pub module_hooks: Vec<ModuleHook>,
     /// Modules that have sites, by ascending address of their sections.
     pub modules: Vec<ModulePlan>,
+    /// How call stacks are climbed, where a program does.
+    pub unwind: Option<Arc<Unwind>>,
 }
 
 /// The event that says which thread a CPU runs, and which of its fields say it.
@@ -264,6 +269,9 @@ pub enum PlanError {
         /// The hook.
         addr: LinkAddr,
     },
+    /// The rules by which call stacks are climbed refer to what is not there, or are missing.
+    #[error("the call stacks of the probe plan are inconsistent")]
+    BadUnwind,
     /// A site refers to what is not there, or does not fit its event's schema.
     #[error("site {addr:?} of the probe plan is inconsistent")]
     BadSite {
@@ -299,19 +307,7 @@ impl Plan {
     /// # Errors
     /// The first fault found.
     pub fn validate(&self) -> Result<(), PlanError> {
-        let of_modules = self.module_hooks.iter().map(|hook| &hook.program);
-        for (index, program) in self
-            .programs
-            .iter()
-            .chain(&self.direct_map_base)
-            .chain(self.contexts.iter().map(|context| &context.program))
-            .chain(self.births.iter().map(|birth| &birth.program))
-            .chain(self.walks.iter().flat_map(Walk::programs))
-            .chain(self.pairings.iter().flat_map(Pairing::programs))
-            .chain(self.expiries.iter().map(|expiry| &expiry.program))
-            .chain(of_modules)
-            .enumerate()
-        {
+        for (index, program) in self.all_programs().enumerate() {
             program
                 .validate()
                 .map_err(|source| PlanError::BadProgram { index, source })?;
@@ -332,11 +328,34 @@ impl Plan {
         if !are_paired {
             return Err(PlanError::BadPairing);
         }
-        if self.walks.iter().all(|walk| walk.is_consistent(self, 0)) {
+        if !self.walks.iter().all(|walk| walk.is_consistent(self, 0)) {
+            return Err(PlanError::BadWalk);
+        }
+        let climbs = |field: &Field| matches!(field.output, Output::CallStack { .. });
+        let can_climb = match &self.unwind {
+            Some(unwind) => unwind.is_consistent(),
+            None => !self
+                .all_programs()
+                .flat_map(|program| &program.fields)
+                .any(climbs),
+        };
+        if can_climb {
             Ok(())
         } else {
-            Err(PlanError::BadWalk)
+            Err(PlanError::BadUnwind)
         }
+    }
+
+    fn all_programs(&self) -> impl Iterator<Item = &Program> {
+        self.programs
+            .iter()
+            .chain(&self.direct_map_base)
+            .chain(self.contexts.iter().map(|context| &context.program))
+            .chain(self.births.iter().map(|birth| &birth.program))
+            .chain(self.walks.iter().flat_map(Walk::programs))
+            .chain(self.pairings.iter().flat_map(Pairing::programs))
+            .chain(self.expiries.iter().map(|expiry| &expiry.program))
+            .chain(self.module_hooks.iter().map(|hook| &hook.program))
     }
 
     /// Whether a program fetches the fields of an event.
@@ -347,12 +366,18 @@ impl Plan {
         ) else {
             return false;
         };
-        let is_number = |field: &Field| matches!(field.output, Output::Number);
+        let fits = |kind: &FieldKind, output: Output| match kind {
+            FieldKind::Text | FieldKind::Bytes => {
+                matches!(output, Output::String { .. } | Output::Bytes { .. })
+            }
+            FieldKind::Addresses => output.is_stack(),
+            _ => output == Output::Number,
+        };
         event.fields.len() == program.fields.len()
             && event
                 .fields
                 .iter()
                 .zip(&program.fields)
-                .all(|(schema, field)| schema.kind.is_bytes() != is_number(field))
+                .all(|(schema, field)| fits(&schema.kind, field.output))
     }
 }

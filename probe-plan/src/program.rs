@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::guest_view::Register;
+use crate::unwind::FRAMES_MAX;
 
 /// Deepest stack of an evaluation.
 pub const STACK_MAX: usize = 16;
@@ -114,6 +115,26 @@ pub enum Output {
         /// At most so many bytes.
         max: u16,
     },
+    /// Nothing on the stack: the call stack at the probe, by the rules of the plan.
+    CallStack {
+        /// At most so many frames.
+        max: u8,
+    },
+    /// The address of an instruction and a frame pointer on the stack: the call stack there.
+    FramePointers {
+        /// Where it lies.
+        space: AddressSpace,
+        /// At most so many frames.
+        max: u8,
+    },
+}
+
+impl Output {
+    /// Whether it is a run of addresses.
+    #[must_use]
+    pub fn is_stack(self) -> bool {
+        matches!(self, Self::CallStack { .. } | Self::FramePointers { .. })
+    }
 }
 
 /// How one field is computed.
@@ -203,12 +224,14 @@ impl Program {
             check(ops, self.bindings.len(), 1)?;
         }
         for field in &self.fields {
-            let (results, max) = match field.output {
-                Output::Number => (1, 0),
-                Output::String { max, .. } => (1, max),
-                Output::Bytes { max, .. } => (2, max),
+            let (results, is_in_range) = match field.output {
+                Output::Number => (1, true),
+                Output::String { max, .. } => (1, max <= STRING_BYTES_MAX),
+                Output::Bytes { max, .. } => (2, max <= STRING_BYTES_MAX),
+                Output::CallStack { max } => (0, (1..=FRAMES_MAX).contains(&max)),
+                Output::FramePointers { max, .. } => (2, (1..=FRAMES_MAX).contains(&max)),
             };
-            if max > STRING_BYTES_MAX {
+            if !is_in_range {
                 return Err(ProgramError::BadOperand {
                     step: field.ops.len(),
                 });

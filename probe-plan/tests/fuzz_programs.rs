@@ -1,14 +1,22 @@
 //! Programs made by chance: what validation accepts runs within its bounds, what it refuses is refused in peace.
 
+use std::sync::Arc;
+
 use guesttrace_tests::{Chance, fuzz, mix};
 use probe_plan::{
-    AddressSpace, Field, FieldSink, GuestView, Interpreter, LinkAddr, Op, Output, Plan, Program,
-    Register, RuntimeAddr, Site, Slide,
+    AddressSpace, Entry, FRAMES_MAX, Field, FieldSink, FramePointer, FrameRule, GuestView,
+    Interpreter, LinkAddr, Op, Output, Plan, Program, Reached, Register, RuntimeAddr, SAVED_MAX,
+    SavedRegisters, Site, Slide, StackTop, Unwind,
 };
 use trace_format::{EventId, EventSchema, FieldKind, FieldSchema};
 
 /// Longest text of a program; the interpreter's own limit.
 const TEXT_BYTES_MAX: u16 = 1024;
+
+const SLIDE: u64 = 0x20_0000;
+const IMAGE: u64 = 0xffff_ffff_8000_0000;
+/// Words that a frame of a call stack is looked up in, and what a word takes at most.
+const FRAME_BYTES_MAX: usize = 7 * 256;
 
 /// Every second page is mapped and holds what follows from its address.
 struct Guest {
@@ -24,6 +32,13 @@ impl GuestView for Guest {
         self.bytes_read += out.len();
         // No NUL, so that strings are as long as they may be.
         out.fill(mix(addr).to_le_bytes()[0] | 1);
+        // Half of them as in a stack: addresses of code.
+        if mix(addr) >> 63 == 1 {
+            for (at, word) in (addr..).zip(out.chunks_exact_mut(8)) {
+                let code = IMAGE | mix(at) >> 42 | 0x0001_0101;
+                word.copy_from_slice(&code.to_le_bytes());
+            }
+        }
         (addr >> 12).is_multiple_of(2)
     }
 }
@@ -41,15 +56,20 @@ impl FieldSink for Sink<'_> {
 
     fn bytes(&mut self, value: Option<&[u8]>) {
         let field = self.outputs.next().expect("a field for each value");
-        let (Output::String { max, .. } | Output::Bytes { max, .. }) = field.output else {
-            panic!("bytes for {field:?}")
+        let max = match field.output {
+            Output::String { max, .. } | Output::Bytes { max, .. } => usize::from(max),
+            Output::CallStack { max } | Output::FramePointers { max, .. } => {
+                assert!(value.is_none_or(|bytes| bytes.len() >= 8 && bytes.len() % 8 == 0));
+                (usize::from(max) + 1) * 8
+            }
+            Output::Number => panic!("bytes for {field:?}"),
         };
-        assert!(value.is_none_or(|bytes| bytes.len() <= usize::from(max)));
+        assert!(value.is_none_or(|bytes| bytes.len() <= max));
     }
 }
 
 fn wild_op(chance: &mut Chance) -> Op {
-    match chance.below(9) {
+    match chance.below(11) {
         0 => Op::Const(chance.number() >> chance.below(64)),
         1 => Op::LinkAddr(chance.number()),
         2 => Op::Register(*chance.pick(&Register::ALL)),
@@ -58,6 +78,8 @@ fn wild_op(chance: &mut Chance) -> Op {
         5 => Op::SignExtend(chance.byte() % 70),
         6 => Op::ZeroExtend(chance.byte() % 70),
         7 => Op::Jump(chance.byte() % 8),
+        8 => Op::Saved(chance.byte()),
+        9 => Op::Elapsed,
         _ => Op::JumpIfZero(chance.byte() % 8),
     }
 }
@@ -98,10 +120,12 @@ fn ops(chance: &mut Chance, slots: usize, results: usize) -> Vec<Op> {
             }
             _ => {
                 let slot = u8::try_from(chance.below(slots)).unwrap_or(0);
-                ops.push(if slots > 0 {
-                    Op::Slot(slot)
-                } else {
-                    Op::Const(chance.number())
+                let saved = u8::try_from(chance.below(SAVED_MAX)).expect("a few");
+                ops.push(match chance.below(8) {
+                    0 => Op::Elapsed,
+                    1 => Op::Saved(saved),
+                    _ if slots > 0 => Op::Slot(slot),
+                    _ => Op::Const(chance.number()),
                 });
                 depth += 1;
             }
@@ -135,15 +159,21 @@ fn program(chance: &mut Chance) -> Program {
         TEXT_BYTES_MAX + 1,
         u16::MAX,
     ]);
+    let frames = *chance.pick(&[0, 1, 2, FRAMES_MAX, FRAMES_MAX, FRAMES_MAX, FRAMES_MAX + 1]);
     let outputs = [
         (Output::Number, 1),
         (Output::String { space, max }, 1),
         (Output::Bytes { space, max }, 2),
+        (Output::CallStack { max: frames }, 0),
+        (Output::FramePointers { space, max: frames }, 2),
     ];
     let field = |chance: &mut Chance| {
         let (output, results) = *chance.pick(&outputs);
         Field {
-            ops: ops(chance, binding_count, results),
+            ops: match results {
+                0 => Vec::new(),
+                _ => ops(chance, binding_count, results),
+            },
             output,
         }
     };
@@ -154,6 +184,87 @@ fn program(chance: &mut Chance) -> Program {
         condition: chance.once_in(3).then(|| ops(chance, binding_count, 1)),
         fields: (0..chance.below(5)).map(|_| field(chance)).collect(),
     }
+}
+
+/// Rules that lead somewhere, for code at chance.
+fn unwind(chance: &mut Chance) -> Unwind {
+    let offset = |chance: &mut Chance| {
+        let any = i16::from_le_bytes([chance.byte(), chance.byte()]);
+        *chance.pick(&[0, 8, -16, 40, i16::MIN, i16::MAX, any])
+    };
+    let register = |chance: &mut Chance| {
+        if chance.once_in(200) {
+            return Register::Cr3;
+        }
+        *chance.pick(&Unwind::REGISTERS)
+    };
+    let rule = |chance: &mut Chance| match chance.below(12) {
+        0 => FrameRule::Unknown,
+        1 => FrameRule::Outermost,
+        _ => FrameRule::Inner {
+            top: StackTop {
+                register: register(chance),
+                offset: offset(chance),
+                behind: chance.once_in(4).then(|| offset(chance)),
+            },
+            frame_pointer: match chance.below(3) {
+                0 => FramePointer::Kept,
+                1 => FramePointer::FromTop(offset(chance)),
+                _ => FramePointer::FromItself(offset(chance)),
+            },
+            reached: *chance.pick(&[
+                Reached::Called,
+                Reached::Called,
+                Reached::Interrupted,
+                Reached::InterruptedBriefly,
+            ]),
+        },
+    };
+    let rules: Vec<_> = (0..8).map(|_| rule(chance)).collect();
+    let mut starts: Vec<u32> = (0..chance.below(200))
+        .map(|_| u32::try_from(chance.number() >> 42).expect("22 bits"))
+        .collect();
+    if !chance.once_in(20) {
+        starts.sort_unstable();
+    }
+    let rule_max = if chance.once_in(20) { 9 } else { 8 };
+    let rule_of = starts
+        .iter()
+        .map(|_| u16::try_from(chance.below(rule_max)).expect("a few"));
+    Unwind {
+        base: LinkAddr(IMAGE - SLIDE),
+        rule_of: rule_of.collect(),
+        starts,
+        rules,
+        saved: SavedRegisters {
+            instruction: 128,
+            code_segment: 136,
+            registers: (0..)
+                .step_by(8)
+                .zip(Register::ALL)
+                .map(|(offset, register)| (register, offset))
+                .collect(),
+        },
+    }
+}
+
+/// Whether a plan may have such rules.
+fn is_accepted(unwind: &Unwind) -> bool {
+    let plan = Plan {
+        unwind: Some(Arc::new(unwind.clone())),
+        ..Plan::default()
+    };
+    plan.validate().is_ok()
+}
+
+/// An interpreter that finds some of what a function's entry keeps.
+fn interpreter(chance: &mut Chance, unwind: Option<Arc<Unwind>>) -> Interpreter {
+    let mut interpreter = Interpreter::new(Slide(SLIDE)).with_unwind(unwind);
+    interpreter.set_entry(Entry {
+        saved: std::array::from_fn(|_| (!chance.once_in(3)).then(|| chance.number())),
+        elapsed_nanos: chance.once_in(2).then(|| chance.number()),
+    });
+    interpreter
 }
 
 fn run(program: &Program, interpreter: &mut Interpreter) {
@@ -172,7 +283,15 @@ fn run(program: &Program, interpreter: &mut Interpreter) {
         .map(Vec::len)
         .sum();
     // A load reads two lines at most; a text its own length and the rest of two lines.
-    let bytes_max = step_count * 256 + evaluations * (usize::from(TEXT_BYTES_MAX) + 256);
+    let frames: usize = { program.fields.iter() }
+        .map(|field| match field.output {
+            Output::CallStack { max } | Output::FramePointers { max, .. } => usize::from(max),
+            _ => 0,
+        })
+        .sum();
+    let bytes_max = step_count * 256
+        + evaluations * (usize::from(TEXT_BYTES_MAX) + 256)
+        + frames * FRAME_BYTES_MAX;
     assert!(
         guest.bytes_read <= bytes_max,
         "{} of {bytes_max} bytes",
@@ -182,9 +301,14 @@ fn run(program: &Program, interpreter: &mut Interpreter) {
 
 #[test]
 fn fuzz_programs() {
-    let mut interpreter = Interpreter::new(Slide(0x20_0000));
     let mut accepted = [0, 0];
+    let mut unwinds = [0, 0];
     fuzz(|chance| {
+        let unwind = unwind(chance);
+        let is_accepted = is_accepted(&unwind);
+        unwinds[usize::from(is_accepted)] += 1;
+        let unwind = is_accepted.then(|| Arc::new(unwind));
+        let mut interpreter = interpreter(chance, unwind);
         for _ in 0..20 {
             let program = program(chance);
             let is_valid = program.validate().is_ok();
@@ -195,20 +319,28 @@ fn fuzz_programs() {
         }
     });
     assert!(accepted[0] > 100 && accepted[1] > 100, "{accepted:?}");
+    assert!(unwinds[0] > 10 && unwinds[1] > 100, "{unwinds:?}");
 }
 
 /// A plan of such programs, with a schema that fits.
 fn plan(chance: &mut Chance) -> Plan {
-    let mut plan = Plan::default();
+    let unwind = unwind(chance);
+    let mut plan = Plan {
+        unwind: is_accepted(&unwind).then(|| Arc::new(unwind)),
+        ..Plan::default()
+    };
     for index in 0..1 + chance.below(6) {
         let program = program(chance);
-        if program.validate().is_err() {
+        let climbs = |field: &Field| matches!(field.output, Output::CallStack { .. });
+        let can_climb = plan.unwind.is_some() || !program.fields.iter().any(climbs);
+        if program.validate().is_err() || !can_climb {
             continue;
         }
         let id = EventId(u16::try_from(index + 1).expect("a few"));
         let kind = |field: &Field| match field.output {
             Output::Number => FieldKind::Unsigned,
             Output::String { .. } | Output::Bytes { .. } => FieldKind::Text,
+            Output::CallStack { .. } | Output::FramePointers { .. } => FieldKind::Addresses,
         };
         let fields = program
             .fields
@@ -256,7 +388,6 @@ fn fuzz_plan_bytes() {
                 .any(|event: &EventSchema| event.id == site.event)
         })
     };
-    let mut interpreter = Interpreter::new(Slide(0));
     let mut accepted = 0;
     fuzz(|chance| {
         let plan = plan(chance);
@@ -266,6 +397,7 @@ fn fuzz_plan_bytes() {
         if let Ok(plan) = Plan::from_bytes(&bytes) {
             accepted += 1;
             assert!(schema_is_sound(&plan));
+            let mut interpreter = interpreter(chance, plan.unwind.clone());
             plan.programs
                 .iter()
                 .for_each(|program| run(program, &mut interpreter));

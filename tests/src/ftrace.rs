@@ -132,6 +132,13 @@ impl FtraceEvent {
             }
         }
     }
+
+    /// The 8-byte numbers from a field to the end of the event: an array whose length its format does not tell.
+    #[must_use]
+    pub fn numbers_from(&self, field: &FtraceField) -> Vec<u64> {
+        let rest = self.body.get(field.offset..).unwrap_or_default();
+        rest.chunks_exact(8).map(number).collect()
+    }
 }
 
 fn cpu_number(directory: &str) -> u32 {

@@ -6,6 +6,7 @@
 // In the order in which to read them; rustfmt sorts what has no blank line between.
 mod schema;
 
+mod call_stack;
 mod record;
 
 mod header;
@@ -31,6 +32,7 @@ mod decode;
 mod reader;
 
 pub use block::{BlockKind, FORMAT_VERSION};
+pub use call_stack::{CUT, addresses, within_function};
 pub use chunk::{Chunk, RecordRef, Value};
 pub use chunk_info::ChunkInfo;
 pub use column::ColumnError;

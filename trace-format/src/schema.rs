@@ -72,13 +72,15 @@ pub enum FieldKind {
     Text,
     /// Bytes.
     Bytes,
+    /// A call stack: a run of 64-bit addresses, from the inside out.
+    Addresses,
 }
 
 impl FieldKind {
     /// Whether the field is a run of bytes rather than one 64-bit number.
     #[must_use]
     pub fn is_bytes(&self) -> bool {
-        matches!(self, Self::Text | Self::Bytes)
+        matches!(self, Self::Text | Self::Bytes | Self::Addresses)
     }
 }
 

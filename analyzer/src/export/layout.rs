@@ -7,6 +7,7 @@ use super::line::LineFormat;
 use crate::sources::Symbols;
 
 use super::number::{HEX_DIGITS, push_decimal, push_hex, push_signed};
+use super::stack::push_addresses;
 
 /// The events of a schema, by id.
 #[derive(Debug)]
@@ -72,7 +73,8 @@ impl Layout {
                 | FieldKind::Hex
                 | FieldKind::Bool
                 | FieldKind::Text
-                | FieldKind::Bytes => None,
+                | FieldKind::Bytes
+                | FieldKind::Addresses => None,
             };
             FieldLayout {
                 name: field.name.clone().into_bytes(),
@@ -112,6 +114,15 @@ impl FieldLayout {
         }
     }
 
+    /// The addresses of the value, when that is a call stack.
+    #[inline]
+    pub(super) fn stack<'v>(&self, value: Value<'v>) -> Option<&'v [u8]> {
+        match (&self.kind, value) {
+            (FieldKind::Addresses, Value::Bytes(run)) => Some(run),
+            _ => None,
+        }
+    }
+
     /// Appends `name=value`, to a column that holds all fields of an event.
     pub(super) fn push_pair(&self, out: &mut Vec<u8>, index: usize, value: Value<'_>) {
         if index > 0 {
@@ -138,12 +149,17 @@ impl FieldLayout {
                 Some(name) => format.push_name(out, name.as_bytes()),
                 None => push_signed(out, number.cast_signed()),
             },
-            FieldKind::Unsigned | FieldKind::Text | FieldKind::Bytes => push_decimal(out, number),
+            FieldKind::Unsigned | FieldKind::Text | FieldKind::Bytes | FieldKind::Addresses => {
+                push_decimal(out, number);
+            }
         }
     }
 
     #[inline]
     fn push_bytes(&self, out: &mut Vec<u8>, bytes: &[u8], format: LineFormat) {
+        if self.kind == FieldKind::Addresses {
+            return push_addresses(out, bytes, format);
+        }
         let is_text = self.kind == FieldKind::Text;
         if format != LineFormat::Csv {
             out.push(b'"');

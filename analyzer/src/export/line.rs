@@ -6,7 +6,8 @@ use trace_format::{EventId, EventSchema, Schema};
 
 use super::escape::{push_csv, push_json, push_text};
 use super::layout::Layouts;
-use super::number::{push_decimal, push_hex, push_seconds};
+use super::number::{push_decimal, push_seconds};
+use super::stack::{has_names, push_named, push_names, push_offset};
 use crate::model::GuestNanos;
 use crate::sources::{Context, Record, Symbols};
 
@@ -135,14 +136,24 @@ impl LineWriter {
         let mut opening: &[u8] = b",\"symbols\":{\"";
         let fields = &self.layouts.of(record.event).fields;
         for (index, field) in fields.iter().enumerate() {
-            if let Some((name, offset)) = field.symbol(&self.symbols, record.fields.value(index)) {
-                out.extend_from_slice(opening);
-                opening = b",\"";
-                push_json(out, &field.name);
-                out.extend_from_slice(b"\":\"");
+            let value = record.fields.value(index);
+            let symbol = field.symbol(&self.symbols, value);
+            let stack = field.stack(value);
+            let stack = stack.filter(|run| has_names(run, &self.symbols));
+            if symbol.is_none() && stack.is_none() {
+                continue;
+            }
+            out.extend_from_slice(opening);
+            opening = b",\"";
+            push_json(out, &field.name);
+            out.extend_from_slice(b"\":");
+            if let Some((name, offset)) = symbol {
+                out.push(b'"');
                 push_json(out, name.as_bytes());
                 push_offset(out, offset);
                 out.push(b'"');
+            } else if let Some(run) = stack {
+                push_names(out, run, &self.symbols);
             }
         }
         if opening.len() == 2 {
@@ -179,6 +190,12 @@ impl LineWriter {
         for (index, field) in fields.iter().enumerate() {
             out.extend_from_slice(&field.label);
             let value = record.fields.value(index);
+            if self.format == LineFormat::Text
+                && let Some(run) = field.stack(value)
+            {
+                push_named(out, run, &self.symbols);
+                continue;
+            }
             field.push(out, value, self.format);
             if self.format == LineFormat::Text
                 && let Some((name, offset)) = field.symbol(&self.symbols, value)
@@ -214,14 +231,6 @@ impl LineWriter {
             record.context,
             self.format,
         );
-    }
-}
-
-/// `+0x1a` behind the name of a symbol.
-fn push_offset(out: &mut Vec<u8>, offset: u64) {
-    if offset > 0 {
-        out.push(b'+');
-        push_hex(out, offset);
     }
 }
 

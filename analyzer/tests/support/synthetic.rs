@@ -27,6 +27,7 @@ pub(crate) fn schema() -> Schema {
         FieldType::Bool => FieldKind::Bool,
         FieldType::Text => FieldKind::Text,
         FieldType::Bytes => FieldKind::Bytes,
+        FieldType::Stack => FieldKind::Addresses,
         FieldType::Enum(name) => FieldKind::Enum(name.clone()),
         FieldType::Unsigned | FieldType::Tid | FieldType::Pid | FieldType::Cpu => {
             FieldKind::Unsigned

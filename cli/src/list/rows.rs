@@ -20,6 +20,7 @@ const WORKLOADS: &[(&str, &str)] = &[
     ("mix", include_str!("../../../images/workloads/mix")),
     ("net", include_str!("../../../images/workloads/net")),
     ("shell", include_str!("../../../images/workloads/shell")),
+    ("stacks", include_str!("../../../images/workloads/stacks")),
     ("strace", include_str!("../../../images/workloads/strace")),
 ];
 

@@ -16,6 +16,7 @@ guesttrace record --trace out.bin --kernel bzImage --rootfs rootfs.img --smp 2\n
 guesttrace record ... --filter 'event == syscall_exit && ret < 0'\n  \
 guesttrace record ... --uid 1000 --syscalls openat,unlinkat --details 'sched_*:off'\n  \
 guesttrace record ... --start marker:phase-files --duration 200ms\n  \
+guesttrace record ... --stack kernel=sched_switch --probe 'kfree_skb_reason by=stack(kernel)'\n  \
 guesttrace record ... --on 'event == sched_process_exec && current.uid != 0' log\n  \
 guesttrace record ... --session 'trace=irq.bin,events=irq,cpus=0'\n\n\
 Exit status: 0 guest and recording ended well, 1 guest panicked or failed, 2 usage, 3 incomplete recording, 4 timeout")]

@@ -62,6 +62,11 @@ pub(crate) enum ExprKind {
         length: Box<Expr>,
         max: Option<u16>,
     },
+    /// A call stack, of so many frames.
+    Stack {
+        space: AddressSpace,
+        max: Option<u8>,
+    },
     /// The first that this kernel and this hook can answer.
     Either(Vec<Expr>),
 }

@@ -35,7 +35,7 @@ pub enum ExprProblem {
     TooDeep,
     #[error(
         "there is no function `{name}` in the language{}",
-        Known(.suggestion, "it has", &["container_of", "offsetof", "sizeof", "percpu", "string", "bytes", "either"])
+        Known(.suggestion, "it has", &["container_of", "offsetof", "sizeof", "percpu", "string", "bytes", "stack", "either"])
     )]
     UnknownFunction {
         name: String,
@@ -86,12 +86,16 @@ pub enum ExprProblem {
     SignedDivision,
     #[error("division by the constant 0")]
     DivisionByZero,
-    #[error("string() and bytes() make a whole field and cannot be part of a calculation")]
+    #[error("string(), bytes() and stack() make a whole field and cannot be part of a calculation")]
     TextInside,
     #[error("the field needs {expected}")]
     WrongOutput { expected: &'static str },
     #[error("a string or run of bytes has at most {max} bytes")]
     TooLong { max: u16 },
+    #[error("a stack has 1 to {max} frames")]
+    TooManyFrames { max: u8 },
+    #[error("stacks of this kernel cannot be followed: {reason}")]
+    NoStacks { reason: String },
     #[error("the expression is too long: a jump over {steps} steps")]
     JumpTooFar { steps: usize },
     #[error("more than {max} shared expressions are in use")]

@@ -10,13 +10,14 @@ use super::type_name::is_type_word;
 use crate::suggest::nearest;
 
 /// The functions, for those who slip.
-const FUNCTIONS: [&str; 7] = [
+const FUNCTIONS: [&str; 8] = [
     "container_of",
     "offsetof",
     "sizeof",
     "percpu",
     "string",
     "bytes",
+    "stack",
     "either",
 ];
 
@@ -73,6 +74,7 @@ impl Parser {
                     max: self.max()?,
                 }
             }
+            "stack" => self.stack()?,
             _ => {
                 return Err(ExprError {
                     at,
@@ -94,6 +96,35 @@ impl Parser {
             Ok(ExprKind::SizeOfType(self.type_name()?))
         } else {
             Ok(ExprKind::SizeOf(Box::new(self.ternary()?)))
+        }
+    }
+
+    /// `kernel` or `user`, and perhaps how many frames.
+    fn stack(&mut self) -> Result<ExprKind, ExprError> {
+        let space = match self.word() {
+            Word::Name(name) if name == "kernel" => AddressSpace::Kernel,
+            Word::Name(name) if name == "user" => AddressSpace::User,
+            _ => return Err(self.expected("`kernel` or `user`")),
+        };
+        self.advance();
+        if !self.take(",") {
+            return Ok(ExprKind::Stack { space, max: None });
+        }
+        let at = self.at();
+        let Word::Number { value, .. } = *self.word() else {
+            return Err(self.expected("a number"));
+        };
+        self.advance();
+        let max = probe_plan::FRAMES_MAX;
+        match u8::try_from(value) {
+            Ok(value) if (1..=max).contains(&value) => {
+                let max = Some(value);
+                Ok(ExprKind::Stack { space, max })
+            }
+            _ => Err(ExprError {
+                at,
+                problem: ExprProblem::TooManyFrames { max },
+            }),
         }
     }
 

@@ -66,7 +66,7 @@ pub enum SpecProblem {
     #[error("the field {name:?} has no expression")]
     NoExpression { name: String },
     #[error(
-        "the unknown type {text:?}: one of u64, i64, hex, bool, tid, pid, cpu, string, bytes, enum:NAME"
+        "the unknown type {text:?}: one of u64, i64, hex, bool, tid, pid, cpu, string, bytes, stack, enum:NAME"
     )]
     BadType { text: String },
     #[error("two fields are called {name:?}")]
@@ -446,7 +446,7 @@ mod tests {
         check(
             "f a:u16=1",
             &expect![[r#"
-            probe: the unknown type "u16": one of u64, i64, hex, bool, tid, pid, cpu, string, bytes, enum:NAME
+            probe: the unknown type "u16": one of u64, i64, hex, bool, tid, pid, cpu, string, bytes, stack, enum:NAME
               f a:u16=1
                   ^^^^^"#]],
         );

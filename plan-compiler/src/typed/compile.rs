@@ -154,7 +154,9 @@ impl<'a> Compiler<'a> {
                 let value = self.scalar(operand)?;
                 operator::cast(self.facts, value, ty, at)
             }
-            ExprKind::Text { .. } | ExprKind::Bytes { .. } => fail(at, ExprProblem::TextInside),
+            ExprKind::Text { .. } | ExprKind::Bytes { .. } | ExprKind::Stack { .. } => {
+                fail(at, ExprProblem::TextInside)
+            }
             _ => self.call(expr),
         }
     }

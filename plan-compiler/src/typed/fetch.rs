@@ -26,6 +26,9 @@ impl Compiler<'_> {
         expr: &Expr,
         field_type: &FieldType,
     ) -> Result<Field, ExprError> {
+        if *field_type == FieldType::Stack {
+            return self.stack_field(expr);
+        }
         let wants_run = matches!(field_type, FieldType::Text | FieldType::Bytes);
         let fetch = if wants_run {
             self.run(expr)?
@@ -56,6 +59,10 @@ impl Compiler<'_> {
             ExprKind::Bytes { .. } => {
                 self.run(expr)?;
                 return Ok(FieldType::Bytes);
+            }
+            ExprKind::Stack { .. } => {
+                self.stack_field(expr)?;
+                return Ok(FieldType::Stack);
             }
             ExprKind::Either(alternatives) => {
                 return self.first(alternatives, |compiler, expr| compiler.infer(expr, name));
@@ -88,7 +95,10 @@ impl Compiler<'_> {
     }
 
     fn number(&mut self, expr: &Expr) -> Result<Fetch, ExprError> {
-        if matches!(expr.kind, ExprKind::Text { .. } | ExprKind::Bytes { .. }) {
+        if matches!(
+            expr.kind,
+            ExprKind::Text { .. } | ExprKind::Bytes { .. } | ExprKind::Stack { .. }
+        ) {
             return fail(
                 expr.at,
                 ExprProblem::WrongOutput {

@@ -10,6 +10,7 @@ mod member;
 mod name;
 mod operator;
 mod scope;
+mod stack;
 mod ty;
 mod value;
 

@@ -183,6 +183,10 @@ impl Facts for FakeKernel {
             _ => None,
         }
     }
+
+    fn why_no_unwind(&self) -> Option<String> {
+        None
+    }
 }
 
 struct FakeGuest {
@@ -584,7 +588,7 @@ fn operators_refuse_what_they_cannot_do() {
     check_error(
         "string(task->comm) + 1",
         &expect![
-            "error at character 1: string() and bytes() make a whole field and cannot be part of a calculation"
+            "error at character 1: string(), bytes() and stack() make a whole field and cannot be part of a calculation"
         ],
     );
     expect!["error at character 7: the field needs string(), bytes() or a value of characters"]
@@ -632,7 +636,7 @@ fn malformed_expressions_are_refused() {
     check_error(
         "strlen(text)",
         &expect![
-            "error at character 1: there is no function `strlen` in the language; it has container_of, offsetof, sizeof, percpu, string, bytes, either"
+            "error at character 1: there is no function `strlen` in the language; it has container_of, offsetof, sizeof, percpu, string, bytes, stack, either"
         ],
     );
     check_error(
