@@ -172,6 +172,15 @@ fn a_panic_is_named() {
     let message = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000000";
     let hint = "the trace shows what led there";
     check_failed_guest("rdinit=/bin/true", &[], message, hint);
+    let cage = Cage::new();
+    let end = cage.run(record(&cage, "rdinit=/bin/true").args(["--mode", "overwrite"]));
+    end.assert_error(1, message, hint);
+    // Both the terminal and the trace have what the kernel said last.
+    let log = read(&["events", "--event", "printk"], &cage.trace());
+    for line in ["do_group_exit+", "---[ end Kernel panic - not syncing"] {
+        assert!(end.talk.contains(line), "{}", end.talk);
+        assert!(log.out.contains(line), "{}", log.out);
+    }
     // A kernel that stays there is not waited for.
     check_failed_guest("rdinit=/bin/true panic=0", &[], message, hint);
 }

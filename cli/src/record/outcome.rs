@@ -26,6 +26,9 @@ pub(crate) enum Outcome {
     Interrupted,
 }
 
+/// Lines of a failed guest's console that are shown.
+const LAST_LINES: usize = 30;
+
 /// What a console says when a guest fails, and what that means.
 const CONSOLE_SIGNS: [(&str, &str); 5] = [
     (
@@ -178,6 +181,9 @@ pub(crate) fn report(
             }
         )),
     };
+    if matches!(outcome, Outcome::GuestFailed(_)) && args.serial.is_some() {
+        show_last_lines(finished, console)?;
+    }
     if let Some(trouble) = trouble {
         writeln!(console.talk, "error: {trouble}")?;
     }
@@ -196,6 +202,23 @@ pub(crate) fn report(
         }
         Some(_) if !args.quiet => summarise(args, finished, console)?,
         _ => {}
+    }
+    Ok(())
+}
+
+/// The end of a console that went to a file: what a failed guest said last.
+fn show_last_lines(finished: &Finished, console: &mut Console<'_>) -> Result<()> {
+    let text = String::from_utf8_lossy(&finished.console);
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(console.talk, "the guest's console ends with")?;
+    for line in &lines[lines.len().saturating_sub(LAST_LINES)..] {
+        writeln!(console.talk, "  {}", harmless(line.trim_end()))?;
     }
     Ok(())
 }
