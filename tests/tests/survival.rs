@@ -177,7 +177,7 @@ fn a_panic_is_named() {
     end.assert_error(1, message, hint);
     // Both the terminal and the trace have what the kernel said last.
     let log = read(&["events", "--event", "printk"], &cage.trace());
-    for line in ["do_group_exit+", "---[ end Kernel panic - not syncing"] {
+    for line in ["do_group_exit+", "Kernel panic - not syncing"] {
         assert!(end.talk.contains(line), "{}", end.talk);
         assert!(log.out.contains(line), "{}", log.out);
     }
