@@ -11,8 +11,8 @@ use plan_compiler::{
 };
 use trace_format::Schema;
 
-use crate::Usage;
 use crate::modules::ModuleArgs;
+use crate::{Usage, programs};
 
 /// Events to watch.
 #[derive(Clone, Debug, Args)]
@@ -33,6 +33,10 @@ pub(crate) struct EventArgs {
     /// Record call stacks too: `kernel`, `user` or `both`, with all chosen events or, behind `=`, with some: `kernel=sched,irq`
     #[arg(long, value_name = "WHICH[=SPEC]")]
     pub(crate) stack: Vec<StackChoice>,
+    /// An event of your own in a program: `[NAME=]PROGRAM:SYMBOL[+OFFSET|%return] [FIELD=EXPRESSION]...`, in every process
+    /// that maps the file; without debug information arguments are arg0 to arg5
+    #[arg(long, value_name = "UPROBE")]
+    pub(crate) uprobe: Vec<String>,
     /// Address that a system call records as `ip`, found by frame pointers: depth:N is the return address N frames up,
     /// range:0xFROM-0xTO the first address there
     #[arg(long, value_name = "WHICH")]
@@ -48,9 +52,13 @@ impl EventArgs {
             "{:?}\n{:?}\n{:?}\n{:?}\n",
             self.events, self.probe, self.syscall_ip, self.stack
         );
+        key += &format!("{:?}\n", self.uprobe);
         key += &self.modules.cache_key();
         for file in Selection::parse(&self.events).files() {
             key += &format!("{:?}\n", read(file)?);
+        }
+        for program in self.programs(&self.table()?)? {
+            key += &format!("{program:?} {}\n", programs::stamp(&program));
         }
         Ok(key)
     }
@@ -58,10 +66,7 @@ impl EventArgs {
     /// Names of the events of a plan that were chosen, and are not there for another reason.
     pub(crate) fn chosen(&self, schema: &Schema) -> Result<Vec<String>> {
         let selection = Selection::parse(&self.events);
-        let mut table = EventTable::builtin();
-        for file in selection.files() {
-            table.add(file, &read(file)?)?;
-        }
+        let table = self.table()?;
         let rows = selection.rows(&table)?;
         // Probes and tracepoints have no other reason to be there.
         let own = schema
@@ -72,23 +77,47 @@ impl EventArgs {
         Ok(names.chain(own.map(|event| &event.name)).cloned().collect())
     }
 
-    /// Compiles the plan for a kernel.
-    ///
-    /// The kernel is given the modules that are needed for it.
-    pub(crate) fn compile(&self, kernel: &mut Kernel) -> Result<Compiled> {
-        let mut selection = Selection::parse(&self.events);
+    /// The built-in rows and those of the user's files.
+    fn table(&self) -> Result<EventTable> {
         let mut table = EventTable::builtin();
-        for file in selection.files() {
+        for file in Selection::parse(&self.events).files() {
             table.add(file, &read(file)?)?;
         }
+        Ok(table)
+    }
+
+    /// The programs that any probe or row is in.
+    fn programs(&self, table: &EventTable) -> Result<Vec<String>> {
+        let hooks = table.events().iter().flat_map(|row| &row.sites);
+        let hooks = hooks.flat_map(|site| &site.hooks);
+        let mut names: Vec<String> = hooks
+            .filter_map(|hook| hook.program().map(str::to_owned))
+            .collect();
+        for text in &self.uprobe {
+            let spec = ProbeSpec::parse_in_program(text)?;
+            names.extend(spec.program().map(str::to_owned));
+        }
+        Ok(names)
+    }
+
+    /// Compiles the plan for a kernel.
+    ///
+    /// The kernel is given the modules and programs that are needed for it.
+    pub(crate) fn compile(&self, kernel: &mut Kernel) -> Result<Compiled> {
+        let mut selection = Selection::parse(&self.events);
+        let mut table = self.table()?;
         if let Some(call_site) = self.syscall_ip {
             call_site.apply(&mut table);
         }
         let specs = self.probe.iter().map(|text| ProbeSpec::parse(text));
-        let specs = specs.collect::<Result<Vec<_>, _>>()?;
+        let mut specs = specs.collect::<Result<Vec<_>, _>>()?;
         if !self.modules.is_empty() {
             let wanted = Wanted::of(kernel, &table, &selection, &specs);
             self.modules.add_wanted(kernel, &wanted)?;
+        }
+        programs::add_programs(kernel, &self.programs(&table)?)?;
+        for text in &self.uprobe {
+            specs.push(ProbeSpec::parse_in_program(text)?);
         }
         for spec in specs {
             let name = add_probe(&mut table, kernel, &spec)?;

@@ -12,6 +12,7 @@ mod kernel_image;
 mod list;
 mod modules;
 mod plan;
+mod programs;
 mod record;
 mod report;
 mod tell;

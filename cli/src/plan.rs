@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use guest_symbols::{Kernel, LinkAddr};
 use plan_compiler::{Compiled, Resolution};
-use probe_plan::{Field, Op, Output, Program};
+use probe_plan::{Field, Op, Output, Program, UserPage};
 use serde_json::json;
 
 use crate::Usage;
@@ -142,7 +142,12 @@ impl PlanText<'_> {
         let plan = &self.compiled.plan;
         let mut last = None;
         for addr in addrs {
-            writeln!(out, "      {:#x} {}", addr.0, self.place(addr.0))?;
+            let shown = addr.0 % UserPage::PROGRAM_BYTES;
+            match addr.is_user() {
+                // Which program it is stands in the hook.
+                true => writeln!(out, "      {shown:#x}")?,
+                false => writeln!(out, "      {:#x} {}", addr.0, self.place(addr.0))?,
+            }
             let site = plan.sites.iter().find(|site| {
                 let of_hook = plan.hooks.get(site.hook as usize);
                 site.addr == *addr

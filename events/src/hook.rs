@@ -34,6 +34,15 @@ pub enum Hook {
         /// Line, from 1.
         line: u32,
     },
+    /// `uprobe:PROGRAM:PLACE`: a place in a program of the guest's user space.
+    ///
+    /// `PLACE` is `FUNCTION`, `FUNCTION+OFFSET`, `FUNCTION%return`, `FILE:LINE` or `0xADDRESS`.
+    Program {
+        /// The program's file, as the user named it.
+        program: String,
+        /// An entry, return, address or line, by the program's names.
+        place: Box<Hook>,
+    },
     /// `recorder:WHAT`: no place in the kernel; the recorder itself makes the record.
     Recorder {
         /// On which occasion, or of which items.
@@ -47,7 +56,7 @@ pub enum Hook {
 pub enum HookError {
     /// Does not begin with a known kind.
     #[error(
-        "hook {text:?} is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION, address:0xADDRESS, line:FILE:LINE"
+        "hook {text:?} is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION, address:0xADDRESS, line:FILE:LINE, uprobe:PROGRAM:PLACE"
     )]
     UnknownKind {
         /// The hook.
@@ -87,6 +96,16 @@ pub enum HookError {
         /// What stands for file and line.
         place: String,
     },
+    /// Not a program and a place in it.
+    #[error(
+        "hook {text:?}: {place:?} is not PROGRAM:PLACE, where PLACE is FUNCTION, FUNCTION+OFFSET, FUNCTION%return, FILE.c:LINE or 0xADDRESS"
+    )]
+    BadProgramPlace {
+        /// The hook.
+        text: String,
+        /// What stands for program and place.
+        place: String,
+    },
 }
 
 impl FromStr for Hook {
@@ -101,7 +120,7 @@ impl FromStr for Hook {
             let valid = !name.is_empty()
                 && name
                     .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "_.$".contains(c));
+                    .all(|c| c.is_ascii_alphanumeric() || "_.$@".contains(c));
             let bad = || HookError::BadName {
                 text: text.to_owned(),
                 name: name.to_owned(),
@@ -150,7 +169,57 @@ impl FromStr for Hook {
                 text: text.to_owned(),
                 place: rest.to_owned(),
             }),
+            "uprobe" => program_place(rest).ok_or_else(|| HookError::BadProgramPlace {
+                text: text.to_owned(),
+                place: rest.to_owned(),
+            }),
             _ => Err(unknown()),
+        }
+    }
+}
+
+impl Hook {
+    /// The program that it is in; `None` for the kernel.
+    #[must_use]
+    pub fn program(&self) -> Option<&str> {
+        match self {
+            Self::Program { program, .. } => Some(program),
+            _ => None,
+        }
+    }
+}
+
+/// `PROGRAM:PLACE`.
+fn program_place(text: &str) -> Option<Hook> {
+    let (program, place) = text
+        .split_once(':')
+        .filter(|(program, _)| !program.is_empty())?;
+    let kind = if place.starts_with("0x") {
+        "address"
+    } else if place.contains(':') {
+        "line"
+    } else if place.ends_with("%return") {
+        "return"
+    } else {
+        "entry"
+    };
+    let place = place.strip_suffix("%return").unwrap_or(place);
+    Some(Hook::Program {
+        program: program.to_owned(),
+        place: Box::new(format!("{kind}:{place}").parse().ok()?),
+    })
+}
+
+/// A place in a program, without its kind, as [`program_place`] reads it.
+fn write_place(hook: &Hook, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match hook {
+        Hook::Return { function } => write!(out, "{function}%return"),
+        other => {
+            let text = other.to_string();
+            out.write_str(
+                text.split_once(':')
+                    .map_or(text.as_str(), |(_, place)| place),
+            )
         }
     }
 }
@@ -185,9 +254,18 @@ impl fmt::Display for Hook {
             Self::Return { function } => write!(f, "return:{function}"),
             Self::Address(address) => write!(f, "address:{address:#x}"),
             Self::Line { file, line } => write!(f, "line:{file}:{line}"),
+            Self::Program { program, place } => {
+                // Without its directory: what is on the host is nobody's business in a trace.
+                write!(f, "uprobe:{}:", file_name(program))?;
+                write_place(place, f)
+            }
             Self::Recorder { what } => write!(f, "recorder:{what}"),
         }
     }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -216,13 +294,21 @@ mod tests {
         check("return:do_exit", "return:do_exit");
         check("address:0xFFFFffff81000000", "address:0xffffffff81000000");
         check("line:fs/open.c:1300", "line:fs/open.c:1300");
+        check("uprobe:/bin/ls:main+0x10", "uprobe:ls:main+0x10");
+        check(
+            "uprobe:libc.so.6:write%return",
+            "uprobe:libc.so.6:write%return",
+        );
+        check("uprobe:./ls:src/ls.c:12", "uprobe:ls:src/ls.c:12");
+        check("uprobe:ls:0x1f00", "uprobe:ls:0x1f00");
+        check("uprobe:c:memcpy@GLIBC_2.2.5", "uprobe:c:memcpy@GLIBC_2.2.5");
     }
 
     #[test]
     fn malformed_hooks_are_refused() {
         check(
             "tracepoint:sched",
-            "error: hook \"tracepoint:sched\" is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION, address:0xADDRESS, line:FILE:LINE",
+            "error: hook \"tracepoint:sched\" is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION, address:0xADDRESS, line:FILE:LINE, uprobe:PROGRAM:PLACE",
         );
         check(
             "entry:",
@@ -244,9 +330,22 @@ mod tests {
             "line:open.c:0",
             "error: hook \"line:open.c:0\": \"open.c:0\" is not FILE:LINE, such as fs/open.c:1300",
         );
+        for text in [
+            "uprobe:main",
+            "uprobe::main",
+            "uprobe:ls:",
+            "uprobe:ls:f%return+1",
+        ] {
+            let place = &text["uprobe:".len()..];
+            let expected = format!(
+                "error: hook {text:?}: {place:?} is not PROGRAM:PLACE, where PLACE is FUNCTION, FUNCTION+OFFSET, \
+                 FUNCTION%return, FILE.c:LINE or 0xADDRESS"
+            );
+            check(text, &expected);
+        }
         check(
             "kprobe:f",
-            "error: hook \"kprobe:f\" is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION, address:0xADDRESS, line:FILE:LINE",
+            "error: hook \"kprobe:f\" is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION, address:0xADDRESS, line:FILE:LINE, uprobe:PROGRAM:PLACE",
         );
     }
 }

@@ -138,7 +138,7 @@ fn events_are_checked() {
     check_event(
         "hooks = [\"probe:f\"]",
         &expect![[
-            r#"mine.toml:3: event "e": hook "probe:f" is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION, address:0xADDRESS, line:FILE:LINE"#
+            r#"mine.toml:3: event "e": hook "probe:f" is none of tracepoint:SYSTEM:NAME, entry:FUNCTION[+OFFSET], return:FUNCTION, address:0xADDRESS, line:FILE:LINE, uprobe:PROGRAM:PLACE"#
         ]],
     );
     check_event(

@@ -85,6 +85,20 @@ impl Sections {
         section_headers(file, &header(file, &[ET_REL])?)
     }
 
+    /// Reads the section headers of a program, which may have none.
+    pub(crate) fn of_program(file: &[u8]) -> Option<Self> {
+        let header = header(file, &[ET_EXEC, ET_DYN]).ok()?;
+        let all = section_headers(file, &header).ok()?;
+        let readable = Vec::new();
+        Some(Self { all, readable })
+    }
+
+    /// Whether the code was taken out, as of a file with debug information alone.
+    pub(crate) fn is_stripped_of_code(&self) -> bool {
+        let mut code = self.all.iter().filter(|it| it.is_loaded && it.is_code);
+        code.clone().count() > 0 && code.all(|it| it.kind == SHT_NOBITS)
+    }
+
     pub(crate) fn named(&self, name: &str) -> Option<&Section> {
         self.all.iter().find(|section| section.name == name)
     }

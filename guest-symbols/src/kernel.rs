@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::dwarf::{DebugSections, LazyTypes, Lines, LocalVariable, SourceLine, variables};
+use crate::dwarf::{DebugSections, Lines, LocalVariable, SourceLine, variables};
 use crate::elf::Sections;
 use crate::identity::Identity;
 use crate::module::{LinkedModule, MODULE_LINK_BASE, ModuleFile};
 use crate::orc::{self, OrcEntry};
+use crate::program::Program;
 use crate::symbols::SymbolTable;
 use crate::syscalls::{self, Syscall};
 use crate::tracepoints::{self, Tracepoint};
@@ -35,6 +36,10 @@ pub struct Kernel {
     /// The module that this view of a kernel is about.
     module: Option<LinkedModule>,
     modules: Vec<Kernel>,
+    /// The program that this view of a kernel is about.
+    program: Option<Program>,
+    /// Views of the kernel, by the name of the program that each is about.
+    programs: Vec<(String, Kernel)>,
     debug: Option<Arc<DebugSections>>,
     lines: OnceLock<Lines>,
     syscalls: OnceLock<Vec<Syscall>>,
@@ -121,6 +126,8 @@ impl Kernel {
             types: Arc::new(types),
             module: None,
             modules: Vec::new(),
+            program: None,
+            programs: Vec::new(),
             debug,
             lines: OnceLock::new(),
             syscalls: OnceLock::new(),
@@ -151,6 +158,8 @@ impl Kernel {
             types: self.types_with(file)?,
             module: Some(module),
             modules: Vec::new(),
+            program: None,
+            programs: Vec::new(),
             debug: None,
             lines: OnceLock::new(),
             syscalls: OnceLock::new(),
@@ -209,15 +218,65 @@ impl Kernel {
         self.module.as_ref().is_none_or(|module| module.holds(addr))
     }
 
+    /// Takes a program into consideration that the guest may run, under the name by which it is then asked for.
+    pub fn add_program(&mut self, name: &str, program: Program) {
+        let debug = program.debug().cloned();
+        let types = Types::of_program(debug.clone(), self.types.clone());
+        let view = Self {
+            image: self.image.clone(),
+            identity: self.identity.clone(),
+            symbols: self.symbols.clone(),
+            types: Arc::new(types),
+            module: None,
+            modules: Vec::new(),
+            program: Some(program),
+            programs: Vec::new(),
+            debug,
+            lines: OnceLock::new(),
+            syscalls: OnceLock::new(),
+            orc: OnceLock::new(),
+            tracepoints: OnceLock::new(),
+        };
+        self.programs.push((name.to_owned(), view));
+    }
+
+    /// The kernel as a program sees it: the program's code, symbols, types and debug information, and the kernel's types
+    /// and per-CPU variables behind them. Addresses are the program's.
+    #[must_use]
+    pub fn program_view(&self, name: &str) -> Option<&Self> {
+        let mut views = self.programs.iter();
+        let (_, view) = views.find(|(known, _)| known == name)?;
+        Some(view)
+    }
+
+    /// Names of the programs.
+    pub fn program_names(&self) -> impl Iterator<Item = &str> {
+        self.programs.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The program that this view is about; `None` for the kernel itself.
+    #[must_use]
+    pub fn program(&self) -> Option<&Program> {
+        self.program.as_ref()
+    }
+
     /// Which kernel this is.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Its symbols.
+    /// Its symbols; in the view of a program, that program's.
     #[must_use]
     pub fn symbols(&self) -> &SymbolTable {
+        self.program
+            .as_ref()
+            .map_or(&self.symbols, Program::symbols)
+    }
+
+    /// The symbols of the kernel itself.
+    #[must_use]
+    pub fn kernel_symbols(&self) -> &SymbolTable {
         &self.symbols
     }
 
@@ -255,9 +314,13 @@ impl Kernel {
         ))
     }
 
-    /// Bytes of the image at a link address; `None` outside what the file holds (`.bss`, gaps).
+    /// Bytes of the image at a link address; `None` outside what the file holds (`.bss`, gaps). In the view of a program,
+    /// that program's code.
     #[must_use]
     pub fn read(&self, addr: LinkAddr, len: usize) -> Option<&[u8]> {
+        if let Some(program) = &self.program {
+            return program.code(addr, len);
+        }
         self.rest(addr)?.get(..len)
     }
 
@@ -397,7 +460,7 @@ fn read_types(
     let debug = debug.filter(|_| origin != TypeOrigin::Btf);
     match (btf, debug, origin) {
         (Some(section), ..) => btf::read(section),
-        (None, Some(debug), _) => Ok(Types::lazy(LazyTypes::open(debug.clone()))),
+        (None, Some(debug), _) => Ok(Types::lazy(debug.clone())),
         (None, None, TypeOrigin::Dwarf) => Err(SymbolError::NoDwarf),
         (None, None, _) => Err(SymbolError::NoTypes),
     }

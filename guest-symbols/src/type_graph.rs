@@ -1,17 +1,23 @@
 //! The types of one kernel: from ids and names to [`Type`]s, and what follows from those.
 //!
 //! BTF is read whole, being small. DWARF is read as it is asked for.
+//! A program's types lie over those of the kernel: names mean the program's where it has them.
 
 use std::sync::Arc;
 
 use crate::c_type::{Member, MemberPlace, Type, TypeId};
-use crate::dwarf::LazyTypes;
+use crate::dwarf::{DebugSections, LazyTypes};
 use crate::name_index::{NameIndex, NameKind};
 
-/// The types of one kernel.
+/// Ids of a program's types begin here; no kernel has as many.
+const PROGRAM_IDS: u32 = 1 << 31;
+
+/// The types of one kernel, or of a program that runs on it.
 #[derive(Debug)]
 pub struct Types {
     store: Store,
+    /// The kernel's, where these are a program's.
+    below: Option<Arc<Types>>,
 }
 
 #[derive(Debug)]
@@ -33,12 +39,39 @@ impl Types {
     pub(crate) fn whole(types: Vec<Type>, names: NameIndex) -> Self {
         Self {
             store: Store::Whole(types, Box::new(names)),
+            below: None,
         }
     }
 
-    pub(crate) fn lazy(types: LazyTypes) -> Self {
+    /// The types in debug information of a kernel.
+    pub(crate) fn lazy(sections: Arc<DebugSections>) -> Self {
         Self {
-            store: Store::Lazy(Box::new(types)),
+            store: Store::Lazy(Box::new(LazyTypes::open(sections, 0))),
+            below: None,
+        }
+    }
+
+    /// The types of a program, if it has debug information, over those of the kernel.
+    pub(crate) fn of_program(sections: Option<Arc<DebugSections>>, kernel: Arc<Types>) -> Self {
+        let open = |sections| Store::Lazy(Box::new(LazyTypes::open(sections, PROGRAM_IDS)));
+        let nothing = || Store::Whole(Vec::new(), Box::default());
+        Self {
+            store: sections.map_or_else(nothing, open),
+            below: Some(kernel),
+        }
+    }
+
+    /// The kernel's types.
+    #[must_use]
+    pub fn of_kernel(&self) -> &Self {
+        self.below.as_deref().unwrap_or(self)
+    }
+
+    /// Where the type behind an id is.
+    fn holder(&self, id: TypeId) -> &Self {
+        match &self.below {
+            Some(below) if id.0 < PROGRAM_IDS => below,
+            _ => self,
         }
     }
 
@@ -56,6 +89,7 @@ impl Types {
                 types,
                 names: Box::new(names),
             },
+            below: None,
         }
     }
 
@@ -67,7 +101,7 @@ impl Types {
     fn base(&self) -> Option<&Self> {
         match &self.store {
             Store::Split { base, .. } => Some(base),
-            Store::Whole(..) | Store::Lazy(_) => None,
+            Store::Whole(..) | Store::Lazy(_) => self.below.as_deref(),
         }
     }
 
@@ -81,7 +115,7 @@ impl Types {
     /// The type behind an id.
     #[must_use]
     pub fn get(&self, id: TypeId) -> &Type {
-        match &self.store {
+        match &self.holder(id).store {
             Store::Whole(types, _) => types.get(crate::bytes::index(id.0)).unwrap_or(&Type::Void),
             Store::Lazy(types) => types.get(id),
             Store::Split {
@@ -117,16 +151,16 @@ impl Types {
         self.first(NameKind::Typedef, name)
     }
 
-    /// The prototype of a function: a [`Type::Function`].
+    /// The prototype of a function: a [`Type::Function`]. The kernel's are not those of a program.
     #[must_use]
     pub fn function(&self, name: &str) -> Option<TypeId> {
-        self.first(NameKind::Function, name)
+        self.own(NameKind::Function, name)
     }
 
-    /// The type of a variable. BTF knows the per-CPU variables alone.
+    /// The type of a variable. BTF knows the per-CPU variables alone. The kernel's are not those of a program.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<TypeId> {
-        self.first(NameKind::Variable, name)
+        self.own(NameKind::Variable, name)
     }
 
     /// The value of an enumerator of any enumeration.
@@ -136,14 +170,16 @@ impl Types {
         self.index().enumerator(name).or_else(in_base)
     }
 
-    /// Whether a pointer's target is `const`, which its type does not tell. Of DWARF it is not known: then it is not.
+    /// Whether a pointer's target is `const`, which its type does not tell.
     #[must_use]
     pub fn points_to_const(&self, pointer: TypeId) -> bool {
-        let in_base = || {
-            self.base()
-                .is_some_and(|base| base.points_to_const(pointer))
-        };
-        self.index().points_to_const(pointer) || in_base()
+        match &self.holder(pointer).store {
+            Store::Whole(_, names) => names.points_to_const(pointer),
+            Store::Lazy(types) => types.points_to_const(pointer),
+            Store::Split { base, names, .. } => {
+                names.points_to_const(pointer) || base.points_to_const(pointer)
+            }
+        }
     }
 
     /// All types of that name and kind: files of the kernel may define their own struct under the same tag.
@@ -158,7 +194,20 @@ impl Types {
     /// All names of that kind, sorted; of a module's types its own alone.
     #[must_use]
     pub fn names(&self, kind: NameKind) -> Vec<&str> {
-        self.index().names(kind)
+        let mut names = self.index().names(kind);
+        if let Some(below) = &self.below {
+            names.extend(below.names(kind));
+            names.sort_unstable();
+        }
+        names
+    }
+
+    /// As [`Types::first`]; of a program's types its own alone.
+    fn own(&self, kind: NameKind, name: &str) -> Option<TypeId> {
+        match self.below {
+            Some(_) => self.index().get(kind, name).first().copied(),
+            None => self.first(kind, name),
+        }
     }
 
     fn first(&self, kind: NameKind, name: &str) -> Option<TypeId> {

@@ -24,6 +24,7 @@ use crate::state::{FILE, THREAD, walks};
 use crate::thread::{births, contexts, thread_event};
 use crate::typed::{Compiler, Scope};
 use crate::unwind::unwind;
+use crate::user::user_space;
 
 /// A plan, and how it came to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +105,7 @@ pub fn compile(
         .sort_by_key(|site| (site.addr, is_sticky(site.event), site.event, site.program));
     let of_modules = kernel.modules().iter().filter_map(Kernel::module);
     let unwind = stacks(kernel, &draft.programs).map(Arc::new);
+    let user_space = user_space(kernel, &draft.sites, &draft.pairings);
     let plan = Plan {
         modules: of_modules
             .filter_map(|module| module_plan(module, &draft.sites, &draft.programs))
@@ -128,6 +130,7 @@ pub fn compile(
             _ => expiries(kernel),
         },
         pairings: draft.pairings,
+        ..user_space
     };
     plan.schema.check()?;
     plan.validate().map_err(|source| CompileError::Plan {

@@ -64,6 +64,9 @@ pub(crate) fn exits(kernel: &Kernel, function: Symbol<'_>) -> Option<Exits> {
                 }
             } else if offset == 0 {
                 outside(&instruction, symbol, &mut exits);
+            } else if kernel.program().is_some() && seen.insert(symbol.addr.0) {
+                // A part without a name, or one that functions share: the stack tells whose returns are there.
+                parts.extend(part(symbol));
             }
         }
     }
@@ -96,7 +99,13 @@ fn leave<'a>(
         }
         FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => {
             let target = instruction.near_branch_target();
-            if !(main.0..main.1).contains(&target) {
+            let program = kernel.program();
+            if program.is_some_and(|program| program.is_linkage(LinkAddr(target))) {
+                exits.not_covered.push(format!(
+                    "the jump to a function of another file at {:#x}",
+                    instruction.ip()
+                ));
+            } else if !(main.0..main.1).contains(&target) {
                 return kernel.symbols().at(LinkAddr(target));
             }
         }

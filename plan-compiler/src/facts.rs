@@ -50,6 +50,10 @@ impl PerCpuOffset {
 pub(crate) trait Facts {
     fn ty(&self, id: TypeId) -> &Type;
     fn named(&self, tag: Tag, name: &str) -> Option<TypeId>;
+    /// A struct of the kernel, where a program may have another one of that name.
+    fn kernel_struct(&self, name: &str) -> Option<TypeId> {
+        self.named(Tag::Struct, name)
+    }
     /// All names of a namespace, for those who slip.
     fn names(&self, tag: Tag) -> Vec<&str>;
     /// Names of per-CPU variables, and some that are none.
@@ -81,6 +85,10 @@ impl Facts for Kernel {
         }
     }
 
+    fn kernel_struct(&self, name: &str) -> Option<TypeId> {
+        self.types().of_kernel().struct_named(name)
+    }
+
     fn names(&self, tag: Tag) -> Vec<&str> {
         self.types().names(match tag {
             Tag::Struct => NameKind::Struct,
@@ -91,7 +99,7 @@ impl Facts for Kernel {
     }
 
     fn variable_names(&self) -> Vec<&str> {
-        let data = self.symbols().iter();
+        let data = self.kernel_symbols().iter();
         data.filter(|symbol| !matches!(symbol.kind, 't' | 'T' | 'w' | 'W'))
             .map(|symbol| symbol.name)
             .collect()
@@ -106,11 +114,14 @@ impl Facts for Kernel {
     }
 
     fn variable(&self, name: &str) -> Option<TypeId> {
-        self.types().variable(name)
+        let is_own = self.symbols().all(name).next().is_some();
+        let own = self.types().variable(name);
+        own.or_else(|| self.types().of_kernel().variable(name).filter(|_| !is_own))
     }
 
     fn symbol(&self, name: &str) -> Option<SymbolFact> {
-        let symbol = self.symbols().all(name).next()?;
+        let kernels = || self.kernel_symbols().all(name).next();
+        let symbol = self.symbols().all(name).next().or_else(kernels)?;
         let is_function = matches!(symbol.kind, 't' | 'T' | 'w' | 'W');
         Some(SymbolFact {
             addr: LinkAddr(symbol.addr.0),

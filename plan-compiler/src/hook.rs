@@ -5,11 +5,12 @@ use guesttrace_events::Hook;
 use iced_x86::{Decoder, DecoderOptions};
 use probe_plan::{LinkAddr, Op};
 
+pub use crate::hook_problem::HookProblem;
 use crate::locals::locals;
 use crate::returns::{Paired, returns};
 use crate::suggest::nearest;
-use crate::tracepoint::{RecoveredSite, Unrecoverable, recover_site, tracepoint_arguments};
-use crate::typed::{Argument, Scope, Ty, entry_arguments, signature};
+use crate::tracepoint::{RecoveredSite, recover_site, tracepoint_arguments};
+use crate::typed::{Argument, Scope, Ty, entry_arguments, numbered_arguments, signature};
 
 /// An address at which a hook watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,139 +39,16 @@ impl Resolved {
             .map_or(&self.sites, |paired| &paired.leaves)
     }
 
-    /// What an expression sees there: in a module, the module's names and types too.
-    pub(crate) fn view<'k>(&self, kernel: &'k Kernel) -> &'k Kernel {
+    /// What an expression sees there: in a module or a program, its names and types too.
+    pub(crate) fn view<'k>(&self, kernel: &'k Kernel, hook: &Hook) -> &'k Kernel {
+        if let Some(program) = hook.program() {
+            return kernel.program_view(program).unwrap_or(kernel);
+        }
         let site = self.richest_sites().first();
         site.map_or(kernel, |site| {
             kernel.view_at(guest_symbols::LinkAddr(site.addr.0))
         })
     }
-}
-
-/// Why a kernel does not have a hook.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum HookProblem {
-    /// No such symbol.
-    #[error("no function {name}{}", did_you_mean(.suggestion))]
-    NoFunction {
-        /// The name.
-        name: String,
-        /// The nearest name.
-        suggestion: Option<String>,
-    },
-    /// Several local functions have the name.
-    #[error("{} functions are called {name}; choose by address: {}", .addrs.len(), addresses(.addrs))]
-    Ambiguous {
-        /// The name.
-        name: String,
-        /// Where they are.
-        addrs: Vec<u64>,
-    },
-    /// Several modules have a function of the name.
-    #[error("modules {} have a function {name}; pass the one that is meant as --module FILE.ko", .modules.join(", "))]
-    SeveralModules {
-        /// The name.
-        name: String,
-        /// The modules.
-        modules: Vec<String>,
-    },
-    /// Nothing of the kernel's code is there.
-    #[error("no function of the kernel image is at {addr:#x}")]
-    NoFunctionAt {
-        /// The address.
-        addr: u64,
-    },
-    /// The compiler left no code of the line, or there is no such file.
-    #[error("no code comes from {file}:{line}")]
-    NoCodeOfLine {
-        /// The file as given.
-        file: String,
-        /// The line.
-        line: u32,
-    },
-    /// Lines of the source cannot be found.
-    #[error("lines of the source cannot be found: {reason}")]
-    NoLines {
-        /// Why.
-        reason: String,
-    },
-    /// The image has no code there.
-    #[error("the code of {name} is not in the image")]
-    NoCode {
-        /// The function.
-        name: String,
-    },
-    /// The offset is not the start of an instruction.
-    #[error("{name}+{offset:#x} is not the start of an instruction of it")]
-    NotAnInstruction {
-        /// The function.
-        name: String,
-        /// The offset.
-        offset: u64,
-    },
-    /// A function that never returns, or only in ways that are not covered.
-    #[error("{name} has no exit that can be watched: {not_covered}")]
-    NoExit {
-        /// The function.
-        name: String,
-        /// Its exits.
-        not_covered: String,
-    },
-    /// Nothing tells which task runs.
-    #[error("{name} cannot be paired with entries: which task runs is not known")]
-    NoPairing {
-        /// The hook.
-        name: String,
-    },
-    /// No such tracepoint.
-    #[error("no tracepoint {name}{}", did_you_mean(.suggestion))]
-    NoTracepoint {
-        /// The name.
-        name: String,
-        /// The nearest name.
-        suggestion: Option<String>,
-    },
-    /// The tracepoint is in another group.
-    #[error("tracepoint {name} is in the system {system}")]
-    OtherSystem {
-        /// The name.
-        name: String,
-        /// Its system.
-        system: String,
-    },
-    /// Nothing in the kernel image runs the tracepoint.
-    #[error("tracepoint {name} is not used in the kernel image")]
-    NoSites {
-        /// The name.
-        name: String,
-    },
-    /// The kernel's table of tracepoints is not to be had.
-    #[error("the kernel's tracepoints cannot be read: {reason}")]
-    NoTracepoints {
-        /// Why.
-        reason: String,
-    },
-    /// No site tells where its arguments are.
-    #[error("the arguments of {name} are not known: {reason}")]
-    Unrecoverable {
-        /// The tracepoint.
-        name: String,
-        /// Of the first site.
-        reason: Unrecoverable,
-    },
-}
-
-fn addresses(addrs: &[u64]) -> String {
-    let texts: Vec<String> = addrs.iter().map(|addr| format!("{addr:#x}")).collect();
-    texts.join(", ")
-}
-
-fn did_you_mean(suggestion: &Option<String>) -> String {
-    suggestion
-        .as_ref()
-        .map(|name| format!("; did you mean {name}?"))
-        .unwrap_or_default()
 }
 
 /// Finds a hook in the kernel, or else in a module that it may load.
@@ -179,7 +57,8 @@ fn did_you_mean(suggestion: &Option<String>) -> String {
 pub(crate) fn resolve(kernel: &Kernel, hook: &Hook) -> Result<Resolved, HookProblem> {
     let in_kernel = resolve_in(kernel, hook);
     let is_tracepoint = matches!(hook, Hook::Tracepoint { .. });
-    if kernel.modules().is_empty() || (in_kernel.is_ok() && !is_tracepoint) {
+    let is_alone = kernel.modules().is_empty() || hook.program().is_some();
+    if is_alone || (in_kernel.is_ok() && !is_tracepoint) {
         return in_kernel;
     }
     let views = kernel.modules().iter();
@@ -204,7 +83,9 @@ pub(crate) fn resolve(kernel: &Kernel, hook: &Hook) -> Result<Resolved, HookProb
         [] => in_kernel,
         [only] => Ok(only.clone()),
         several => {
-            let modules = several.iter().filter_map(|it| it.view(kernel).module());
+            let modules = several
+                .iter()
+                .filter_map(|it| it.view(kernel, hook).module());
             Err(HookProblem::SeveralModules {
                 name: name.clone(),
                 modules: modules.map(|module| module.name().to_owned()).collect(),
@@ -220,6 +101,16 @@ fn resolve_in(kernel: &Kernel, hook: &Hook) -> Result<Resolved, HookProblem> {
         Hook::Return { function } => returns(kernel, function),
         Hook::Address(addr) => address(kernel, *addr),
         Hook::Line { file, line } => source_line(kernel, file, *line),
+        Hook::Program { program, place } => {
+            let name = || program.clone();
+            let view = kernel
+                .program_view(program)
+                .ok_or_else(|| HookProblem::NoProgram { program: name() })?;
+            resolve(view, place).map_err(|problem| HookProblem::InProgram {
+                program: name(),
+                problem: Box::new(problem),
+            })
+        }
         // Only for what its expressions can refer to: no instruction is at that address.
         Hook::Recorder { .. } => Ok(Resolved {
             sites: vec![HookSite {
@@ -243,6 +134,9 @@ pub(crate) fn function<'a>(kernel: &'a Kernel, name: &str) -> Result<Symbol<'a>,
     }
     match found.as_slice() {
         [local] => Ok(*local),
+        [] if kernel.symbols().all(name).any(|symbol| symbol.kind == 'i') => {
+            Err(indirect(kernel, name))
+        }
         [] => {
             let names = kernel
                 .symbols()
@@ -259,6 +153,23 @@ pub(crate) fn function<'a>(kernel: &'a Kernel, name: &str) -> Result<Symbol<'a>,
             name: name.to_owned(),
             addrs: several.iter().map(|symbol| symbol.addr.0).collect(),
         }),
+    }
+}
+
+/// Of an indirect function, some of those that it may be.
+fn indirect(kernel: &Kernel, name: &str) -> HookProblem {
+    const SHOWN_MAX: usize = 4;
+    let symbols = kernel.symbols().iter();
+    let similar = symbols.filter(|symbol| {
+        let rest = symbol.name.trim_start_matches('_').strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with('_')) && matches!(symbol.kind, 't' | 'T')
+    });
+    HookProblem::Indirect {
+        name: name.to_owned(),
+        variants: similar
+            .map(|symbol| symbol.name.to_owned())
+            .take(SHOWN_MAX)
+            .collect(),
     }
 }
 
@@ -312,12 +223,19 @@ fn site_in(kernel: &Kernel, symbol: Symbol<'_>, offset: u64) -> Result<HookSite,
     })?;
     let addr = symbol.addr.0.wrapping_add(offset);
     let code = Decoder::with_ip(64, bytes, symbol.addr.0, DecoderOptions::NONE);
-    if !code
+    let found = code
         .into_iter()
         .take_while(|instruction| instruction.ip() <= addr)
-        .any(|instruction| instruction.ip() == addr)
-    {
+        .find(|instruction| instruction.ip() == addr);
+    let Some(instruction) = found else {
         return Err(HookProblem::NotAnInstruction {
+            name: name.to_owned(),
+            offset,
+        });
+    };
+    let has_prefix = instruction.has_rep_prefix() || instruction.has_repne_prefix();
+    if instruction.is_string_instruction() && has_prefix {
+        return Err(HookProblem::Repeats {
             name: name.to_owned(),
             offset,
         });
@@ -365,10 +283,18 @@ pub(crate) fn entry_scope(kernel: &Kernel, name: &str) -> Scope {
         );
     }
     let types = kernel.types();
+    // Behind it is the version for linking.
+    let name = name.split('@').next().unwrap_or(name);
     match types.function(name).and_then(|id| signature(types.get(id))) {
         Some((_, params)) => Scope {
             arguments: entry_arguments(kernel, params),
             ..Scope::default()
+        },
+        None if kernel.program().is_some() => Scope {
+            arguments: numbered_arguments(),
+            ..without_arguments(
+                "there is no debug information of this function; use arg0 to arg5, or registers such as %rdi",
+            )
         },
         None => without_arguments(
             "the kernel's types do not have this function; use registers such as %rdi",

@@ -10,6 +10,7 @@ mod expression;
 mod facts;
 mod fault;
 mod hook;
+mod hook_problem;
 mod locals;
 mod modules;
 mod own;
@@ -25,6 +26,7 @@ mod thread;
 mod tracepoint;
 mod typed;
 mod unwind;
+mod user;
 mod wanted;
 
 pub use call_site::{CallSite, CallSiteError, FRAMES_MAX};

@@ -11,6 +11,8 @@ use crate::typed::{Compiler, Scope};
 
 /// `arch/x86/include/asm/page_64_types.h`: `THREAD_SIZE`, to which stacks of tasks are aligned.
 const STACK_BYTES: u64 = 16 << 10;
+/// A program's stacks have any size, and coroutines have small ones side by side.
+const USER_STACK_BYTES: u64 = 4 << 10;
 /// Threads that are within a function at once, times its recursion; what is more is counted as lost.
 const ENTRIES_MAX: u32 = 8192;
 
@@ -52,7 +54,11 @@ pub(crate) fn pairing(
             },
         },
         entries_max: ENTRIES_MAX,
-        stack_bytes: STACK_BYTES,
+        stack_bytes: if kernel.program().is_some() {
+            USER_STACK_BYTES
+        } else {
+            STACK_BYTES
+        },
     })
 }
 

@@ -84,8 +84,11 @@ fn site(addr: u64, scope: Scope) -> HookSite {
 
 fn result_type(kernel: &Kernel, name: &str) -> Ty {
     let types = kernel.types();
-    let returned = types.function(name).and_then(|id| signature(types.get(id)));
-    returned.map_or(Ty::U64, |(ty, _)| Ty::Of(ty))
+    let bare = name.split('@').next().unwrap_or(name);
+    let returned = types.function(bare).and_then(|id| signature(types.get(id)));
+    // Of a program's function more often than not a number that is negative when something failed.
+    let signed = kernel.program().is_some();
+    returned.map_or(Ty::Int { bytes: 8, signed }, |(ty, _)| Ty::Of(ty))
 }
 
 fn paired(kernel: &Kernel, symbol: Symbol<'_>, own: &Exits) -> Paired {

@@ -13,6 +13,7 @@ use crate::hook::{HookProblem, HookSite, Resolved, resolve};
 use crate::pairing::pairing;
 use crate::returns::Paired;
 use crate::typed::Compiler;
+use crate::user::place;
 
 /// How a site of an event was found in a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,7 +202,10 @@ pub(crate) fn compile_site(
             Err("not needed: one before it was found".to_owned())
         } else {
             match candidate(kernel, row, hook, &expressions) {
-                Ok(taken) => {
+                Ok(mut taken) => {
+                    if let Some(program) = hook.program() {
+                        place(kernel, program, &mut taken.probes, taken.pairing.as_mut());
+                    }
                     resolution.chosen = Some(resolution.candidates.len());
                     resolution.notes = taken.notes;
                     let addrs = taken.probes.iter().map(|probe| probe.addr).collect();
@@ -271,13 +275,16 @@ fn candidate(
     expressions: &Expressions,
 ) -> Result<Taken, CandidateProblem> {
     let resolved = resolve(kernel, hook).map_err(CandidateProblem::Hook)?;
-    let kernel = resolved.view(kernel);
+    let kernel = resolved.view(kernel, hook);
     let Resolved {
         sites,
         notes,
         paired,
     } = resolved;
-    match paired.filter(|paired| expressions.need_entry(kernel, row, paired)) {
+    // Which of a program's jumps leave a function is known only by the stack: its returns are always paired.
+    let is_needed =
+        |paired: &Paired| kernel.program().is_some() || expressions.need_entry(kernel, row, paired);
+    match paired.filter(is_needed) {
         Some(paired) => {
             let notes = paired.notes.clone();
             let mut taken = at_sites(kernel, row, &paired.leaves, notes, expressions)?;

@@ -53,7 +53,10 @@ impl Wanted {
                         wanted.functions.push(function.clone());
                     }
                 }
-                Hook::Address(_) | Hook::Line { .. } | Hook::Recorder { .. } => {}
+                Hook::Address(_)
+                | Hook::Line { .. }
+                | Hook::Program { .. }
+                | Hook::Recorder { .. } => {}
             }
         }
         wanted

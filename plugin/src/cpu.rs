@@ -10,6 +10,7 @@ use probe_plan::{
 use trace_format::{EventId, Record, RecordBuffer, RecordEncoder};
 
 use crate::memory::{GuardedGuest, MemoryMap, PageCache};
+use crate::retries::Execution;
 use crate::row::{Asked, Thread};
 use crate::track::Track;
 
@@ -25,6 +26,8 @@ pub(crate) struct CpuRecorder {
     pub(crate) tracks: Vec<Track>,
     /// Times that each hook of the plan fired here.
     pub(crate) fired: Vec<u64>,
+    /// The place of a program that was reached last.
+    pub(crate) last_user: Option<Execution>,
 }
 
 /// Runs programs and holds the one record that was fetched last.
@@ -62,6 +65,7 @@ impl CpuRecorder {
             sticky: Vec::new(),
             tracks: Vec::new(),
             fired: vec![0; plan.hooks.len()],
+            last_user: None,
         }
     }
 

@@ -14,6 +14,7 @@ mod memory;
 mod module_symbols;
 mod modules;
 mod recorder;
+mod retries;
 mod row;
 mod session;
 mod slide;
@@ -21,6 +22,7 @@ mod state_walk;
 mod status;
 mod symbols;
 mod track;
+mod user_code;
 mod watch;
 mod writer;
 // The unit tests run without a QEMU to link against.

@@ -21,20 +21,31 @@ use crate::cpu::CpuRecorder;
 use crate::entries::Entries;
 use crate::memory::MemoryMap;
 use crate::modules::Modules;
+use crate::retries::Retries;
 use crate::session::{Shared, TraceSession};
 use crate::status::StatusLine;
+use crate::user_code::UserCode;
 use crate::watch::{Armed, EventInfo, Followed, Watch, What, armed, events, watches};
 use crate::writer::OutputError;
 
 /// What is armed at one address, found when a block that holds it is translated.
 #[derive(Debug)]
 pub(crate) struct Probe {
-    /// Where it is in the running guest.
-    pub(crate) addr: RuntimeAddr,
+    pub(crate) place: Place,
     /// Indices of what is armed there.
     pub(crate) sites: std::ops::Range<usize>,
     /// Instructions of the block behind this one.
     pub(crate) instructions_after: u64,
+}
+
+/// Where a probe is in the running guest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Kernel(RuntimeAddr),
+    /// So far behind the start of a page that may be mapped anywhere.
+    User {
+        offset: u16,
+    },
 }
 
 /// What other threads may ask while the recording goes on.
@@ -81,6 +92,8 @@ pub(crate) struct Recorder {
     pub(crate) watches: Vec<Watch>,
     pub(crate) commands: Commands,
     armed: Vec<Armed>,
+    pub(crate) user_code: UserCode,
+    pub(crate) retries: Retries,
     pub(crate) events: Vec<Option<Box<EventInfo>>>,
     pub(crate) followed: Followed,
     pub(crate) entries: Entries,
@@ -123,12 +136,15 @@ impl Recorder {
             .map(|(index, spec)| TraceSession::start(index, spec, &recording, cpu_count, &shared))
             .collect::<Result<Vec<_>, _>>()?;
         let watches = watches(&recording.watches, &plan).map_err(OutputError::Filter)?;
+        let armed = armed(&plan, &recording);
         Ok(Self {
+            user_code: UserCode::new(&plan, &armed),
+            retries: Retries::default(),
             audit: Audit::new(),
             cpus: (0..cpu_count).map(|_| Mutex::new(None)).collect(),
             memory: OnceLock::new(),
             origin: OnceLock::new(),
-            armed: armed(&plan, &recording),
+            armed,
             events: events(&plan, &sessions, &watches),
             entries: Entries::new(&plan.pairings),
             followed: Followed::new(&recording.followed),
@@ -232,7 +248,11 @@ impl Recorder {
 
     /// What is armed at an address.
     pub(crate) fn sites_at(&self, addr: RuntimeAddr) -> Option<std::ops::Range<usize>> {
-        let link = self.link_address(addr)?;
+        self.sites_of(self.link_address(addr)?)
+    }
+
+    /// What is armed at an address of the plan.
+    pub(crate) fn sites_of(&self, link: LinkAddr) -> Option<std::ops::Range<usize>> {
         let start = self.armed.partition_point(|armed| armed.addr < link);
         let here = self.armed[start..].iter();
         let count = here.take_while(|armed| armed.addr == link).count();
@@ -248,13 +268,10 @@ impl Recorder {
             .progress
             .latest_tick
             .store(tsc, Ordering::Relaxed);
-        let here = Here {
-            cpu,
-            tsc,
-            addr: probe.addr,
-        };
         let end = match lock(slot).as_mut() {
-            Some(state) if !self.has_ended() => self.visit(state, probe, here, guest),
+            Some(state) if !self.has_ended() => self
+                .address(state, probe.place, guest)
+                .and_then(|addr| self.visit(state, probe, Here { cpu, tsc, addr }, guest)),
             _ => None,
         };
         // Only now that this CPU's state is free: the end takes that of every CPU.
@@ -275,6 +292,7 @@ impl Recorder {
         let mut end = self.attend(state, here, memory, guest);
         for armed in &self.armed[probe.sites.clone()] {
             match armed.what {
+                What::Retry(index) => self.note_retry(state, index, here, memory, guest),
                 What::Birth(index) => {
                     let program = &self.plan.births[index].program;
                     let pair = state.fetcher.pair(program, here.addr, memory, guest);

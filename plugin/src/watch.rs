@@ -25,6 +25,8 @@ pub(crate) struct Armed {
 /// What happens at an address; in the order in which it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum What {
+    /// An instruction of a program did not complete: index into the plan's retries.
+    Retry(usize),
     /// A process is born: index into the plan's births.
     Birth(usize),
     /// A task ends: index into the plan's expiries.
@@ -95,6 +97,8 @@ pub(crate) fn armed(plan: &Plan, recording: &Recording) -> Vec<Armed> {
     let expiries = expiries.map(|(index, expiry)| (expiry.addr, What::Expire(index)));
     let entering = plan.pairings.iter().enumerate();
     let entering = entering.map(|(index, pairing)| (pairing.entering.addr, What::Enter(index)));
+    let retries = plan.retries.iter().enumerate();
+    let retries = retries.map(|(index, retry)| (retry.addr, What::Retry(index)));
     let watches = recording.watches.iter().take(WATCHES_MAX).enumerate();
     let reached = watches.filter_map(|(index, spec)| match spec.when {
         When::Reached(addr) => Some((addr, What::Reached(index))),
@@ -104,6 +108,7 @@ pub(crate) fn armed(plan: &Plan, recording: &Recording) -> Vec<Armed> {
         .chain(births)
         .chain(expiries)
         .chain(entering)
+        .chain(retries)
         .chain(reached)
         .map(|(addr, what)| Armed { addr, what })
         .collect();

@@ -10,6 +10,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LinkAddr(pub u64);
 
+impl LinkAddr {
+    /// Whether it is in a program of user space: in the lower half.
+    #[must_use]
+    pub fn is_user(self) -> bool {
+        self.0 >> 63 == 0
+    }
+}
+
 /// Virtual address in the running guest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuntimeAddr(pub u64);

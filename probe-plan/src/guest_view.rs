@@ -27,11 +27,13 @@ pub enum Register {
     Cr2,
     Cr3,
     Cr4,
+    /// In the middle of a block only its page is right.
+    Rip,
 }
 
 impl Register {
     /// Every register, in the order of the enumeration.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Rax,
         Self::Rbx,
         Self::Rcx,
@@ -53,6 +55,7 @@ impl Register {
         Self::Cr2,
         Self::Cr3,
         Self::Cr4,
+        Self::Rip,
     ];
 
     /// Name in lower case, as QEMU, gdb and the expression language write it.
@@ -80,6 +83,7 @@ impl Register {
             Self::Cr2 => "cr2",
             Self::Cr3 => "cr3",
             Self::Cr4 => "cr4",
+            Self::Rip => "rip",
         }
     }
 }

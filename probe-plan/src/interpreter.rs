@@ -205,6 +205,7 @@ impl Interpreter {
                 Op::Register(register) => guest.register(register)?,
                 Op::CpuBase => cpu_base(guest)?,
                 Op::ProbeAddress => probe.0,
+                Op::FromProbe(distance) => probe.0.wrapping_add(distance),
                 Op::Slot(slot) => self.slots[usize::from(slot)]?,
                 Op::Saved(index) => self.entry.saved[usize::from(index)]?,
                 Op::Elapsed => self.entry.elapsed_nanos?,

@@ -14,6 +14,7 @@ mod plan;
 mod program;
 mod recording;
 mod unwind;
+mod user;
 
 pub use addr::{LinkAddr, RuntimeAddr, Slide};
 pub use guest_view::{GuestView, Register};
@@ -33,3 +34,4 @@ pub use recording::{
     Action, Command, MatchedEvent, Mode, Recording, SessionSpec, Status, TimeSpec, WatchSpec, When,
 };
 pub use unwind::{FRAMES_MAX, FramePointer, FrameRule, Reached, SavedRegisters, StackTop, Unwind};
+pub use user::{Retry, UserPage};

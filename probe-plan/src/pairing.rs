@@ -63,7 +63,8 @@ impl Expiry {
     }
 }
 
-fn are_numbers(program: &Program, count: std::ops::RangeInclusive<usize>) -> bool {
+/// Whether a program gives so many numbers and nothing else.
+pub(crate) fn are_numbers(program: &Program, count: std::ops::RangeInclusive<usize>) -> bool {
     let is_number = |output| matches!(output, Output::Number);
     count.contains(&program.fields.len())
         && program.fields.iter().all(|field| is_number(field.output))

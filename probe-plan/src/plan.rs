@@ -14,6 +14,7 @@ use crate::module_plan::{ModuleHook, ModulePlan};
 use crate::pairing::{Expiry, Pairing};
 use crate::program::{Field, Output, Program, ProgramError};
 use crate::unwind::Unwind;
+use crate::user::{Retry, UserPage};
 
 const MAGIC: &[u8; 8] = b"gtplan\x00\x01";
 
@@ -56,6 +57,10 @@ pub struct Plan {
     pub modules: Vec<ModulePlan>,
     /// How call stacks are climbed, where a program does.
     pub unwind: Option<Arc<Unwind>>,
+    /// Pages of programs that have sites, by ascending address.
+    pub user_pages: Vec<UserPage>,
+    /// How it is known that an instruction of a program executes again.
+    pub retries: Vec<Retry>,
 }
 
 /// The event that says which thread a CPU runs, and which of its fields say it.
@@ -161,7 +166,7 @@ impl Walk {
     }
 }
 
-/// A place in the kernel image where a record is made.
+/// A place in the kernel image, or in a program, where a record is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
     /// The instruction, before which the program runs.
@@ -272,6 +277,9 @@ pub enum PlanError {
     /// The rules by which call stacks are climbed refer to what is not there, or are missing.
     #[error("the call stacks of the probe plan are inconsistent")]
     BadUnwind,
+    /// What is needed to watch programs is not there, or out of order.
+    #[error("the user space of the probe plan is inconsistent")]
+    BadUserSpace,
     /// A site refers to what is not there, or does not fit its event's schema.
     #[error("site {addr:?} of the probe plan is inconsistent")]
     BadSite {
@@ -328,6 +336,12 @@ impl Plan {
         if !are_paired {
             return Err(PlanError::BadPairing);
         }
+        let is_user_space_whole = self.user_pages.iter().all(UserPage::is_consistent)
+            && self.user_pages.is_sorted_by_key(|page| page.addr)
+            && self.retries.iter().all(Retry::is_consistent);
+        if !is_user_space_whole {
+            return Err(PlanError::BadUserSpace);
+        }
         if !self.walks.iter().all(|walk| walk.is_consistent(self, 0)) {
             return Err(PlanError::BadWalk);
         }
@@ -355,6 +369,7 @@ impl Plan {
             .chain(self.walks.iter().flat_map(Walk::programs))
             .chain(self.pairings.iter().flat_map(Pairing::programs))
             .chain(self.expiries.iter().map(|expiry| &expiry.program))
+            .chain(self.retries.iter().map(|retry| &retry.program))
             .chain(self.module_hooks.iter().map(|hook| &hook.program))
     }
 

@@ -33,6 +33,8 @@ pub enum Op {
     CpuBase,
     /// Pushes the run-time address of the probe (the emulator's rip is not right in mid-block).
     ProbeAddress,
+    /// Pushes the run-time address of what is linked so far behind the probe, in the same program.
+    FromProbe(u64),
     /// Pushes a slot.
     Slot(u8),
     /// Pushes a value that was saved when the function was entered, at the return of a paired function.
@@ -312,6 +314,7 @@ impl Op {
             | Self::Register(_)
             | Self::CpuBase
             | Self::ProbeAddress
+            | Self::FromProbe(_)
             | Self::Saved(_)
             | Self::Elapsed
             | Self::Slot(_) => (0, 1),

@@ -125,6 +125,11 @@ fn operations_compute_as_the_processor_would() {
 fn addresses_follow_the_slide_and_the_probe() {
     check(&[Op::LinkAddr(0xffff_ffff_8100_0000)], "0xffffffff83000000");
     check(&[Op::ProbeAddress], "0xffffffff83000000");
+    check(&[Op::FromProbe(0x20)], "0xffffffff83000020");
+    check(
+        &[Op::FromProbe(0_u64.wrapping_sub(8))],
+        "0xffffffff82fffff8",
+    );
 }
 
 #[test]

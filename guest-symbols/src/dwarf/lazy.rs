@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::reader::{Found, Reader};
+use super::reader::{Found, Reader, points_to_const};
 use super::{DebugSections, index};
 use crate::c_type::{Type, TypeId};
 use crate::name_index::NameIndex;
@@ -13,7 +13,9 @@ use crate::name_index::NameIndex;
 pub(crate) struct LazyTypes {
     sections: std::sync::Arc<DebugSections>,
     names: NameIndex,
-    /// By id, from 1.
+    /// Ids below it are those of other types.
+    first_id: u32,
+    /// By distance from the first id, from 1.
     slots: boxcar::Vec<Slot>,
     /// Ids by offset in `.debug_info`.
     ids: Mutex<HashMap<usize, TypeId>>,
@@ -26,11 +28,12 @@ struct Slot {
 }
 
 impl LazyTypes {
-    /// Indexes the names of all units.
-    pub(crate) fn open(sections: std::sync::Arc<DebugSections>) -> Self {
+    /// Indexes the names of all units. Ids follow `first_id`.
+    pub(crate) fn open(sections: std::sync::Arc<DebugSections>, first_id: u32) -> Self {
         let mut out = Self {
             sections: sections.clone(),
             names: NameIndex::default(),
+            first_id,
             slots: boxcar::Vec::new(),
             ids: Mutex::default(),
         };
@@ -73,10 +76,26 @@ impl LazyTypes {
 
     /// The type behind an id, read at the first call.
     pub(crate) fn get(&self, id: TypeId) -> &Type {
-        let Some(slot) = self.slots.get(crate::bytes::index(id.0)) else {
+        let Some(slot) = self.slot(id) else {
             return &Type::Void;
         };
         slot.content.get_or_init(|| self.read(slot.offset))
+    }
+
+    fn slot(&self, id: TypeId) -> Option<&Slot> {
+        let number = id.0.checked_sub(self.first_id)?;
+        self.slots.get(crate::bytes::index(number))
+    }
+
+    /// Whether what a pointer points to is `const`.
+    pub(crate) fn points_to_const(&self, pointer: TypeId) -> bool {
+        let offset = self.slot(pointer).map(|slot| slot.offset);
+        let dwarf = self.sections.dwarf();
+        let unit = offset.and_then(|offset| {
+            let number = self.sections.unit_of(offset)?;
+            self.sections.unit(&dwarf, number).zip(Some(offset))
+        });
+        unit.is_some_and(|(unit, offset)| points_to_const(&unit, offset))
     }
 
     fn read(&self, offset: usize) -> Type {
@@ -116,7 +135,9 @@ impl LazyTypes {
                 offset,
                 content: OnceLock::new(),
             });
-            u32::try_from(number).map_or(TypeId::VOID, TypeId)
+            let number = u32::try_from(number).ok();
+            let id = number.and_then(|number| number.checked_add(self.first_id));
+            id.map_or(TypeId::VOID, TypeId)
         })
     }
 }

@@ -264,6 +264,16 @@ impl<'a> Reader<'_, 'a> {
     }
 }
 
+/// Whether the pointer at an offset in `.debug_info` points to what is `const`.
+pub(super) fn points_to_const(unit: &Unit<'_>, offset: usize) -> bool {
+    let at = gimli::DebugInfoOffset(offset).to_unit_offset(&unit.header);
+    let pointer = at.and_then(|at| unit.entry(at).ok());
+    let target = pointer
+        .filter(|entry| entry.tag() == dw::DW_TAG_pointer_type)
+        .and_then(|entry| unit.entry(reference(&entry)?).ok());
+    target.is_some_and(|entry| entry.tag() == dw::DW_TAG_const_type)
+}
+
 fn reference(entry: &Entry<'_, '_>) -> Option<UnitOffset> {
     match entry.attr_value(dw::DW_AT_type).ok().flatten()? {
         AttributeValue::UnitRef(at) => Some(at),

@@ -24,6 +24,7 @@ const UNPACKED_BYTES_MAX: u64 = 4 << 30;
 pub(crate) struct DebugSections {
     file: ImageBytes,
     sections: Vec<(SectionId, Content)>,
+    unwinding_addr: u64,
     units: Vec<UnitPlace>,
 }
 
@@ -44,7 +45,7 @@ struct UnitPlace {
 impl DebugSections {
     /// Finds the sections; `None` without `.debug_info`.
     pub(crate) fn open(file: &ImageBytes, sections: &Sections) -> Option<Self> {
-        const READ: [SectionId; 13] = [
+        const READ: [SectionId; 14] = [
             SectionId::DebugInfo,
             SectionId::DebugAbbrev,
             SectionId::DebugStr,
@@ -58,6 +59,7 @@ impl DebugSections {
             SectionId::DebugLoc,
             SectionId::DebugLocLists,
             SectionId::DebugFrame,
+            SectionId::EhFrame,
         ];
         let content = |id: SectionId| {
             let section = sections.named(id.name())?;
@@ -73,10 +75,18 @@ impl DebugSections {
         let mut out = Self {
             file: file.clone(),
             sections: found,
+            unwinding_addr: sections
+                .named(SectionId::EhFrame.name())
+                .map_or(0, |section| section.addr.0),
             units: Vec::new(),
         };
         out.units = out.find_units();
         (!out.units.is_empty()).then_some(out)
+    }
+
+    /// Where `.eh_frame` is linked, from which it counts.
+    pub(super) fn unwinding_addr(&self) -> u64 {
+        self.unwinding_addr
     }
 
     pub(super) fn section(&self, id: SectionId) -> &[u8] {

@@ -5,7 +5,7 @@
 //! function's entry, conversions of types) is told as such, never guessed.
 
 use gimli::{
-    AttributeValue, CfaRule, DebugFrame, EndianSlice, LittleEndian, Operation, SectionId,
+    AttributeValue, CfaRule, DebugFrame, EhFrame, EndianSlice, LittleEndian, Operation, SectionId,
     UnitOffset, UnwindSection, constants as dw,
 };
 
@@ -325,22 +325,37 @@ impl<'a> Walk<'_, 'a> {
 
     /// The stack pointer as it was before the function was called.
     fn frame_address(&self) -> Result<Vec<PlaceStep>, NoPlace> {
-        let bytes = self.sections.section(SectionId::DebugFrame);
-        let mut section: DebugFrame<Slice<'_>> = EndianSlice::new(bytes, LittleEndian).into();
-        section.set_address_size(8);
-        let bases = gimli::BaseAddresses::default();
-        let mut context = gimli::UnwindContext::new();
-        let row = section
-            .unwind_info_for_address(&bases, &mut context, self.addr, DebugFrame::cie_from_offset)
-            .or(Err(NoPlace::NotFollowed))?;
-        match row.cfa() {
-            CfaRule::RegisterAndOffset { register, offset } => Ok(vec![
-                PlaceStep::Register(register.0),
-                PlaceStep::Const(offset.cast_unsigned()),
-                PlaceStep::Add,
-            ]),
-            CfaRule::Expression(_) => Err(NoPlace::NotFollowed),
-        }
+        let bytes = |id| EndianSlice::new(self.sections.section(id), LittleEndian);
+        let mut frames: DebugFrame<Slice<'_>> = bytes(SectionId::DebugFrame).into();
+        frames.set_address_size(8);
+        // A kernel has the one, a program the other.
+        let mut unwinding: EhFrame<Slice<'_>> = bytes(SectionId::EhFrame).into();
+        unwinding.set_address_size(8);
+        let place = frame_rule(&frames, self.sections, self.addr);
+        place
+            .or_else(|| frame_rule(&unwinding, self.sections, self.addr))
+            .ok_or(NoPlace::NotFollowed)
+    }
+}
+
+/// The rule for the frame at an address.
+fn frame_rule<'a, S>(section: &S, sections: &DebugSections, addr: u64) -> Option<Vec<PlaceStep>>
+where
+    S: UnwindSection<Slice<'a>>,
+    S::Offset: gimli::UnwindOffset<usize>,
+{
+    let bases = gimli::BaseAddresses::default().set_eh_frame(sections.unwinding_addr());
+    let mut context = gimli::UnwindContext::new();
+    let row = section
+        .unwind_info_for_address(&bases, &mut context, addr, S::cie_from_offset)
+        .ok()?;
+    match row.cfa() {
+        CfaRule::RegisterAndOffset { register, offset } => Some(vec![
+            PlaceStep::Register(register.0),
+            PlaceStep::Const(offset.cast_unsigned()),
+            PlaceStep::Add,
+        ]),
+        CfaRule::Expression(_) => None,
     }
 }
 

@@ -29,7 +29,7 @@ pub fn add_probe(
     let resolved = resolve(kernel, &spec.hook)
         .map_err(|problem| ProbeError::from(RowFault::hook(&row, &spec.hook, problem)))?;
     let sites = resolved.richest_sites();
-    let kernel = resolved.view(kernel);
+    let kernel = resolved.view(kernel, &spec.hook);
     row.fields = if spec.fields.is_empty() {
         default_fields(kernel, sites)
     } else {
@@ -94,15 +94,17 @@ fn empty_row(spec: &ProbeSpec) -> EventRow {
         Hook::Address(addr) => format!("{addr:#x}"),
         Hook::Line { file, line } => format!("{file}:{line}"),
         Hook::Tracepoint { system, name } => format!("{system}:{name}"),
-        Hook::Recorder { what } => format!("recorder:{what}"),
+        Hook::Program { .. } | Hook::Recorder { .. } => spec.hook.to_string(),
+    };
+    // What is in a program says so itself.
+    let (name, category) = match &spec.hook {
+        Hook::Program { .. } => (place.clone(), "uprobe"),
+        _ => (format!("probe:{place}"), "probe"),
     };
     EventRow {
         id: 0,
-        name: spec
-            .name
-            .clone()
-            .unwrap_or_else(|| format!("probe:{place}")),
-        category: "probe".to_owned(),
+        name: spec.name.clone().unwrap_or(name),
+        category: category.to_owned(),
         ltt: None,
         doc: format!("Your probe on {place}."),
         core: false,
@@ -178,19 +180,23 @@ fn default_fields(facts: &dyn Facts, sites: &[HookSite]) -> Vec<FieldRow> {
 }
 
 fn arguments(facts: &dyn Facts, scope: &Scope) -> impl Iterator<Item = FieldRow> {
+    // Those that are known by their number alone may not be there at all.
+    let is_known = scope.why_no_arguments.is_none();
     let known = scope.arguments.iter().enumerate();
-    known.map(move |(index, argument)| {
-        let name = argument.name.clone();
-        let name = name.unwrap_or_else(|| format!("arg{index}"));
-        let doc = argument.ty.name(facts);
-        let field_type = match argument.ty.shape(facts) {
-            Shape::Pointer(target) if is_const_char(facts, &argument.ty, &target) => {
-                FieldType::Text
-            }
-            _ => scalar_field(facts, &argument.ty, &name).unwrap_or(FieldType::Hex),
-        };
-        default_field(&name, field_type, &doc)
-    })
+    known
+        .filter(move |_| is_known)
+        .map(move |(index, argument)| {
+            let name = argument.name.clone();
+            let name = name.unwrap_or_else(|| format!("arg{index}"));
+            let doc = argument.ty.name(facts);
+            let field_type = match argument.ty.shape(facts) {
+                Shape::Pointer(target) if is_const_char(facts, &argument.ty, &target) => {
+                    FieldType::Text
+                }
+                _ => scalar_field(facts, &argument.ty, &name).unwrap_or(FieldType::Hex),
+            };
+            default_field(&name, field_type, &doc)
+        })
 }
 
 /// Arguments as they are inside the function, in their order.

@@ -47,6 +47,8 @@ pub struct SpecError {
 pub enum SpecProblem {
     #[error("a function, FILE.c:LINE or 0xADDRESS expected")]
     NoPlace,
+    #[error("PROGRAM:FUNCTION expected, such as /bin/busybox:main")]
+    NoProgram,
     #[error("{name:?} is not a name: a letter or underscore, then letters, digits and underscores")]
     BadName { name: String },
     #[error("{name:?} is not the name of a function")]
@@ -93,8 +95,27 @@ impl ProbeSpec {
     /// # Errors
     /// What is wrong with the text and where.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
+        Self::read(text, false)
+    }
+
+    /// Reads a probe in a program: its place begins with `PROGRAM:`.
+    ///
+    /// # Errors
+    /// What is wrong with the text and where.
+    pub fn parse_in_program(text: &str) -> Result<Self, SpecError> {
+        Self::read(text, true)
+    }
+
+    /// The program that it is in; `None` for the kernel.
+    #[must_use]
+    pub fn program(&self) -> Option<&str> {
+        self.hook.program()
+    }
+
+    fn read(text: &str, is_in_program: bool) -> Result<Self, SpecError> {
         Reader {
             chars: text.chars().collect(),
+            is_in_program,
         }
         .spec(text)
         .map_err(|(at, problem)| SpecError {
@@ -109,6 +130,7 @@ type Fault = (usize, SpecProblem);
 
 struct Reader {
     chars: Vec<char>,
+    is_in_program: bool,
 }
 
 impl Reader {
@@ -121,7 +143,11 @@ impl Reader {
         let equals = (start..end).find(|at| self.chars[*at] == '=');
         let name = equals.map(|equals| self.name(start..equals)).transpose()?;
         let place_start = equals.map_or(start, |equals| equals + 1);
-        let hook = self.place(place_start..end)?;
+        let hook = if self.is_in_program {
+            self.place_in_program(place_start..end)?
+        } else {
+            self.place(place_start..end)?
+        };
         let fields = self.fields(end)?;
         for (index, field) in fields.iter().enumerate() {
             if fields[..index].iter().any(|other| other.name == field.name) {
@@ -158,6 +184,18 @@ impl Reader {
         } else {
             Err((at, SpecProblem::BadName { name }))
         }
+    }
+
+    /// `PROGRAM:PLACE`.
+    fn place_in_program(&self, range: Range<usize>) -> Result<Hook, Fault> {
+        let colon = range.clone().find(|at| self.chars[*at] == ':');
+        let Some(colon) = colon.filter(|colon| *colon > range.start) else {
+            return Err((range.start, SpecProblem::NoProgram));
+        };
+        Ok(Hook::Program {
+            program: self.text(range.start..colon),
+            place: Box::new(self.place(colon + 1..range.end)?),
+        })
     }
 
     fn place(&self, range: Range<usize>) -> Result<Hook, Fault> {
@@ -198,7 +236,7 @@ impl Reader {
             Some((function, offset)) => (function, Some(offset)),
             None => (place, None),
         };
-        let is_symbol = |c: char| c.is_ascii_alphanumeric() || "_.$".contains(c);
+        let is_symbol = |c: char| c.is_ascii_alphanumeric() || "_.$@".contains(c);
         if function.is_empty() || !function.chars().all(is_symbol) {
             let name = function.to_owned();
             return Err((at, SpecProblem::BadFunction { name }));

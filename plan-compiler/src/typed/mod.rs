@@ -18,6 +18,6 @@ mod value;
 mod tests;
 
 pub(crate) use compile::Compiler;
-pub(crate) use scope::{Argument, Local, Scope, entry_arguments, signature};
+pub(crate) use scope::{Argument, Local, Scope, entry_arguments, numbered_arguments, signature};
 pub(crate) use ty::{Shape, Ty};
 pub(crate) use value::Place;

@@ -7,7 +7,6 @@ use super::scope::{Argument, Local};
 use super::ty::{Shape, Ty};
 use super::value::{Place, Value};
 use crate::expression::{ExprError, ExprProblem, Name};
-use crate::facts::Tag;
 use crate::suggest::nearest;
 
 impl Compiler<'_> {
@@ -203,7 +202,7 @@ impl Compiler<'_> {
 
     /// The thread that this CPU runs: in `pcpu_hot` from 6.2 to 6.14, else in `current_task`.
     fn current(&self, at: usize) -> Result<Value, ExprError> {
-        let Some(task) = self.facts.named(Tag::Struct, "task_struct") else {
+        let Some(task) = self.facts.kernel_struct("task_struct") else {
             let problem = ExprProblem::UnknownType {
                 name: "struct task_struct".to_owned(),
                 suggestion: None,
@@ -234,7 +233,7 @@ impl Compiler<'_> {
 
     fn hot(&self, member: &str) -> Option<Value> {
         let offset = self.facts.per_cpu("pcpu_hot")?;
-        let hot = Ty::Of(self.facts.named(Tag::Struct, "pcpu_hot")?);
+        let hot = Ty::Of(self.facts.kernel_struct("pcpu_hot")?);
         let member = Name {
             at: 0,
             text: member.to_owned(),

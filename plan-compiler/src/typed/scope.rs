@@ -62,6 +62,14 @@ pub(crate) fn entry_arguments(facts: &dyn Facts, params: &[Parameter]) -> Vec<Ar
         .iter()
         .map(|(name, id)| {
             let ty = Ty::Of(*id);
+            // It takes no register of the others; nor a place on the stack, as long as there are few.
+            if matches!(ty.bytes_of_float(facts), Some(4 | 8)) {
+                return Argument {
+                    name: name.clone(),
+                    ty,
+                    ops: Err("it is a floating-point number".to_owned()),
+                };
+            }
             if !matches!(
                 ty.shape(facts),
                 Shape::Int { bytes: 1..=8, .. } | Shape::Pointer(_)
@@ -90,6 +98,16 @@ pub(crate) fn entry_arguments(facts: &dyn Facts, params: &[Parameter]) -> Vec<Ar
             }
         })
         .collect()
+}
+
+/// Arguments of a function that nobody knows anything of.
+pub(crate) fn numbered_arguments() -> Vec<Argument> {
+    let argument = |register| Argument {
+        name: None,
+        ty: Ty::U64,
+        ops: Ok(vec![Op::Register(register)]),
+    };
+    ARGUMENT_REGISTERS.map(argument).to_vec()
 }
 
 /// A parameter in the kernel's types: its name, if told, and its type.

@@ -31,7 +31,7 @@ pub(crate) enum Shape<'a> {
     Array { element: Ty, count: u64 },
     Struct(&'a StructType),
     Function,
-    Float,
+    Float { bytes: u8 },
     Incomplete(&'a str),
 }
 
@@ -88,7 +88,7 @@ impl Ty {
                     bytes: *bytes,
                     signed: *signed,
                 },
-                Type::Float { .. } => Shape::Float,
+                Type::Float { bytes, .. } => Shape::Float { bytes: *bytes },
                 Type::Pointer(target) => Shape::Pointer(Self::Of(*target)),
                 Type::Struct(layout) => Shape::Struct(layout),
                 Type::Array { element, count } => Shape::Array {
@@ -104,6 +104,14 @@ impl Ty {
             };
         }
         Shape::Incomplete("?")
+    }
+
+    /// The size of a floating-point number.
+    pub(crate) fn bytes_of_float(&self, facts: &dyn Facts) -> Option<u8> {
+        match self.shape(facts) {
+            Shape::Float { bytes } => Some(bytes),
+            _ => None,
+        }
     }
 
     /// Its size; `None` for what has none.
@@ -123,7 +131,9 @@ impl Ty {
                     ty = element;
                     continue;
                 }
-                Shape::Void | Shape::Function | Shape::Float | Shape::Incomplete(_) => return None,
+                Shape::Void | Shape::Function | Shape::Float { .. } | Shape::Incomplete(_) => {
+                    return None;
+                }
             };
             return count.checked_mul(bytes);
         }

@@ -3,13 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::c_void;
 
-use probe_plan::RuntimeAddr;
+use probe_plan::{GuestView as _, RuntimeAddr, UserPage, is_kernel_address};
 use qemu_plugin::{PluginId, sys};
 
 use super::execute::{on_clock_read, on_clock_read_ahead, on_module_change, on_probe};
+use super::guest::Guest;
 use super::{R_REGS, Session, guard};
-use crate::recorder::Probe;
+use crate::recorder::{Place, Probe, Recorder};
 use crate::slide::{Search, SlideFinder};
+use crate::user_code::UserPlace;
 
 /// Longest instruction of x86.
 const INSTRUCTION_BYTES_MAX: usize = 15;
@@ -18,7 +20,8 @@ const INSTRUCTION_BYTES_MAX: usize = 15;
 #[derive(Debug)]
 pub(super) struct Translation {
     slide: Option<SlideFinder>,
-    probes: HashMap<(RuntimeAddr, u64), &'static Probe>,
+    /// By the first of their sites and the instructions behind them.
+    probes: HashMap<(usize, u64), &'static Probe>,
     clock_read_ends: HashSet<u64>,
 }
 
@@ -41,15 +44,15 @@ impl Translation {
 
     fn intern_probe(
         &mut self,
-        addr: RuntimeAddr,
+        place: Place,
         instructions_after: u64,
         sites: std::ops::Range<usize>,
     ) -> &'static Probe {
         self.probes
-            .entry((addr, instructions_after))
+            .entry((sites.start, instructions_after))
             .or_insert_with(|| {
                 Box::leak(Box::new(Probe {
-                    addr,
+                    place,
                     sites,
                     instructions_after,
                 }))
@@ -163,14 +166,65 @@ fn attach_module_hooks(session: &Session, instructions: &[Instruction]) {
 }
 
 fn attach_probes(session: &Session, translation: &mut Translation, instructions: &[Instruction]) {
+    let mut page = UserPageSeen::default();
     for (index, instruction) in instructions.iter().enumerate() {
-        let addr = RuntimeAddr(instruction.addr);
-        let Some(sites) = session.recorder.sites_at(addr) else {
-            continue;
-        };
         let instructions_after = (instructions.len() - index - 1) as u64;
-        let probe = translation.intern_probe(addr, instructions_after, sites);
-        call_at_instruction(instruction.handle, on_probe, leaked(probe));
+        let mut attach = |place, sites| {
+            let probe = translation.intern_probe(place, instructions_after, sites);
+            call_at_instruction(instruction.handle, on_probe, leaked(probe));
+        };
+        if is_kernel_address(instruction.addr) {
+            let addr = RuntimeAddr(instruction.addr);
+            if let Some(sites) = session.recorder.sites_at(addr) {
+                attach(Place::Kernel(addr), sites);
+            }
+        } else {
+            for place in user_places(&session.recorder, instruction, &mut page) {
+                if let Some(sites) = session.recorder.sites_of(place.addr) {
+                    let offset = place.offset;
+                    attach(Place::User { offset }, sites);
+                }
+            }
+        }
+    }
+}
+
+/// The places of programs that an instruction of user space is.
+fn user_places<'r>(
+    recorder: &'r Recorder,
+    instruction: &Instruction,
+    page: &mut UserPageSeen,
+) -> impl Iterator<Item = &'r UserPlace> {
+    let candidates = recorder.user_code.candidates(instruction.addr).iter();
+    candidates.filter(move |place| {
+        let (code, plan) = (&recorder.user_code, &recorder.plan);
+        let bytes = &instruction.bytes[..instruction.size];
+        code.begins_with(plan, place, bytes)
+            && page
+                .read(instruction)
+                .is_some_and(|found| code.is_page(plan, place, found))
+    })
+}
+
+/// The page of the block under translation, read when it is first asked for.
+#[derive(Default)]
+struct UserPageSeen {
+    found: Option<(u64, Option<Box<[u8; UserPage::BYTES]>>)>,
+}
+
+impl UserPageSeen {
+    /// The page that an instruction begins in; `None` when it is not memory.
+    fn read(&mut self, instruction: &Instruction) -> Option<&[u8]> {
+        let start = instruction.addr & !(UserPage::BYTES as u64 - 1);
+        if self.found.as_ref().is_none_or(|(known, _)| *known != start) {
+            // SAFETY: rule 1. Null stands for what is no memory: reading that would touch a device.
+            let host = unsafe { sys::qemu_plugin_insn_haddr(instruction.handle) };
+            let mut bytes = Box::new([0; UserPage::BYTES]);
+            let is_read = !host.is_null() && Guest::new().read(start, bytes.as_mut_slice());
+            self.found = Some((start, is_read.then_some(bytes)));
+        }
+        let (_, bytes) = self.found.as_ref()?;
+        bytes.as_ref().map(|bytes| bytes.as_slice())
     }
 }
 
