@@ -6,7 +6,7 @@ use crate::dwarf::{DebugSections, Lines, LocalVariable, SourceLine, variables};
 use crate::elf::Sections;
 use crate::identity::Identity;
 use crate::module::{LinkedModule, MODULE_LINK_BASE, ModuleFile};
-use crate::orc::{self, OrcEntry};
+use crate::orc::{self, Orc};
 use crate::program::Program;
 use crate::symbols::SymbolTable;
 use crate::syscalls::{self, Syscall};
@@ -44,7 +44,7 @@ pub struct Kernel {
     lines: OnceLock<Lines>,
     syscalls: OnceLock<Vec<Syscall>>,
     tracepoints: OnceLock<Vec<Tracepoint>>,
-    orc: OnceLock<Vec<OrcEntry>>,
+    orc: OnceLock<Orc>,
 }
 
 /// The bytes of an ELF image with its sections.
@@ -364,8 +364,8 @@ impl Kernel {
         Ok(self.tracepoints.get_or_init(|| read))
     }
 
-    /// How stack frames of the kernel are left, by address.
-    pub fn orc(&self) -> Result<&[OrcEntry], SymbolError> {
+    /// How stack frames of the kernel are left.
+    pub fn orc(&self) -> Result<&Orc, SymbolError> {
         if let Some(read) = self.orc.get() {
             return Ok(read);
         }

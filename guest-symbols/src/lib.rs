@@ -33,7 +33,7 @@ pub use image::{Compression, FileKind, ImageBytes};
 pub use kernel::{Kernel, TypeOrigin};
 pub use module::{Anchor, LinkedModule, LinkedSection, MODULE_LINK_BASE, ModuleFile};
 pub use name_index::NameKind;
-pub use orc::{OrcEntry, OrcKind, OrcRegister, OrcRule};
+pub use orc::{Orc, OrcEncoding, OrcEntry, OrcKind, OrcRegister, OrcRule};
 pub use program::{PAGE_BYTES, Program, ProgramError};
 pub use symbols::{Symbol, SymbolTable};
 pub use syscalls::{Abi, Syscall};

@@ -75,8 +75,50 @@ pub struct OrcEntry {
 
 const PURPOSE: &str = "stacks of the kernel (CONFIG_UNWINDER_ORC)";
 
-/// Reads the table, by address.
-pub(crate) fn read(kernel: &Kernel) -> Result<Vec<OrcEntry>, SymbolError> {
+/// The table of a kernel, and how its modules' are to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orc {
+    /// By address.
+    pub entries: Vec<OrcEntry>,
+    /// How a rule is written.
+    pub encoding: OrcEncoding,
+}
+
+/// How a kernel writes rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrcEncoding {
+    layout: Layout,
+    registers: &'static [OrcRegister],
+}
+
+impl OrcEncoding {
+    /// Bytes of a rule, at most 8.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        self.layout.bytes
+    }
+
+    /// Whether the two offsets are the lowest 32 bits of an entry, that of the stack pointer first, with the rest above.
+    #[must_use]
+    pub fn begins_with_offsets(self) -> bool {
+        let is_at = |bits: Bits, first| bits.first == first && bits.count == 16;
+        let Layout {
+            sp_offset,
+            bp_offset,
+            ..
+        } = self.layout;
+        is_at(sp_offset, 0) && is_at(bp_offset, 16)
+    }
+
+    /// The rule in the bytes of an entry, as a little-endian number.
+    #[must_use]
+    pub fn rule(self, word: u64) -> OrcRule {
+        self.layout.rule(word, self.registers)
+    }
+}
+
+/// Reads the table.
+pub(crate) fn read(kernel: &Kernel) -> Result<Orc, SymbolError> {
     let layout = Layout::of(kernel).ok_or(SymbolError::MissingSymbol {
         name: "orc_entry",
         purpose: PURPOSE,
@@ -97,7 +139,8 @@ pub(crate) fn read(kernel: &Kernel) -> Result<Vec<OrcEntry>, SymbolError> {
     // As the kernel does at boot where its build did not. Of several for one address the last counts, and the end of
     // what stood before must not hide what begins there.
     entries.sort_by_key(|entry| (entry.addr, entry.rule.kind != OrcKind::Undefined));
-    Ok(entries)
+    let encoding = OrcEncoding { layout, registers };
+    Ok(Orc { entries, encoding })
 }
 
 /// The bytes between two marks of the linker script.
@@ -122,7 +165,7 @@ fn area<'k>(
 }
 
 /// Where the bits of `struct orc_entry` are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Layout {
     bytes: usize,
     sp_offset: Bits,
@@ -134,7 +177,7 @@ struct Layout {
     end: Option<Bits>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Bits {
     first: u32,
     count: u32,

@@ -14,13 +14,13 @@ fn read(name: &str) -> Option<Kernel> {
 }
 
 fn rule_at(kernel: &Kernel, addr: LinkAddr) -> OrcRule {
-    let entries = kernel.orc().expect("ORC tables");
+    let entries = &kernel.orc().expect("ORC tables").entries;
     let after = entries.partition_point(|entry| entry.addr <= addr);
     entries[after - 1].rule
 }
 
 fn check(name: &str, kernel: &Kernel) {
-    let entries = kernel.orc().expect("ORC tables");
+    let entries = &kernel.orc().expect("ORC tables").entries;
     assert!(entries.len() > 100_000, "{name}: {} entries", entries.len());
     assert!(entries.is_sorted_by_key(|entry| entry.addr));
     let symbols = kernel.symbols();

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use guest_symbols::{Kernel, OrcKind, OrcRegister, OrcRule};
+use guest_symbols::{Kernel, OrcEncoding, OrcKind, OrcRegister, OrcRule, Type, TypeId};
 use probe_plan::{
-    FramePointer, FrameRule, LinkAddr, Reached, Register, SavedRegisters, StackTop, Unwind,
+    FramePointer, FrameRule, LinkAddr, LoadedRules, Reached, Register, RuleEncoding,
+    SavedRegisters, StackTop, Unwind,
 };
 
 /// `arch/x86/include/asm/ptrace.h`: names in `struct pt_regs` of the registers that rules start from.
@@ -19,11 +20,17 @@ const SAVED: [(Register, &str); 6] = [
 
 /// The rules for a kernel; `None` when it lacks the tables or the layout of what an interrupt leaves.
 pub(crate) fn unwind(kernel: &Kernel) -> Option<Unwind> {
-    let entries = kernel.orc().ok()?;
+    let orc = kernel.orc().ok()?;
+    let entries = &orc.entries;
     let base = entries.first()?.addr;
+    let code = kernel
+        .code()
+        .map(|(addr, bytes)| addr.0 + bytes.len() as u64);
     let mut unwind = Unwind {
         base: LinkAddr(base.0),
+        bytes: u32::try_from(code.max()?.checked_sub(base.0)?).ok()?,
         saved: saved_registers(kernel)?,
+        loaded: loaded_rules(kernel, orc.encoding),
         ..Unwind::default()
     };
     let mut known = BTreeMap::new();
@@ -58,6 +65,70 @@ fn saved_registers(kernel: &Kernel) -> Option<SavedRegisters> {
             .iter()
             .map(|(register, name)| Some((*register, offset(name)?)))
             .collect::<Option<_>>()?,
+    })
+}
+
+/// `include/linux/module.h` and `arch/x86/include/asm/module.h`: each module of the kernel has its own tables.
+fn loaded_rules(kernel: &Kernel, encoding: OrcEncoding) -> Option<LoadedRules> {
+    let types = kernel.types();
+    let module = types.struct_named("module")?;
+    let offset = |of: TypeId, name| types.member(of, name)?.byte_offset();
+    let list = offset(module, "list")?;
+    let from_list = |offset: u64| i32::try_from(offset.wrapping_sub(list).cast_signed()).ok();
+    let run = |area: u64, of: TypeId, size| {
+        let code = from_list(area + offset(of, "base")?)?;
+        Some((code, from_list(area + offset(of, size)?)?))
+    };
+    // Since 6.4 an array by what the memory is for.
+    let by_use = || {
+        let areas = types.member(module, "mem")?;
+        let Type::Array { element, .. } = types.get(areas.type_id) else {
+            return None;
+        };
+        let bytes = types.byte_size(*element)?;
+        let area = |name| {
+            let index = u64::try_from(types.enum_value(name)?).ok()?;
+            run(areas.byte_offset()? + index * bytes, *element, "size")
+        };
+        Some(vec![area("MOD_TEXT")?, area("MOD_INIT_TEXT")?])
+    };
+    let by_phase = || {
+        let area = |name| {
+            let place = types.member(module, name)?;
+            run(place.byte_offset()?, place.type_id, "text_size")
+        };
+        Some(vec![area("core_layout")?, area("init_layout")?])
+    };
+    let arch = types.member(module, "arch")?;
+    let table = |name| from_list(arch.byte_offset()? + offset(arch.type_id, name)?);
+    Some(LoadedRules {
+        list: LinkAddr(kernel.symbols().address("modules")?.0),
+        code: by_use().or_else(by_phase)?,
+        count: table("num_orcs")?,
+        starts: table("orc_unwind_ip")?,
+        rules: table("orc_unwind")?,
+        encoding: rule_encoding(encoding)?,
+    })
+}
+
+/// The rules behind all codes; where an offset belongs they have 1.
+fn rule_encoding(encoding: OrcEncoding) -> Option<RuleEncoding> {
+    const OFFSETS: u64 = 0x0001_0001;
+    /// Of the 16 bits that follow the offsets no version has used more than 12.
+    const CODES: u32 = 1 << 12;
+    encoding.begins_with_offsets().then_some(())?;
+    let rules = (0..CODES).map(|code| {
+        let word = u64::from(code) << 32 | OFFSETS;
+        (code, frame_rule(encoding.rule(word)))
+    });
+    Some(RuleEncoding {
+        bytes: u8::try_from(encoding.bytes()).ok()?,
+        top_bit: 0,
+        frame_pointer_bit: 16,
+        code_bit: 32,
+        rules: rules
+            .filter(|(_, rule)| *rule != FrameRule::Unknown)
+            .collect(),
     })
 }
 

@@ -24,7 +24,8 @@ fn plan(name: &str) -> Option<Plan> {
     let image = std::fs::read(files.vmlinuz).expect("a fetched kernel has an image");
     let kernel = Kernel::from_bytes(Some(&image), None).expect("a kernel of the matrix");
     let mut selection = Selection::parse("all,tracepoint:*:*");
-    selection.add_stacks("both".parse().expect("a choice"));
+    // Garbage makes long lists of owners of code, which take time: not with every event.
+    selection.add_stacks("both=sched,irq".parse().expect("a choice"));
     let compiled = compile(&kernel, &EventTable::builtin(), &selection);
     Some(compiled.expect("the built-in table").plan)
 }
@@ -174,10 +175,9 @@ fn reads_max(program: &Program) -> usize {
         .map(|field| {
             let lines = match field.output {
                 Output::Number => 0,
-                // Of each frame seven words, each in two lines at most.
-                Output::CallStack { max } | Output::FramePointers { max, .. } => {
-                    usize::from(max) * 14
-                }
+                // Of each frame a few words and of its rule some, each in two lines at most; and owners of rules.
+                Output::CallStack { max } => usize::from(max) * 80 + 1024 * 10,
+                Output::FramePointers { max, .. } => usize::from(max) * 4,
                 Output::String { max, .. } | Output::Bytes { max, .. } => {
                     usize::from(max) / 128 + 2
                 }

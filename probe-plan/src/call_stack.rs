@@ -3,12 +3,14 @@
 //! The addresses go into the interpreter's text, 8 bytes each: the place itself, then return addresses and interrupted
 //! places from the inside out. A stack that could not be climbed to its end closes with [`trace_format::CUT`].
 //!
-//! Budget: a bounded number of frames, at most seven words of the guest for each. What a hostile stack says is followed
+//! Budget: a bounded number of frames, at most seven words of the guest for each, and what it takes to find the rules of
+//! code that was loaded later. What a hostile stack says is followed
 //! no further than that.
 
 use crate::addr::RuntimeAddr;
 use crate::guest_view::{GuestView, Register};
 use crate::interpreter::{Interpreter, is_kernel_address};
+use crate::loaded_rules::Owners;
 use crate::program::AddressSpace;
 use crate::unwind::{FramePointer, FrameRule, Reached, StackTop, Unwind};
 
@@ -60,16 +62,20 @@ impl Interpreter {
             frame_pointer: guest.register(Register::Rbp)?,
             others: Others::Live,
         };
+        let mut owners = Owners::new();
         let mut length = self.push_address(0, frame.instruction);
         for _ in 1..max {
-            match self.above(&unwind, &frame, guest) {
+            match self.above((&unwind, &mut owners), &frame, guest) {
                 Some(Above::Frame(next)) => frame = next,
                 Some(Above::End) => return Some(length),
                 None => return Some(self.push_address(length, trace_format::CUT)),
             }
             length = self.push_address(length, frame.instruction);
         }
-        let is_whole = matches!(self.above(&unwind, &frame, guest), Some(Above::End));
+        let is_whole = matches!(
+            self.above((&unwind, &mut owners), &frame, guest),
+            Some(Above::End)
+        );
         Some(if is_whole {
             length
         } else {
@@ -80,12 +86,17 @@ impl Interpreter {
     /// `None` when that is not known.
     fn above(
         &mut self,
-        unwind: &Unwind,
+        (unwind, owners): (&Unwind, &mut Owners),
         frame: &Frame,
         guest: &mut impl GuestView,
     ) -> Option<Above> {
         let within = frame.instruction.wrapping_sub(u64::from(!frame.is_exact));
-        let (top, frame_pointer, reached) = match unwind.rule_at(self.to_link(within)) {
+        let of_image = unwind.rule_at(self.slide().to_link(RuntimeAddr(within)));
+        let rule = match (of_image, &unwind.loaded) {
+            (None, Some(loaded)) => self.loaded_rule(loaded, owners, within, guest),
+            (of_image, _) => of_image,
+        };
+        let (top, frame_pointer, reached) = match rule? {
             FrameRule::Unknown => return None,
             FrameRule::Outermost => return Some(Above::End),
             FrameRule::Inner {

@@ -248,8 +248,8 @@ impl Interpreter {
         Some(stack)
     }
 
-    pub(crate) fn to_link(&self, addr: u64) -> LinkAddr {
-        self.slide.to_link(RuntimeAddr(addr))
+    pub(crate) fn slide(&self) -> Slide {
+        self.slide
     }
 
     /// Puts an address behind `length` bytes of the text; the new length. A plan's limit on frames leaves room for all.

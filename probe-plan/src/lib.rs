@@ -7,6 +7,7 @@ mod addr;
 mod call_stack;
 mod guest_view;
 mod interpreter;
+mod loaded_rules;
 mod module_map;
 mod module_plan;
 mod pairing;
@@ -33,5 +34,8 @@ pub use program::{
 pub use recording::{
     Action, Command, MatchedEvent, Mode, Recording, SessionSpec, Status, TimeSpec, WatchSpec, When,
 };
-pub use unwind::{FRAMES_MAX, FramePointer, FrameRule, Reached, SavedRegisters, StackTop, Unwind};
+pub use unwind::{
+    FRAMES_MAX, FramePointer, FrameRule, LoadedRules, Reached, RuleEncoding, SavedRegisters,
+    StackTop, Unwind,
+};
 pub use user::{Retry, UserPage};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use guesttrace_tests::{Chance, fuzz, mix};
 use probe_plan::{
     AddressSpace, Entry, FRAMES_MAX, Field, FieldSink, FramePointer, FrameRule, GuestView,
-    Interpreter, LinkAddr, Op, Output, Plan, Program, Reached, Register, RuntimeAddr, SAVED_MAX,
-    SavedRegisters, Site, Slide, StackTop, Unwind,
+    Interpreter, LinkAddr, LoadedRules, Op, Output, Plan, Program, Reached, Register, RuleEncoding,
+    RuntimeAddr, SAVED_MAX, SavedRegisters, Site, Slide, StackTop, Unwind,
 };
 use trace_format::{EventId, EventSchema, FieldKind, FieldSchema};
 
@@ -15,8 +15,10 @@ const TEXT_BYTES_MAX: u16 = 1024;
 
 const SLIDE: u64 = 0x20_0000;
 const IMAGE: u64 = 0xffff_ffff_8000_0000;
-/// Words that a frame of a call stack is looked up in, and what a word takes at most.
-const FRAME_BYTES_MAX: usize = 7 * 256;
+/// Words that a frame of a call stack takes, the search for its rule included, and what a word takes at most.
+const FRAME_BYTES_MAX: usize = 40 * 256;
+/// The same for all owners of rules that one stack looks at.
+const OWNERS_BYTES_MAX: usize = 1024 * 5 * 256;
 
 /// Every second page is mapped and holds what follows from its address.
 struct Guest {
@@ -228,12 +230,15 @@ fn unwind(chance: &mut Chance) -> Unwind {
         starts.sort_unstable();
     }
     let rule_max = if chance.once_in(20) { 9 } else { 8 };
-    let rule_of = starts
+    let rule_of: Vec<u16> = starts
         .iter()
-        .map(|_| u16::try_from(chance.below(rule_max)).expect("a few"));
+        .map(|_| u16::try_from(chance.below(rule_max)).expect("a few"))
+        .collect();
     Unwind {
         base: LinkAddr(IMAGE - SLIDE),
-        rule_of: rule_of.collect(),
+        bytes: *chance.pick(&[0, 1 << 20, u32::MAX]),
+        loaded: chance.once_in(2).then(|| loaded_rules(chance, &rules)),
+        rule_of,
         starts,
         rules,
         saved: SavedRegisters {
@@ -244,6 +249,27 @@ fn unwind(chance: &mut Chance) -> Unwind {
                 .zip(Register::ALL)
                 .map(|(offset, register)| (register, offset))
                 .collect(),
+        },
+    }
+}
+
+/// Rules that the guest keeps, in a list that leads anywhere.
+fn loaded_rules(chance: &mut Chance, rules: &[FrameRule]) -> LoadedRules {
+    let offset = |chance: &mut Chance| *chance.pick(&[0, 8, 16, -8, i32::MIN, i32::MAX]);
+    LoadedRules {
+        list: LinkAddr(*chance.pick(&[IMAGE, IMAGE - SLIDE, 0, u64::MAX])),
+        code: (0..chance.below(3))
+            .map(|_| (offset(chance), offset(chance)))
+            .collect(),
+        count: offset(chance),
+        starts: offset(chance),
+        rules: offset(chance),
+        encoding: RuleEncoding {
+            bytes: *chance.pick(&[6, 6, 6, 8, 1, 9]),
+            top_bit: *chance.pick(&[0, 0, 63]),
+            frame_pointer_bit: 16,
+            code_bit: *chance.pick(&[32, 56, 62]),
+            rules: (0..).zip(rules.iter().copied()).collect(),
         },
     }
 }
@@ -285,13 +311,12 @@ fn run(program: &Program, interpreter: &mut Interpreter) {
     // A load reads two lines at most; a text its own length and the rest of two lines.
     let frames: usize = { program.fields.iter() }
         .map(|field| match field.output {
-            Output::CallStack { max } | Output::FramePointers { max, .. } => usize::from(max),
+            Output::CallStack { max } => usize::from(max) * FRAME_BYTES_MAX + OWNERS_BYTES_MAX,
+            Output::FramePointers { max, .. } => usize::from(max) * FRAME_BYTES_MAX,
             _ => 0,
         })
         .sum();
-    let bytes_max = step_count * 256
-        + evaluations * (usize::from(TEXT_BYTES_MAX) + 256)
-        + frames * FRAME_BYTES_MAX;
+    let bytes_max = step_count * 256 + evaluations * (usize::from(TEXT_BYTES_MAX) + 256) + frames;
     assert!(
         guest.bytes_read <= bytes_max,
         "{} of {bytes_max} bytes",

@@ -109,8 +109,7 @@ fn verdict(ours: &[u64], theirs: &[u64], function: impl Fn(u64) -> String) -> &'
     ) {
         (true, true, false) => "equal",
         (true, true, true) => "equal, ours says that it was cut",
-        (true, false, true) => "cut in a module",
-        (true, false, false) => "ours ends early",
+        (true, false, _) => "ours ends early",
         (false, ..) => "frames differ",
     }
 }
@@ -137,13 +136,13 @@ fn compare(ours: &Stacks, theirs: &Stacks, kernel: &Kernel) -> Comparison {
             let near = near.filter(|(stamp, _)| tsc - stamp < INSTRUCTIONS_MAX * TICKS);
             let verdict = match near {
                 Some((_, ours)) => verdict(ours, stack, function),
-                // An interrupt came between the two.
+                // An interrupt came between the event and ftrace's entry or stack.
                 None => "no event so close",
             };
             let count = comparison.verdicts.entry(verdict).or_default();
             *count += 1;
             if verdict == "equal" {
-                comparison.frame_count += stack.len();
+                comparison.frame_count += near.map_or(0, |(_, ours)| ours.len());
             } else if *count <= 3 {
                 let names = |stack: &[u64]| -> Vec<String> {
                     stack
@@ -212,11 +211,10 @@ fn stacks_of_the_kernel_are_those_of_ftrace() {
     assert!(total > 1000, "{verdicts:?}");
     let count = |verdict| verdicts.get(verdict).copied().unwrap_or(0);
     assert_eq!(
-        count("equal") + count("cut in a module") + count("no event so close"),
+        count("equal") + count("no event so close"),
         total,
         "{verdicts:?}\n{}",
         examples.join("\n")
     );
     assert!(count("no event so close") * 50 < total, "{verdicts:?}");
-    assert!(count("equal") * 10 > total * 9, "{verdicts:?}");
 }
