@@ -43,6 +43,8 @@ pub struct Interpreter {
     lines: [Line; LINE_COUNT],
     line_count: usize,
     slots: [Option<u64>; SLOTS_MAX],
+    /// Which of the slots were evaluated at this probe, as bits.
+    known_slots: u16,
     entry: Entry,
     text: Box<[u8; STRING_BYTES_MAX as usize]>,
     pub(crate) unwind: Option<Arc<Unwind>>,
@@ -78,6 +80,7 @@ impl Interpreter {
             }; LINE_COUNT],
             line_count: 0,
             slots: [None; SLOTS_MAX],
+            known_slots: 0,
             entry: Entry::default(),
             text: Box::new([0; STRING_BYTES_MAX as usize]),
             unwind: None,
@@ -109,7 +112,9 @@ impl Interpreter {
         }
     }
 
-    /// Evaluates bindings and condition. Returns whether the record is wanted; [`Interpreter::fetch`] must follow then.
+    /// Evaluates the condition. Returns whether the record is wanted; [`Interpreter::fetch`] must follow then.
+    ///
+    /// A binding is evaluated where it is first used: most records are not wanted for a reason that needs few of them.
     pub fn begin(
         &mut self,
         program: &Program,
@@ -117,13 +122,10 @@ impl Interpreter {
         guest: &mut impl GuestView,
     ) -> bool {
         self.line_count = 0;
-        for (index, ops) in program.bindings.iter().enumerate() {
-            let value = self.evaluate(ops, probe, guest).map(|stack| stack[0]);
-            self.slots[index] = value;
-        }
+        self.known_slots = 0;
         match &program.condition {
             Some(ops) => self
-                .evaluate(ops, probe, guest)
+                .evaluate(ops, program, probe, guest)
                 .is_some_and(|stack| stack[0] != 0),
             None => true,
         }
@@ -138,7 +140,7 @@ impl Interpreter {
         sink: &mut impl FieldSink,
     ) {
         for field in &program.fields {
-            let stack = self.evaluate(&field.ops, probe, guest);
+            let stack = self.evaluate(&field.ops, program, probe, guest);
             match field.output {
                 Output::Number => sink.number(stack.map(|stack| stack[0])),
                 Output::String { space, max } => {
@@ -182,7 +184,7 @@ impl Interpreter {
         if !self.begin(program, probe, guest) {
             return None;
         }
-        self.evaluate(&program.fields.first()?.ops, probe, guest)
+        self.evaluate(&program.fields.first()?.ops, program, probe, guest)
             .map(|stack| stack[0])
     }
 
@@ -191,6 +193,7 @@ impl Interpreter {
     fn evaluate(
         &mut self,
         ops: &[Op],
+        program: &Program,
         probe: RuntimeAddr,
         guest: &mut impl GuestView,
     ) -> Option<[u64; STACK_MAX]> {
@@ -206,7 +209,7 @@ impl Interpreter {
                 Op::CpuBase => cpu_base(guest)?,
                 Op::ProbeAddress => probe.0,
                 Op::FromProbe(distance) => probe.0.wrapping_add(distance),
-                Op::Slot(slot) => self.slots[usize::from(slot)]?,
+                Op::Slot(slot) => self.slot(slot, program, probe, guest)?,
                 Op::Saved(index) => self.entry.saved[usize::from(index)]?,
                 Op::Elapsed => self.entry.elapsed_nanos?,
                 Op::Jump(by) => {
@@ -246,6 +249,25 @@ impl Interpreter {
             depth += 1;
         }
         Some(stack)
+    }
+
+    /// The value of a binding. Validation sees to it that a binding uses only those before it, which bounds the depth.
+    fn slot(
+        &mut self,
+        slot: u8,
+        program: &Program,
+        probe: RuntimeAddr,
+        guest: &mut impl GuestView,
+    ) -> Option<u64> {
+        let index = usize::from(slot);
+        let bit = 1_u16 << slot;
+        if self.known_slots & bit == 0 {
+            let ops = program.bindings.get(index)?;
+            let stack = self.evaluate(ops, program, probe, guest);
+            self.slots[index] = stack.map(|stack| stack[0]);
+            self.known_slots |= bit;
+        }
+        self.slots[index]
     }
 
     pub(crate) fn slide(&self) -> Slide {
