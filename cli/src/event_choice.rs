@@ -11,9 +11,8 @@ use plan_compiler::{
 };
 use trace_format::Schema;
 
-use crate::Usage;
 use crate::modules::ModuleArgs;
-use crate::programs::ProgramFiles;
+use crate::{Usage, programs};
 
 /// Events to watch.
 #[derive(Clone, Debug, Args)]
@@ -38,9 +37,6 @@ pub(crate) struct EventArgs {
     /// that maps the file; without debug information arguments are arg0 to arg5
     #[arg(long, value_name = "UPROBE")]
     pub(crate) uprobe: Vec<String>,
-    /// Where their programs are looked for.
-    #[arg(skip)]
-    pub(crate) program_files: ProgramFiles,
     /// Address that a system call records as `ip`, found by frame pointers: depth:N is the return address N frames up,
     /// range:0xFROM-0xTO the first address there
     #[arg(long, value_name = "WHICH")]
@@ -62,7 +58,7 @@ impl EventArgs {
             key += &format!("{:?}\n", read(file)?);
         }
         for program in self.programs(&self.table()?)? {
-            key += &format!("{program:?} {}\n", self.program_files.stamp(&program));
+            key += &format!("{program:?} {}\n", programs::stamp(&program));
         }
         Ok(key)
     }
@@ -119,8 +115,7 @@ impl EventArgs {
             let wanted = Wanted::of(kernel, &table, &selection, &specs);
             self.modules.add_wanted(kernel, &wanted)?;
         }
-        let programs = self.programs(&table)?;
-        self.program_files.add_to(kernel, &programs)?;
+        programs::add_programs(kernel, &self.programs(&table)?)?;
         for text in &self.uprobe {
             specs.push(ProbeSpec::parse_in_program(text)?);
         }

@@ -9,7 +9,7 @@ use probe_plan::{
     EndReason, Hook, ImageSegment, LinkAddr, Output, Pairing, Plan, PlanError, Program, Site,
     SymbolName, Unwind,
 };
-use trace_format::{EventId, KernelInfo, SchemaError};
+use trace_format::{AbsentEvent, EventId, KernelInfo, SchemaError};
 
 use crate::expression::parse;
 use crate::fault::RowFault;
@@ -90,7 +90,7 @@ pub fn compile(
             Ok(()) => found.push(row.as_ref()),
             // Of what the user asked for by name, nothing must be missing silently.
             Err(Some(fault)) if is_required => return Err(Box::new(fault).into()),
-            Err(_) => {}
+            Err(_) => draft.note_absent(&row.name),
         }
     }
     // At one address, the thread that runs from now on comes last: the events there still belong to the one before.
@@ -115,6 +115,7 @@ pub fn compile(
         schema: schema(kernel, table, &found),
         programs: draft.programs,
         hooks: draft.hooks,
+        absent: draft.absent,
         sites: draft.sites,
         image: image(kernel),
         loaded: loaded(kernel),
@@ -173,6 +174,7 @@ fn stacks(kernel: &Kernel, programs: &[Program]) -> Option<Unwind> {
 struct Draft {
     programs: Vec<Program>,
     hooks: Vec<Hook>,
+    absent: Vec<AbsentEvent>,
     sites: Vec<Site>,
     pairings: Vec<Pairing>,
     resolutions: Vec<Resolution>,
@@ -190,6 +192,23 @@ fn recorder_item(site: &SiteRow) -> Option<&str> {
 }
 
 impl Draft {
+    /// Notes an event that has no place, with what became of its candidates: each reason once.
+    fn note_absent(&mut self, event: &str) {
+        let mut reasons: Vec<&str> = Vec::new();
+        let mine = self.resolutions.iter().filter(|one| one.event == event);
+        for (_, outcome) in mine.flat_map(|one| &one.candidates) {
+            if let Err(reason) = outcome
+                && !reasons.contains(&reason.as_str())
+            {
+                reasons.push(reason);
+            }
+        }
+        self.absent.push(AbsentEvent {
+            event: event.to_owned(),
+            reason: reasons.join("; "),
+        });
+    }
+
     /// Adds what the kernel has of a row; without anything, the reason if there is one that tells more than its hooks.
     fn add_row(
         &mut self,

@@ -237,6 +237,7 @@ fn through_a_file(schema: &Schema, buffer: &RecordBuffer) -> Records {
         },
         schema: schema.clone(),
         digests: Vec::new(),
+        absent: Vec::new(),
     };
     let mut bytes = Cursor::new(Vec::new());
     let options = WriterOptions {

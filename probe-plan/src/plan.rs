@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use trace_format::{EventId, FieldKind, KernelInfo, Schema};
+use trace_format::{AbsentEvent, EventId, FieldKind, KernelInfo, Schema};
 
 use crate::addr::LinkAddr;
 use crate::guest_view::Register;
@@ -29,6 +29,8 @@ pub struct Plan {
     pub programs: Vec<Program>,
     /// Hooks, for the count of how often each fired.
     pub hooks: Vec<Hook>,
+    /// Events that were asked for and that the kernel has no place for.
+    pub absent: Vec<AbsentEvent>,
     /// Where to stop and look, by ascending address; several may share one.
     pub sites: Vec<Site>,
     /// Code of the kernel image, to find its slide and to check the sites.

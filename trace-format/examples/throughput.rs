@@ -80,6 +80,7 @@ fn header() -> Header {
             enums: Vec::new(),
         },
         digests: Vec::new(),
+        absent: Vec::new(),
     }
 }
 

@@ -23,6 +23,18 @@ pub struct Header {
     pub schema: Schema,
     /// SHA-256 digests in hexadecimal, by name: `plan`, `kernel`, `initrd`, `disk`.
     pub digests: Vec<(String, String)>,
+    /// Events that were asked for and that this kernel has no place for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<AbsentEvent>,
+}
+
+/// An event that was asked for and cannot be recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AbsentEvent {
+    /// Its name.
+    pub event: String,
+    /// Why: what became of its hooks, in words.
+    pub reason: String,
 }
 
 /// The kernel that was traced.

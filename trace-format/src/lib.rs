@@ -40,8 +40,8 @@ pub use columns::COLUMN_BYTES_MAX;
 pub use decode::DECODED_BYTES_MAX;
 pub use diagnostic::{Diagnostic, Fault};
 pub use header::{
-    ClockInfo, ClockMode, Exactness, Header, HookCount, KernelInfo, MachineInfo, ModuleState,
-    ModuleUse, Trailer,
+    AbsentEvent, ClockInfo, ClockMode, Exactness, Header, HookCount, KernelInfo, MachineInfo,
+    ModuleState, ModuleUse, Trailer,
 };
 pub use reader::{ReadError, TraceFile};
 pub use record::{

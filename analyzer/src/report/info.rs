@@ -23,6 +23,7 @@ pub fn info(file: &TraceFile, clock: Clock) -> Report {
         tables.push(event_table(trailer));
         tables.push(silent_table(trailer));
     }
+    tables.push(absent_table(file));
     tables.push(digest_table(file));
     tables.retain(|table| !table.rows.is_empty());
     Report {
@@ -267,6 +268,19 @@ fn silent_table(trailer: &Trailer) -> Table {
         columns: vec![column("event", "Event"), column("hook", "Hook")],
         rows: silent
             .map(|hook| vec![text(&hook.event), text(&hook.hook)])
+            .collect(),
+    }
+}
+
+fn absent_table(file: &TraceFile) -> Table {
+    let absent = file.header().absent.iter();
+    Table {
+        name: "absent_events",
+        title: "Events that this kernel has no place for".to_owned(),
+        shape: Shape::Rows,
+        columns: vec![column("event", "Event"), column("reason", "Why")],
+        rows: absent
+            .map(|one| vec![text(&one.event), text(&one.reason)])
             .collect(),
     }
 }

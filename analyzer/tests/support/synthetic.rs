@@ -100,6 +100,10 @@ pub(crate) fn header() -> Header {
         },
         schema: schema(),
         digests: Vec::new(),
+        absent: vec![trace_format::AbsentEvent {
+            event: "tasklet_entry".to_owned(),
+            reason: "no tracepoint tasklet_entry".to_owned(),
+        }],
     }
 }
 

@@ -109,9 +109,7 @@ fn prepare(args: &RecordArgs) -> Result<Prepared> {
     let plan = if args.no_plugin {
         None
     } else {
-        let mut events = wishes.events(&args.events)?;
-        events.program_files.rootfs.clone_from(&args.rootfs);
-        Some(plan::prepare(&events, &mut kernel)?)
+        Some(plan::prepare(&wishes.events(&args.events)?, &mut kernel)?)
     };
     // All that takes long is done: what is on the way from here on has to be removed at the end.
     let interrupts = Interrupts::watch()?;
@@ -206,6 +204,7 @@ fn header(
         },
         schema: plan.schema.clone(),
         digests,
+        absent: plan.absent.clone(),
     }
 }
 

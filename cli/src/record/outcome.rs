@@ -1,10 +1,13 @@
 //! How a recording ended, in an exit status and in words.
 
+use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitCode;
 
 use analyzer::report::{ReportFormat, Selection, report_named};
+use analyzer::sources::Trace;
 use anyhow::Result;
+use trace_format::TraceFile;
 
 use super::args::RecordArgs;
 use super::process::Finished;
@@ -235,6 +238,11 @@ fn summarise(args: &RecordArgs, finished: &Finished, console: &mut Console<'_>) 
             console.talk,
         )?;
     }
+    if let Trace::Own(file) = &trace {
+        for line in silence(file) {
+            writeln!(console.talk, "{line}")?;
+        }
+    }
     let name = args.trace.display();
     writeln!(
         console.talk,
@@ -248,4 +256,42 @@ fn summarise(args: &RecordArgs, finished: &Finished, console: &mut Console<'_>) 
     )?;
     writeln!(console.talk, "  guesttrace info {name}")?;
     Ok(())
+}
+
+/// Events that were asked for and are not in the trace, a line for each reason: the kernel has no place for them, or they
+/// did not happen.
+fn silence(file: &TraceFile) -> Vec<String> {
+    let mut lines = Vec::new();
+    let absent = &file.header().absent;
+    if !absent.is_empty() {
+        let names: Vec<&str> = absent.iter().map(|one| one.event.as_str()).collect();
+        lines.push(format!(
+            "\nno place in this kernel ({}): {}",
+            absent.len(),
+            some_of(&names)
+        ));
+    }
+    let hooks = file.trailer().map_or(&[][..], |trailer| &trailer.hooks);
+    let fired: BTreeSet<&str> = { hooks.iter() }
+        .filter(|hook| hook.fired > 0)
+        .map(|hook| hook.event.as_str())
+        .collect();
+    let all: BTreeSet<&str> = hooks.iter().map(|hook| hook.event.as_str()).collect();
+    let silent: Vec<&str> = all.difference(&fired).copied().collect();
+    if !silent.is_empty() {
+        lines.push(format!(
+            "never fired ({} of {} events): {}",
+            silent.len(),
+            all.len(),
+            some_of(&silent)
+        ));
+    }
+    lines
+}
+
+/// The first names; `guesttrace info` has all.
+fn some_of(names: &[&str]) -> String {
+    const SHOWN: usize = 8;
+    let more = if names.len() > SHOWN { ", ..." } else { "" };
+    names[..names.len().min(SHOWN)].join(", ") + more
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use probe_plan::Plan;
-use trace_format::{KernelInfo, Schema};
+use trace_format::{AbsentEvent, KernelInfo, Schema};
 
 use super::kernel::{BootKernel, file_stamp, sha256};
 use crate::Hint;
@@ -23,6 +23,8 @@ pub(crate) struct PreparedPlan {
     pub(crate) digest: String,
     pub(crate) kernel: KernelInfo,
     pub(crate) schema: Schema,
+    /// Events that were asked for and that the kernel has no place for.
+    pub(crate) absent: Vec<AbsentEvent>,
     /// What can be asked of the running thread, by the names after `current.` of a filter.
     pub(crate) contexts: Vec<String>,
 }
@@ -61,6 +63,7 @@ pub(crate) fn prepare(events: &EventArgs, kernel: &mut BootKernel) -> Result<Pre
         bytes,
         kernel: plan.kernel,
         schema: plan.schema,
+        absent: plan.absent,
         contexts: plan
             .contexts
             .into_iter()

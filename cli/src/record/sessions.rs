@@ -184,7 +184,11 @@ impl Wishes {
         let mut specs = Vec::new();
         let mut watches = Vec::new();
         for (index, wanted) in self.traces.iter().enumerate() {
-            let schema = self.schema_of(wanted, args, plan)?;
+            let chosen = Self::chosen(wanted, args, plan)?;
+            let schema = self.schema_of(wanted, &chosen, plan)?;
+            let mut absent = plan.absent.clone();
+            // What is no row was asked for by itself.
+            absent.retain(|one| chosen.contains(&one.event) || !is_event(&one.event));
             let mut times = Vec::new();
             for (option, text) in wanted.occasions() {
                 let occasion = Occasion::parse(text, is_event);
@@ -204,6 +208,7 @@ impl Wishes {
                 filter: wanted.masks.filter_text(),
                 header: Header {
                     schema,
+                    absent,
                     ..header.clone()
                 },
                 starts_stopped: wanted.limits.starts_stopped(),
@@ -221,12 +226,16 @@ impl Wishes {
         Ok((specs, watches))
     }
 
+    /// Names of the events that were asked for.
+    fn chosen(wanted: &Wanted, args: &RecordArgs, plan: &PreparedPlan) -> Result<Vec<String>> {
+        match &wanted.events {
+            Some(events) => rows_of(events),
+            None => args.events.chosen(&plan.schema),
+        }
+    }
+
     /// The events of a trace, and of each the fields that are kept.
-    fn schema_of(&self, wanted: &Wanted, args: &RecordArgs, plan: &PreparedPlan) -> Result<Schema> {
-        let chosen = match &wanted.events {
-            Some(events) => rows_of(events)?,
-            None => args.events.chosen(&plan.schema)?,
-        };
+    fn schema_of(&self, wanted: &Wanted, chosen: &[String], plan: &PreparedPlan) -> Result<Schema> {
         let added = self.added(wanted);
         let mut schema = plan.schema.clone();
         schema

@@ -112,6 +112,7 @@ pub(crate) fn header(schema: Schema) -> Header {
         },
         schema,
         digests: Vec::new(),
+        absent: Vec::new(),
     }
 }
 
