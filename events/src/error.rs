@@ -40,6 +40,12 @@ pub enum RowProblem {
         /// The name.
         name: String,
     },
+    /// The event whose fields a row takes is not above it.
+    #[error("`fields_like = {name:?}` needs an event of that name above this one")]
+    BadFieldsLike {
+        /// The name.
+        name: String,
+    },
     #[error("{name:?} is not a name: a small letter, then small letters, digits and underscores")]
     BadName { name: String },
     #[error("id {id} is that of {other:?}")]

@@ -3,6 +3,7 @@
 //! Input: TOML text. Output: checked rows. Expressions are carried as text: the plan compiler understands them.
 //! Invariant: a row that was accepted has a unique id and name, well-formed hooks, and no dangling reference.
 
+mod check;
 mod error;
 mod hook;
 mod raw;

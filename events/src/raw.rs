@@ -13,6 +13,9 @@ pub(crate) struct RawFile {
     pub(crate) core: bool,
     #[serde(default, rename = "enum")]
     pub(crate) enums: Vec<RawEnum>,
+    /// Rows that others are made like, and that record nothing themselves.
+    #[serde(default, rename = "template")]
+    pub(crate) templates: Vec<RawEvent>,
     #[serde(default, rename = "event")]
     pub(crate) events: Vec<RawEvent>,
 }
@@ -39,6 +42,7 @@ pub(crate) struct RawEvent {
     pub(crate) sticky: bool,
     pub(crate) end: Option<String>,
     pub(crate) like: Option<String>,
+    pub(crate) fields_like: Option<String>,
     #[serde(default)]
     pub(crate) hooks: Vec<String>,
     #[serde(default, rename = "site")]

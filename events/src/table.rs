@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
+use crate::check::{check_name, check_names, check_sites};
 use crate::error::{EventError, RowProblem};
 use crate::raw::{RawEnum, RawEvent, RawField, RawFile, RawSite};
 use crate::row::{BindRow, EnumRow, EnumValues, EventRow, FieldRow, FieldType, SiteRow, Source};
@@ -14,9 +15,6 @@ pub const USER_ID_FIRST: u16 = 0x8000;
 /// Ids from here on go to the kernel's own tracepoints, in the order of their names.
 pub const TRACEPOINT_ID_FIRST: u16 = 0xc000;
 
-/// As many as a record has bits for missing fields.
-const FIELDS_MAX: usize = 32;
-
 macro_rules! builtin_files {
     ($($name:literal),* $(,)?) => {
         [$(($name, include_str!(concat!("../linux/", $name)))),*]
@@ -24,7 +22,7 @@ macro_rules! builtin_files {
 }
 
 /// The rows, in the order in which a newcomer should read them.
-const BUILTIN: [(&str, &str); 18] = builtin_files![
+const BUILTIN: [(&str, &str); 19] = builtin_files![
     "context.toml",
     "syscall.toml",
     "trap.toml",
@@ -36,6 +34,7 @@ const BUILTIN: [(&str, &str); 18] = builtin_files![
     "power.toml",
     "file.toml",
     "block.toml",
+    "writeback.toml",
     "memory.toml",
     "socket.toml",
     "network.toml",
@@ -50,6 +49,8 @@ const BUILTIN: [(&str, &str); 18] = builtin_files![
 pub struct EventTable {
     events: Vec<EventRow>,
     enums: Vec<EnumRow>,
+    /// What rows may be made like besides events.
+    templates: Vec<EventRow>,
 }
 
 impl EventTable {
@@ -63,7 +64,7 @@ impl EventTable {
                 unreachable!("the built-in event table is wrong: {error}");
             }
         }
-        for event in &mut table.events {
+        for event in table.events.iter_mut().chain(&mut table.templates) {
             event.source = Source::Builtin;
         }
         table
@@ -104,9 +105,12 @@ impl EventTable {
             let row = format!("enum {:?}", item.name.get_ref());
             next.add_enum(item).map_err(row_error(row, line))?;
         }
-        for event in raw.events {
+        let templates = raw.templates.into_iter().map(|row| (row, true));
+        let events = raw.events.into_iter().map(|row| (row, false));
+        for (event, is_template) in templates.chain(events) {
             let line = lines.of(&event.name);
-            let row = format!("event {:?}", event.name.get_ref());
+            let what = if is_template { "template" } else { "event" };
+            let row = format!("{what} {:?}", event.name.get_ref());
             let source = Source::File {
                 name: file.to_owned(),
                 line,
@@ -116,8 +120,12 @@ impl EventTable {
                 core: raw.core,
                 source,
             };
-            next.add_event(event, group, &lines)
-                .map_err(row_error(row, line))?;
+            let added = if is_template {
+                next.add_template(event, group, &lines)
+            } else {
+                next.add_event(event, group, &lines)
+            };
+            added.map_err(row_error(row, line))?;
         }
         *self = next;
         Ok(())
@@ -206,7 +214,7 @@ impl EventTable {
     }
 
     fn check_unique(&self, name: &str) -> Result<(), RowProblem> {
-        match self.event(name) {
+        match self.model(name) {
             Some(other) => Err(RowProblem::DuplicateEvent {
                 category: other.category.clone(),
             }),
@@ -220,6 +228,41 @@ impl EventTable {
         group: Group<'_>,
         lines: &Lines<'_>,
     ) -> Result<(), RowProblem> {
+        let id = raw.id;
+        let mut event = self.row(raw, group, lines)?;
+        event.id = self.id(id)?;
+        if !event.retired {
+            check_sites(&event)?;
+        }
+        self.events.push(event);
+        Ok(())
+    }
+
+    /// Has no number, and may lack what the rows made like it add.
+    fn add_template(
+        &mut self,
+        raw: RawEvent,
+        group: Group<'_>,
+        lines: &Lines<'_>,
+    ) -> Result<(), RowProblem> {
+        let template = self.row(raw, group, lines)?;
+        self.templates.push(template);
+        Ok(())
+    }
+
+    /// The event or template with that name.
+    fn model(&self, name: &str) -> Option<&EventRow> {
+        let mut all = self.events.iter().chain(&self.templates);
+        all.find(|row| row.name == name)
+    }
+
+    /// The row as written, with what it takes from others; without a number.
+    fn row(
+        &self,
+        raw: RawEvent,
+        group: Group<'_>,
+        lines: &Lines<'_>,
+    ) -> Result<EventRow, RowProblem> {
         check_name(raw.name.get_ref())?;
         self.check_unique(raw.name.get_ref())?;
         if raw.doc.trim().is_empty() {
@@ -232,20 +275,38 @@ impl EventTable {
             .map(|text| text.parse().map_err(|()| RowProblem::BadEnd { text }))
             .transpose()?;
         let mut own_sites = sites(raw.hooks, raw.sites)?;
-        let mut bind = Vec::new();
+        let (mut bind, mut fields) = (Vec::new(), Vec::new());
         if let Some(name) = raw.like {
             let model = self
-                .event(&name)
+                .model(&name)
                 .filter(|_| own_sites.is_empty())
                 .ok_or(RowProblem::BadLike { name })?;
             own_sites.clone_from(&model.sites);
             bind.clone_from(&model.bind);
         }
+        if let Some(name) = raw.fields_like {
+            let model = self
+                .model(&name)
+                .ok_or(RowProblem::BadFieldsLike { name })?;
+            let shared = model.bind.iter().filter(|shared| !bind.contains(shared));
+            let shared: Vec<BindRow> = shared.cloned().collect();
+            bind.extend(shared);
+            fields.clone_from(&model.fields);
+        }
         for text in raw.bind {
             bind.push(binding(text, lines)?);
         }
+        let shared = fields.len();
+        for field in raw.fields {
+            let field = self.field(field, lines)?;
+            let model = { fields[..shared].iter_mut() }.find(|model| model.name == field.name);
+            match model {
+                Some(model) => *model = field,
+                None => fields.push(field),
+            }
+        }
         let event = EventRow {
-            id: self.id(raw.id)?,
+            id: 0,
             category: group.category.to_owned(),
             core: raw.core.unwrap_or(group.core),
             source: group.source,
@@ -254,22 +315,14 @@ impl EventTable {
             sites: own_sites,
             bind,
             when: raw.when,
-            fields: raw
-                .fields
-                .into_iter()
-                .map(|field| self.field(field, lines))
-                .collect::<Result<_, _>>()?,
+            fields,
             name: raw.name.into_inner(),
             ltt: raw.ltt,
             doc: raw.doc,
             retired: raw.retired,
         };
         check_names(&event)?;
-        if !event.retired {
-            check_sites(&event)?;
-        }
-        self.events.push(event);
-        Ok(())
+        Ok(event)
     }
 
     fn id(&self, wanted: Option<u16>) -> Result<u16, RowProblem> {
@@ -357,20 +410,6 @@ impl Lines<'_> {
     }
 }
 
-fn check_name(name: &str) -> Result<(), RowProblem> {
-    let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
-    if starts
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-    {
-        return Ok(());
-    }
-    Err(RowProblem::BadName {
-        name: name.to_owned(),
-    })
-}
-
 fn enum_values(raw: BTreeMap<String, String>) -> Result<BTreeMap<u64, String>, RowProblem> {
     raw.into_iter()
         .map(|(key, name)| {
@@ -427,63 +466,4 @@ fn binding(text: Spanned<String>, lines: &Lines<'_>) -> Result<BindRow, RowProbl
         fetch: fetch.map(str::to_owned),
         line,
     })
-}
-
-/// Names that expressions and sites refer to, with the expression of the row itself.
-fn names(event: &EventRow) -> impl Iterator<Item = (&str, Option<&str>)> {
-    let fields = event
-        .fields
-        .iter()
-        .map(|field| (field.name.as_str(), field.fetch.as_deref()));
-    event
-        .bind
-        .iter()
-        .map(|bind| (bind.name.as_str(), bind.fetch.as_deref()))
-        .chain(fields)
-}
-
-fn check_names(event: &EventRow) -> Result<(), RowProblem> {
-    if event.fields.len() > FIELDS_MAX {
-        return Err(RowProblem::TooManyFields {
-            count: event.fields.len(),
-            max: FIELDS_MAX,
-        });
-    }
-    let mut seen = Vec::new();
-    for (name, _) in names(event) {
-        if seen.contains(&name) {
-            return Err(RowProblem::DuplicateField {
-                name: name.to_owned(),
-            });
-        }
-        seen.push(name);
-    }
-    Ok(())
-}
-
-fn check_sites(event: &EventRow) -> Result<(), RowProblem> {
-    if event.sites.is_empty() || event.sites.iter().any(|site| site.hooks.is_empty()) {
-        return Err(RowProblem::NoHooks);
-    }
-    for (index, site) in event.sites.iter().enumerate() {
-        if let Some(name) = site
-            .set
-            .keys()
-            .find(|name| !names(event).any(|(known, _)| known == name.as_str()))
-        {
-            return Err(RowProblem::SetsUnknown {
-                name: name.clone(),
-                site: index,
-            });
-        }
-        let unset =
-            names(event).find(|(name, fetch)| fetch.is_none() && !site.set.contains_key(*name));
-        if let Some((name, _)) = unset {
-            return Err(RowProblem::NoExpression {
-                name: name.to_owned(),
-                site: index,
-            });
-        }
-    }
-    Ok(())
 }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use expect_test::{Expect, expect, expect_file};
 use guesttrace_events::{EventTable, FieldType, USER_ID_FIRST};
 
-/// Ids, names and fields are in every trace ever written: lines of this file may be added, never changed or removed.
+/// Ids, names and fields are in every trace ever written: lines of this file may be added, and fields at the end of a line;
+/// nothing is changed or removed. Readers find the fields of a trace by its own schema.
 #[test]
 fn frozen_names_and_numbers() {
     let table = EventTable::builtin();
@@ -171,6 +172,56 @@ fn events_are_checked() {
     check(
         "[[event]]\nname = \"e\"\ndoc = \"d\"\nretired = true",
         &expect!["accepted"],
+    );
+}
+
+#[test]
+fn rows_share_what_a_template_or_another_row_has() {
+    let text = "category = \"mine\"
+[[template]]
+name = \"base\"
+doc = \"d\"
+bind = [\"at = %rdi\"]
+fields = [
+  { name = \"a\", type = \"u64\", doc = \"d\", fetch = \"at\" },
+  { name = \"b\", type = \"u64\", doc = \"d\", fetch = \"at\" },
+]
+[[event]]
+name = \"e\"
+doc = \"d\"
+hooks = [\"entry:f\"]
+fields_like = \"base\"
+fields = [
+  { name = \"b\", type = \"hex\", doc = \"mine\", fetch = \"at + 8\" },
+  { name = \"c\", type = \"u64\", doc = \"d\", fetch = \"at\" },
+]
+[[event]]
+name = \"g\"
+doc = \"d\"
+like = \"e\"
+fields_like = \"e\"
+";
+    let table = EventTable::from_toml("mine.toml", text).unwrap();
+    let told: Vec<String> = { table.events().iter() }
+        .map(|row| {
+            let fields: Vec<_> = { row.fields.iter() }
+                .map(|field| format!("{}:{}", field.name, field.field_type))
+                .collect();
+            format!(
+                "{} {} {} {}",
+                row.name,
+                row.bind.len(),
+                row.sites.len(),
+                fields.join(" ")
+            )
+        })
+        .collect();
+    assert_eq!(told, ["e 1 1 a:u64 b:hex c:u64", "g 1 1 a:u64 b:hex c:u64"]);
+    check_event(
+        "fields_like = \"nothing\"",
+        &expect![[
+            r#"mine.toml:3: event "e": `fields_like = "nothing"` needs an event of that name above this one"#
+        ]],
     );
 }
 

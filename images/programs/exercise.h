@@ -20,6 +20,12 @@ int threads(int argc, char **argv);
 int traps(int argc, char **argv);
 int waits(int argc, char **argv);
 
+/* One event that the trace has to hold: its name, then fields as the trace tells them. */
+#define expect(...) printf("expect " __VA_ARGS__), putchar('\n')
+
+/* The part of `table` that makes 32-bit calls. */
+void calls32(void);
+
 /* A workload whose calls fail would be a poor witness: the first failure ends the program. */
 static inline long must(long result, const char *what) {
   if (result < 0) {

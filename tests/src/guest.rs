@@ -61,20 +61,44 @@ pub fn guest_arguments(kernel_name: &str, workload: &str) -> Option<Vec<String>>
     Some(arguments)
 }
 
+/// Arguments that boot our image from that disk, whichever is usual for the kernel.
+#[must_use]
+pub fn guest_arguments_on(kernel_name: &str, disk: &str, workload: &str) -> Option<Vec<String>> {
+    let rootfs = project_dir()
+        .join("images/build/guest")
+        .join(kernel_name)
+        .join("rootfs.img");
+    let mut arguments = guest_arguments(kernel_name, workload)?;
+    arguments.retain(|argument| argument != "--append" && argument != "root=initramfs");
+    if !arguments.iter().any(|argument| argument == "--rootfs") {
+        arguments.extend(["--rootfs".to_owned(), text(&rootfs)]);
+    }
+    arguments.extend(["--disk", disk].map(str::to_owned));
+    Some(arguments)
+}
+
 /// Records our image on a kernel.
 ///
 /// # Panics
 /// When the kernel or the image is missing or the program cannot be started.
 #[must_use]
 pub fn record(kernel_name: &str, workload: &str, more: &[&str]) -> Run {
+    let arguments = guest_arguments(kernel_name, workload)
+        .expect("scripts/test.sh fetches kernels and builds images");
+    record_guest(&arguments, &[&["--quiet"], more].concat())
+}
+
+/// Records a guest with arguments such as [`guest_arguments`] gives; what `record` says at its end is kept too.
+///
+/// # Panics
+/// When the program cannot be started.
+#[must_use]
+pub fn record_guest(arguments: &[String], more: &[&str]) -> Run {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let trace = dir.path().join("out.bin");
     let serial = dir.path().join("console");
-    let arguments = guest_arguments(kernel_name, workload)
-        .expect("scripts/test.sh fetches kernels and builds images");
     let output = run(Command::new(guesttrace())
         .arg("record")
-        .arg("--quiet")
         .arg("--trace")
         .arg(&trace)
         .arg("--serial")
