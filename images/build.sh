@@ -59,7 +59,7 @@ pci.1af4.1041 virtio_pci virtio_net
 '
 
 is_fresh() {
-  [ -f "$out/rootfs.img" ] && [ -f "$out/disk" ] && [ -f "$out/initrd.cpio" ] &&
+  [ -f "$out/rootfs.img" ] && [ -f "$out/calls" ] && [ -f "$out/disk" ] && [ -f "$out/initrd.cpio" ] &&
     [ -z "$(find "$images"/{build.sh,guest,programs,workloads} "$modules/modules.builtin" -newercm "$out/initrd.cpio" -print -quit)" ]
 }
 
@@ -90,6 +90,15 @@ stage_strace() {
     mkdir -p "$dir$(dirname "$library")"
     cp -L "$library" "$dir$library"
   done
+}
+
+# Adds the program for probes in user space, stripped; the one with debug information stays beside the images.
+stage_calls() {
+  local dir=$1
+  gcc -g -O2 -Wall -Wextra -Wl,--build-id=none -ffile-prefix-map="$project_dir=." -o "$work/calls" \
+    "$images/programs/calls/calls.c"
+  strip -o "$dir/usr/bin/calls" "$work/calls"
+  chmod 755 "$dir/usr/bin/calls"
 }
 
 # Writes the path of every module of the kernel to the map: names have _ where file names may have -.
@@ -195,6 +204,7 @@ umask 022
 stage_guest "$work/root"
 cp -a "$work/root" "$work/initramfs"
 stage_strace "$work/root"
+stage_calls "$work/root"
 make_ext4 "$work/root" "$work/rootfs.img"
 
 cp "$images/guest/init" "$work/initramfs/init"
@@ -208,6 +218,6 @@ if ! grep -qx mmc_block "$work/initramfs/modules/disk.mmcblk.order" && [ -z "${i
 fi
 make_cpio "$work/initramfs" "$work/initrd.cpio"
 
-mv "$work/rootfs.img" "$work/disk" "$out/"
+mv "$work/rootfs.img" "$work/disk" "$work/calls" "$out/"
 # The last one, for its time says that all is built.
 mv "$work/initrd.cpio" "$out/"

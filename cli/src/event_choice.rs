@@ -11,8 +11,9 @@ use plan_compiler::{
 };
 use trace_format::Schema;
 
+use crate::Usage;
 use crate::modules::ModuleArgs;
-use crate::{Usage, programs};
+use crate::programs::ProgramFiles;
 
 /// Events to watch.
 #[derive(Clone, Debug, Args)]
@@ -37,6 +38,9 @@ pub(crate) struct EventArgs {
     /// that maps the file; without debug information arguments are arg0 to arg5
     #[arg(long, value_name = "UPROBE")]
     pub(crate) uprobe: Vec<String>,
+    /// Where their programs are looked for.
+    #[arg(skip)]
+    pub(crate) program_files: ProgramFiles,
     /// Address that a system call records as `ip`, found by frame pointers: depth:N is the return address N frames up,
     /// range:0xFROM-0xTO the first address there
     #[arg(long, value_name = "WHICH")]
@@ -58,7 +62,7 @@ impl EventArgs {
             key += &format!("{:?}\n", read(file)?);
         }
         for program in self.programs(&self.table()?)? {
-            key += &format!("{program:?} {}\n", programs::stamp(&program));
+            key += &format!("{program:?} {}\n", self.program_files.stamp(&program));
         }
         Ok(key)
     }
@@ -115,7 +119,8 @@ impl EventArgs {
             let wanted = Wanted::of(kernel, &table, &selection, &specs);
             self.modules.add_wanted(kernel, &wanted)?;
         }
-        programs::add_programs(kernel, &self.programs(&table)?)?;
+        let programs = self.programs(&table)?;
+        self.program_files.add_to(kernel, &programs)?;
         for text in &self.uprobe {
             specs.push(ProbeSpec::parse_in_program(text)?);
         }

@@ -22,6 +22,7 @@ const WORKLOADS: &[(&str, &str)] = &[
     ("shell", include_str!("../../../images/workloads/shell")),
     ("stacks", include_str!("../../../images/workloads/stacks")),
     ("strace", include_str!("../../../images/workloads/strace")),
+    ("uprobe", include_str!("../../../images/workloads/uprobe")),
 ];
 
 fn text(text: &str) -> Cell {

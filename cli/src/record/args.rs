@@ -18,6 +18,7 @@ guesttrace record ... --uid 1000 --syscalls openat,unlinkat --details 'sched_*:o
 guesttrace record ... --start marker:phase-files --duration 200ms\n  \
 guesttrace record ... --stack kernel=sched_switch --probe 'kfree_skb_reason by=stack(kernel)'\n  \
 guesttrace record ... --on 'event == sched_process_exec && current.uid != 0' log\n  \
+guesttrace record ... --uprobe '/lib/x86_64-linux-gnu/libc.so.6:malloc%return size=arg0 p:hex=retval took=elapsed'\n  \
 guesttrace record ... --session 'trace=irq.bin,events=irq,cpus=0'\n\n\
 Exit status: 0 guest and recording ended well, 1 guest panicked or failed, 2 usage, 3 incomplete recording, 4 timeout")]
 pub(crate) struct RecordArgs {

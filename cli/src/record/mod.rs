@@ -109,7 +109,9 @@ fn prepare(args: &RecordArgs) -> Result<Prepared> {
     let plan = if args.no_plugin {
         None
     } else {
-        Some(plan::prepare(&wishes.events(&args.events)?, &mut kernel)?)
+        let mut events = wishes.events(&args.events)?;
+        events.program_files.rootfs.clone_from(&args.rootfs);
+        Some(plan::prepare(&events, &mut kernel)?)
     };
     // All that takes long is done: what is on the way from here on has to be removed at the end.
     let interrupts = Interrupts::watch()?;
