@@ -1,8 +1,9 @@
 //! Places in programs, against what the program itself prints and against the system calls of the same threads.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use guesttrace_tests::{Event, Run, events, guests_wanted, project_dir, record, skip};
+use guesttrace_tests::{Event, Run, events, guests_wanted, objdump, project_dir, record, skip};
 
 const KERNEL: &str = "6.1-amd64";
 const LIBC: &str = "/lib/x86_64-linux-gnu/libc.so.6";
@@ -14,12 +15,21 @@ const PAGES: usize = 32;
 /// One call of `work` as the program printed it: number, text, right, small, result.
 type Told = (i64, String, i64, i64, i64);
 
+/// Where objdump sees it.
+fn second_instruction(program: &Path, function: &str) -> u64 {
+    let text = objdump(program, function).expect("scripts/test.sh installs objdump");
+    let address = |line: &str| u64::from_str_radix(line.trim().split_once(":\t")?.0, 16).ok();
+    let mut addresses = text.lines().filter_map(address);
+    addresses.nth(1).expect("a second instruction")
+}
+
 fn run(more: &[&str]) -> Run {
     // The guest's copy is stripped; the one beside the images has debug information.
     let program = project_dir()
         .join("images/build/guest")
         .join(KERNEL)
         .join("calls");
+    let looked = second_instruction(&program, "look");
     let program = program.display();
     let probes = [
         format!(
@@ -29,7 +39,7 @@ fn run(more: &[&str]) -> Run {
         format!("worked={program}:work%return result=retval number=number took=elapsed"),
         format!("look={program}:look place=place ip=%rip"),
         // Not on this machine: in the guest's image.
-        "looked=/usr/bin/calls:0x1533".to_owned(),
+        format!("looked=/usr/bin/calls:{looked:#x}"),
         format!("write={LIBC}:write fd=(int)arg0 count=arg2"),
         format!("written={LIBC}:write%return"),
     ];
