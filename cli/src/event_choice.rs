@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use guest_symbols::Kernel;
 use guesttrace_events::{EventTable, USER_ID_FIRST};
@@ -11,9 +11,14 @@ use plan_compiler::{
 };
 use trace_format::Schema;
 
-use crate::Usage;
 use crate::modules::ModuleArgs;
 use crate::programs::ProgramFiles;
+use crate::{Hint, Usage};
+
+/// For a function that the kernel does not have.
+const NO_MODULES: Hint = Hint(
+    "is it in a module? then pass the modules of the guest's kernel as --modules /lib/modules/RELEASE",
+);
 
 /// Events to watch.
 #[derive(Clone, Debug, Args)]
@@ -115,17 +120,20 @@ impl EventArgs {
         }
         let specs = self.probe.iter().map(|text| ProbeSpec::parse(text));
         let mut specs = specs.collect::<Result<Vec<_>, _>>()?;
-        if !self.modules.is_empty() {
-            let wanted = Wanted::of(kernel, &table, &selection, &specs);
-            self.modules.add_wanted(kernel, &wanted)?;
-        }
+        let wanted = Wanted::of(kernel, &table, &selection, &specs);
+        self.modules.add_wanted(kernel, &wanted)?;
         let programs = self.programs(&table)?;
         self.program_files.add_to(kernel, &programs)?;
         for text in &self.uprobe {
             specs.push(ProbeSpec::parse_in_program(text)?);
         }
         for spec in specs {
-            let name = add_probe(&mut table, kernel, &spec)?;
+            let name = match add_probe(&mut table, kernel, &spec) {
+                Err(error) if self.modules.is_empty() && !wanted.functions().is_empty() => {
+                    return Err(error).context(NO_MODULES);
+                }
+                result => result?,
+            };
             selection.add(&name);
         }
         for choice in &self.stack {

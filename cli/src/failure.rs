@@ -114,7 +114,7 @@ fn usual_hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         }
         Some(_) => return None,
         None if unknown_event(cause).is_some_and(|unknown| unknown.what == "tracepoint") => {
-            "`guesttrace list tracepoints --kernel FILE` names them"
+            "`guesttrace list tracepoints --kernel FILE` names them, with --modules DIR those of modules too"
         }
         None if unknown_event(cause).is_some() => {
             "`guesttrace list events` names the events and their categories"

@@ -45,6 +45,8 @@ pub struct Kernel {
     syscalls: OnceLock<Vec<Syscall>>,
     tracepoints: OnceLock<Vec<Tracepoint>>,
     orc: OnceLock<Orc>,
+    /// Of the kernel, when its types come from DWARF.
+    btf_types: OnceLock<Arc<Types>>,
 }
 
 /// The bytes of an ELF image with its sections.
@@ -133,6 +135,7 @@ impl Kernel {
             syscalls: OnceLock::new(),
             tracepoints: OnceLock::new(),
             orc: OnceLock::new(),
+            btf_types: OnceLock::new(),
         })
     }
 
@@ -165,6 +168,7 @@ impl Kernel {
             syscalls: OnceLock::new(),
             tracepoints: OnceLock::new(),
             orc: OnceLock::new(),
+            btf_types: OnceLock::new(),
         })
     }
 
@@ -197,13 +201,24 @@ impl Kernel {
     /// The kernel's types and the module's, when both have BTF and the module's is based on the kernel's.
     fn types_with(&self, file: &ModuleFile) -> Result<Arc<Types>, SymbolError> {
         match (self.image.section(".BTF"), file.section(".BTF")) {
-            (Some(base), Some(own))
-                if self.types.is_whole() && file.section(".BTF.base").is_none() =>
-            {
-                btf::read_split(own, self.types.clone(), base).map(Arc::new)
+            (Some(base), Some(own)) if file.section(".BTF.base").is_none() => {
+                let types = self.btf_types(base)?;
+                btf::read_split(own, types, base).map(Arc::new)
             }
             _ => Ok(self.types.clone()),
         }
+    }
+
+    /// The kernel's types from its BTF, also when others come from DWARF: a module's ids count on from these.
+    fn btf_types(&self, section: &[u8]) -> Result<Arc<Types>, SymbolError> {
+        if self.types.is_whole() {
+            return Ok(self.types.clone());
+        }
+        if let Some(known) = self.btf_types.get() {
+            return Ok(known.clone());
+        }
+        let types = btf::read(section).map(Arc::new)?;
+        Ok(self.btf_types.get_or_init(|| types).clone())
     }
 
     /// The module that this view is about; `None` for the kernel itself.
@@ -236,6 +251,7 @@ impl Kernel {
             syscalls: OnceLock::new(),
             orc: OnceLock::new(),
             tracepoints: OnceLock::new(),
+            btf_types: OnceLock::new(),
         };
         self.programs.push((name.to_owned(), view));
     }

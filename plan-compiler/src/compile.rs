@@ -14,7 +14,7 @@ use trace_format::{AbsentEvent, EventId, KernelInfo, SchemaError};
 use crate::expression::parse;
 use crate::fault::RowFault;
 use crate::hook::HookProblem;
-use crate::modules::{module_hooks, module_plan};
+use crate::modules::{module_hooks, module_plans};
 use crate::own::tracepoint_rows;
 use crate::pairing::expiries;
 use crate::schema::schema;
@@ -51,6 +51,17 @@ pub enum CompileError {
     /// Stacks are wanted, and cannot be followed in this kernel.
     #[error("stacks of this kernel cannot be followed: {0}")]
     Stacks(#[from] SymbolError),
+    /// A module does not say what its tracepoints pass.
+    #[error(
+        "tracepoint {event} cannot be recorded: module {module} has no types (BTF), which modules have since Linux 5.11\n\
+         hint: watch the module's functions instead, as --probe 'FUNCTION first=%rdi'"
+    )]
+    ModuleWithoutTypes {
+        /// The module.
+        module: String,
+        /// The tracepoint.
+        event: String,
+    },
     /// A row is wrong, or is one of the user's own and cannot be found in the kernel.
     #[error(transparent)]
     Row(#[from] Box<RowFault>),
@@ -103,13 +114,10 @@ pub fn compile(
     draft
         .sites
         .sort_by_key(|site| (site.addr, is_sticky(site.event), site.event, site.program));
-    let of_modules = kernel.modules().iter().filter_map(Kernel::module);
     let unwind = stacks(kernel, &draft.programs).map(Arc::new);
     let user_space = user_space(kernel, &draft.sites, &draft.pairings);
     let plan = Plan {
-        modules: of_modules
-            .filter_map(|module| module_plan(module, &draft.sites, &draft.programs))
-            .collect(),
+        modules: module_plans(kernel, &draft.sites, &draft.programs),
         module_hooks: module_hooks(kernel),
         kernel: kernel_info(kernel),
         schema: schema(kernel, table, &found),

@@ -39,6 +39,13 @@ impl Resolved {
             .map_or(&self.sites, |paired| &paired.leaves)
     }
 
+    /// Those of another place too.
+    fn with(mut self, other: Self) -> Self {
+        self.sites.extend(other.sites);
+        self.notes.extend(other.notes);
+        self
+    }
+
     /// What an expression sees there: in a module or a program, its names and types too.
     pub(crate) fn view<'k>(&self, kernel: &'k Kernel, hook: &Hook) -> &'k Kernel {
         if let Some(program) = hook.program() {
@@ -61,37 +68,24 @@ pub(crate) fn resolve(kernel: &Kernel, hook: &Hook) -> Result<Resolved, HookProb
     if is_alone || (in_kernel.is_ok() && !is_tracepoint) {
         return in_kernel;
     }
-    let views = kernel.modules().iter();
-    let in_modules = views.filter_map(|view| resolve_in(view, hook).ok());
-    if is_tracepoint {
-        let merge = |mut all: Resolved, more: Resolved| {
-            all.sites.extend(more.sites);
-            all.notes.extend(more.notes);
-            all
-        };
-        return match in_kernel {
-            Ok(resolved) => Ok(in_modules.fold(resolved, merge)),
-            Err(problem) => in_modules.reduce(merge).ok_or(problem),
-        };
-    }
-    let (Err(HookProblem::NoFunction { name, .. }), found) =
-        (&in_kernel, in_modules.collect::<Vec<_>>())
-    else {
-        return in_kernel;
+    let of_modules = kernel.modules().iter().map(|view| resolve_in(view, hook));
+    let (found, problems): (Vec<_>, Vec<_>) = of_modules.partition(Result::is_ok);
+    let found: Vec<Resolved> = found.into_iter().flatten().collect();
+    let problem = match in_kernel {
+        Ok(resolved) => return Ok(found.into_iter().fold(resolved, Resolved::with)),
+        Err(problem) if !problem.is_absence() => return Err(problem),
+        Err(problem) => problem,
     };
-    match found.as_slice() {
-        [] => in_kernel,
-        [only] => Ok(only.clone()),
-        several => {
-            let modules = several
-                .iter()
-                .filter_map(|it| it.view(kernel, hook).module());
-            Err(HookProblem::SeveralModules {
-                name: name.clone(),
-                modules: modules.map(|module| module.name().to_owned()).collect(),
-            })
-        }
+    if found.len() > 1 && !is_tracepoint {
+        let modules = found.iter().filter_map(|it| it.view(kernel, hook).module());
+        return Err(HookProblem::SeveralModules {
+            name: hook.to_string(),
+            modules: modules.map(|module| module.name().to_owned()).collect(),
+        });
     }
+    let of_modules = problems.into_iter().filter_map(Result::err);
+    let told = of_modules.fold(problem, HookProblem::or);
+    found.into_iter().reduce(Resolved::with).ok_or(told)
 }
 
 fn resolve_in(kernel: &Kernel, hook: &Hook) -> Result<Resolved, HookProblem> {

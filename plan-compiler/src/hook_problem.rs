@@ -22,10 +22,10 @@ pub enum HookProblem {
         /// Where they are.
         addrs: Vec<u64>,
     },
-    /// Several modules have a function of the name.
-    #[error("modules {} have a function {name}; pass the one that is meant as --module FILE.ko", .modules.join(", "))]
+    /// Several modules have the function.
+    #[error("{name} is in the modules {}; pass the one that is meant as --module FILE.ko", .modules.join(", "))]
     SeveralModules {
-        /// The name.
+        /// The hook.
         name: String,
         /// The modules.
         modules: Vec<String>,
@@ -149,6 +149,29 @@ pub enum HookProblem {
         /// Of the first site.
         reason: Unrecoverable,
     },
+}
+
+impl HookProblem {
+    /// Whether nothing of the name is there.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(self, Self::NoFunction { .. } | Self::NoTracepoint { .. })
+    }
+
+    /// That of the two which says more.
+    pub(crate) fn or(self, other: Self) -> Self {
+        let says_nothing = |problem: &Self| match problem {
+            Self::NoFunction { suggestion, .. } | Self::NoTracepoint { suggestion, .. } => {
+                suggestion.is_none()
+            }
+            _ => false,
+        };
+        let is_better = self.is_absence() && !other.is_absence();
+        if is_better || (says_nothing(&self) && !says_nothing(&other)) {
+            other
+        } else {
+            self
+        }
+    }
 }
 
 fn addresses(addrs: &[u64]) -> String {

@@ -3,7 +3,7 @@
 //! Relies on `kernel/module/main.c` and `arch/x86/kernel/module.c` (5.10 to the last tested): `module_finalize` runs when
 //! a module is relocated and its symbols are set up, before alternatives are applied and before anything of it runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use guest_symbols::{Anchor, Kernel, LinkedModule, LinkedSection};
 use guesttrace_events::{FieldType, Hook};
@@ -11,6 +11,7 @@ use probe_plan::{
     Field, LinkAddr, ModuleChange, ModuleHook, ModulePlan, ModuleSection, Op, Program,
     SectionAnchor, Site,
 };
+use trace_format::EventId;
 
 use crate::expression::parse;
 use crate::hook::resolve;
@@ -77,11 +78,36 @@ fn module_hook(
     })
 }
 
-/// What the plugin must know of a module; `None` when the plan has no site in it.
-pub(crate) fn module_plan(
+/// What the plugin must know of each module that has sites.
+pub(crate) fn module_plans(
+    kernel: &Kernel,
+    sites: &[Site],
+    programs: &[Program],
+) -> Vec<ModulePlan> {
+    let modules: Vec<&LinkedModule> = kernel.modules().iter().filter_map(Kernel::module).collect();
+    let mut places: BTreeMap<EventId, BTreeSet<Option<usize>>> = BTreeMap::new();
+    for site in sites {
+        let addr = guest_symbols::LinkAddr(site.addr.0);
+        let place = modules.iter().position(|module| module.holds(addr));
+        places.entry(site.event).or_default().insert(place);
+    }
+    let is_only = |index| {
+        places
+            .values()
+            .any(|places| places.iter().eq([&Some(index)]))
+    };
+    let plans = modules.iter().enumerate();
+    plans
+        .filter_map(|(index, module)| module_plan(module, sites, programs, is_only(index)))
+        .collect()
+}
+
+/// `None` when the plan has no site in it.
+fn module_plan(
     module: &LinkedModule,
     sites: &[Site],
     programs: &[Program],
+    is_only_place: bool,
 ) -> Option<ModulePlan> {
     let is_within =
         |section: &LinkedSection, addr: u64| addr.wrapping_sub(section.addr.0) < section.bytes;
@@ -118,6 +144,7 @@ pub(crate) fn module_plan(
     Some(ModulePlan {
         name: module.name().to_owned(),
         build_id: module.build_id().to_owned(),
+        is_only_place,
         sections: wanted.collect(),
     })
 }

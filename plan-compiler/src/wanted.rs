@@ -84,13 +84,22 @@ impl Wanted {
         &self.functions
     }
 
+    /// Whether a module of that name is likely to have the function, which no module has.
+    #[must_use]
+    pub fn is_likely_in(module: &str, function: &str) -> bool {
+        let rest = function.trim_start_matches('_').strip_prefix(module);
+        rest.is_some_and(|rest| rest.starts_with('_'))
+    }
+
     /// Whether a module has a tracepoint that is wanted, or runs one.
     #[must_use]
     pub fn wants_tracepoints_of(&self, kernel: &Kernel, module: Offered<'_>) -> bool {
         let matches = |pattern: &str, text: &str| glob(pattern.as_bytes(), text.as_bytes());
         self.tracepoints.iter().any(|(system, name)| {
+            // A name that no module has may be a slip: then its system's names tell what there is.
             let is_own = module.systems.iter().any(|own| matches(system, own))
-                && module.tracepoints.iter().any(|own| matches(name, own));
+                && (!name.contains(['*', '?'])
+                    || module.tracepoints.iter().any(|own| matches(name, own)));
             let is_run = |other: &String| matches(name, other) && kernel_has(kernel, system, other);
             is_own || module.foreign.iter().any(is_run)
         })

@@ -1,5 +1,7 @@
 //! The symbols of one module, as its kernel keeps them: `Elf64_Sym` with run-time addresses.
 
+use std::ops::Range;
+
 /// Larger than the symbol table of any module.
 const SYMBOLS_MAX: u64 = 1 << 17;
 const SYMBOL_BYTES: usize = 24;
@@ -79,34 +81,26 @@ impl ModuleSymbols {
         found.map(|(value, _)| *value)
     }
 
-    /// The function that holds `addr`, as `name [module]`, and where it begins.
-    pub(crate) fn function_at(&self, addr: u64) -> Option<(u64, String)> {
+    /// The function that holds `addr`: its name as `name [module]`, and its addresses.
+    pub(crate) fn function_at(&self, addr: u64) -> Option<(Range<u64>, String)> {
         let after = self.functions.partition_point(|(start, ..)| *start <= addr);
         let (start, size, name_at) = *self.functions.get(after.checked_sub(1)?)?;
         if addr - start >= size {
             return None;
         }
         let name = String::from_utf8_lossy(self.name(name_at)?);
-        Some((start, format!("{name} [{}]", self.module)))
+        let end = start.saturating_add(size);
+        Some((start..end, format!("{name} [{}]", self.module)))
+    }
+
+    /// Name of the module.
+    pub(crate) fn module(&self) -> &str {
+        &self.module
     }
 
     /// What it takes in memory, roughly.
     pub(crate) fn bytes(&self) -> usize {
         self.names.len() + self.all.len() * 16 + self.functions.len() * SYMBOL_BYTES
-    }
-
-    /// Whether this and the other module cannot both be loaded.
-    pub(crate) fn overlaps(&self, other: &Self) -> bool {
-        self.functions.iter().any(|(start, size, _)| {
-            let end = start.saturating_add(*size);
-            let after = other.functions.partition_point(|(start, ..)| *start < end);
-            after
-                .checked_sub(1)
-                .and_then(|at| other.functions.get(at))
-                .is_some_and(|(other_start, other_size, _)| {
-                    other_start.saturating_add(*other_size) > *start
-                })
-        })
     }
 }
 
@@ -166,17 +160,16 @@ mod tests {
         let read = read(&symbols, 4, b"\0foo\0data\0bar\0").unwrap();
         assert_eq!(
             read.function_at(0x7000),
-            Some((0x7000, "foo [m]".to_owned()))
+            Some((0x7000..0x7010, "foo [m]".to_owned()))
         );
         assert_eq!(
             read.function_at(0x702f),
-            Some((0x7010, "bar [m]".to_owned()))
+            Some((0x7010..0x7030, "bar [m]".to_owned()))
         );
         assert_eq!(read.function_at(0x7030), None);
         assert_eq!(read.function_at(0x8000), None);
         assert_eq!(read.address("data"), Some(0x8000));
         assert_eq!(read.address("dat"), None);
-        assert!(read.overlaps(&read));
     }
 
     #[test]

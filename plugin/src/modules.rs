@@ -6,6 +6,7 @@
 //!
 //! Invariant: memory is bounded, whatever the guest does: see the `_MAX` constants.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use probe_plan::{
@@ -20,7 +21,8 @@ use crate::module_symbols::ModuleSymbols;
 
 /// The largest section of code by far has fewer bytes.
 const READ_BYTES_MAX: usize = 16 << 20;
-/// What the names of all modules may take: a distribution's guest with 200 modules needs a tenth.
+/// What the names of all modules may take: a distribution's guest with 200 modules needs a tenth. A guest may load and
+/// unload for ever.
 const KEPT_BYTES_MAX: usize = 128 << 20;
 /// Of 16 bytes of code, so many may differ: the kernel patches what it has loaded.
 const DIFFERING_SIXTEENTHS_MAX: usize = 1;
@@ -39,7 +41,16 @@ struct State {
     /// Made when the kernel's place is known.
     reader: Option<(Interpreter, PageCache)>,
     states: Vec<ModuleState>,
-    symbols: Vec<ModuleSymbols>,
+    /// In the order of their coming, those that went too: what was recorded while they were there is named later.
+    known: Vec<Known>,
+}
+
+/// The symbols of a module that was there for a while.
+#[derive(Debug)]
+struct Known {
+    symbols: ModuleSymbols,
+    /// Stamps.
+    while_loaded: Range<u64>,
 }
 
 impl Modules {
@@ -49,7 +60,7 @@ impl Modules {
             state: Mutex::new(State {
                 reader: None,
                 states: vec![ModuleState::NeverLoaded; plan.modules.len()],
-                symbols: Vec::new(),
+                known: Vec::new(),
             }),
             plan,
         }
@@ -60,11 +71,12 @@ impl Modules {
         &self.map
     }
 
-    /// What became of each module of the plan.
+    /// What became of each module of the plan; of those that were never loaded, the ones that an event needs.
     pub(crate) fn uses(&self) -> Vec<ModuleUse> {
         let state = self.lock();
         let modules = self.plan.modules.iter().zip(&state.states);
         modules
+            .filter(|(module, state)| module.is_only_place || **state != ModuleState::NeverLoaded)
             .map(|(module, state)| ModuleUse {
                 name: module.name.clone(),
                 build_id: module.build_id.clone(),
@@ -73,18 +85,26 @@ impl Modules {
             .collect()
     }
 
-    /// The function of a module that holds `addr`, as `name [module]`, and where it begins.
-    pub(crate) fn function_at(&self, addr: RuntimeAddr) -> Option<(RuntimeAddr, String)> {
+    /// The function of a module that held `addr` at a moment: its name as `name [module]`, and its addresses.
+    ///
+    /// Does not depend on when it is asked, so that a trace does not depend on how busy its writer is.
+    pub(crate) fn function_at(
+        &self,
+        addr: RuntimeAddr,
+        stamp: u64,
+    ) -> Option<(Range<u64>, String)> {
         let state = self.lock();
-        let mut symbols = state.symbols.iter();
-        let (start, name) = symbols.find_map(|symbols| symbols.function_at(addr.0))?;
-        Some((RuntimeAddr(start), name))
+        let known =
+            { state.known.iter().rev() }.filter(|known| known.while_loaded.contains(&stamp));
+        // The latest first: what only a module's start needs has made room for those that came after it.
+        { known }.find_map(|known| known.symbols.function_at(addr.0))
     }
 
     /// A module comes or goes.
     pub(crate) fn change(
         &self,
         hook: &ModuleHook,
+        stamp: u64,
         slide: Slide,
         memory: &MemoryMap,
         guest: &mut impl GuestView,
@@ -93,7 +113,7 @@ impl Modules {
         let State {
             reader,
             states,
-            symbols,
+            known,
         } = &mut *state;
         let (interpreter, pages) =
             reader.get_or_insert_with(|| (Interpreter::new(slide), PageCache::new(slide)));
@@ -115,6 +135,10 @@ impl Modules {
         if let Some(index) = index {
             self.remove(&self.plan.modules[index]);
         }
+        let gone = { known.iter_mut().rev() }.find(|known| known.symbols.module() == name);
+        if let Some(gone) = gone {
+            gone.while_loaded.end = gone.while_loaded.end.min(stamp);
+        }
         if hook.change == ModuleChange::Unloads {
             return;
         }
@@ -128,10 +152,12 @@ impl Modules {
         if let Some(index) = index {
             states[index] = self.place(&self.plan.modules[index], &found, &mut guest);
         }
-        symbols.retain(|kept| !kept.overlaps(&found));
-        let kept: usize = symbols.iter().map(ModuleSymbols::bytes).sum();
+        let kept: usize = known.iter().map(|known| known.symbols.bytes()).sum();
         if kept + found.bytes() <= KEPT_BYTES_MAX {
-            symbols.push(found);
+            known.push(Known {
+                symbols: found,
+                while_loaded: stamp..u64::MAX,
+            });
         }
     }
 

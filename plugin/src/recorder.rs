@@ -239,10 +239,11 @@ impl Recorder {
     }
 
     /// A module comes or goes, at the hook of that index.
-    pub(crate) fn change_module(&self, hook: usize, guest: &mut impl GuestView) {
+    pub(crate) fn change_module(&self, hook: usize, stamp: u64, guest: &mut impl GuestView) {
         let hook = self.plan.module_hooks.get(hook);
         if let (Some(hook), Some(slide), Some(memory)) = (hook, self.slide(), self.memory.get()) {
-            self.shared.modules.change(hook, slide, memory, guest);
+            let modules = &self.shared.modules;
+            modules.change(hook, stamp, slide, memory, guest);
         }
     }
 

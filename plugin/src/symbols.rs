@@ -19,8 +19,8 @@ pub(crate) struct Symbols {
     modules: Arc<Modules>,
     /// Indices of the plan's.
     of_image: BTreeSet<usize>,
-    /// By link address, as the trailer has them.
-    of_modules: BTreeMap<u64, String>,
+    /// Link addresses, as the trailer has them.
+    of_modules: BTreeMap<(u64, u64), String>,
 }
 
 impl Symbols {
@@ -33,27 +33,28 @@ impl Symbols {
         }
     }
 
-    /// An address occurs.
-    pub(crate) fn note(&mut self, addr: RuntimeAddr, slide: Slide) {
+    /// An address occurs in a record.
+    pub(crate) fn note(&mut self, addr: RuntimeAddr, stamp: u64, slide: Slide) {
         let link = slide.to_link(addr);
         if self.is_image(link) {
             self.of_image.extend(self.index_of(link));
         } else if is_kernel_address(addr.0)
             && self.of_modules.len() < MODULE_FUNCTIONS_MAX
-            && let Some((start, name)) = self.modules.function_at(addr)
+            && let Some((range, name)) = self.modules.function_at(addr, stamp)
         {
-            let start = slide.to_link(start);
-            self.of_modules.entry(start.0).or_insert(name);
+            let to_link = |addr| slide.to_link(RuntimeAddr(addr)).0;
+            let place = (to_link(range.start), to_link(range.end));
+            self.of_modules.entry(place).or_insert(name);
         }
     }
 
-    /// Link address and name of each, by ascending address.
+    /// Link address and name of each, by ascending address; an empty name ends what the one before holds.
     pub(crate) fn named(&self) -> Vec<(u64, String)> {
         let of_image = self.of_image.iter().map(|index| {
             let symbol = &self.plan.symbols[*index];
             (symbol.addr.0, symbol.name.clone())
         });
-        let mut named: Vec<_> = of_image.chain(self.of_modules.clone()).collect();
+        let mut named: Vec<_> = of_image.chain(told_apart(&self.of_modules)).collect();
         named.sort();
         named
     }
@@ -70,5 +71,57 @@ impl Symbols {
         symbols
             .partition_point(|symbol| symbol.addr <= addr)
             .checked_sub(1)
+    }
+}
+
+/// Functions of modules, each with its end.
+///
+/// Where two were in one place, one after the other, an address alone does not tell which is meant: there none is named.
+fn told_apart(functions: &BTreeMap<(u64, u64), String>) -> Vec<(u64, String)> {
+    let mut marks: BTreeMap<u64, String> = BTreeMap::new();
+    let mut reach = 0;
+    let mut next = functions.iter().peekable();
+    while let Some(((start, end), name)) = next.next() {
+        let limit = next.peek().map_or(u64::MAX, |((start, _), _)| *start);
+        if *start >= reach && limit > *start {
+            marks.insert(*start, name.clone());
+            marks.entry((*end).min(limit)).or_default();
+        } else {
+            marks.entry(*start).or_default().clear();
+        }
+        reach = reach.max(*end);
+    }
+    marks.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told_apart;
+
+    fn check(functions: &[(u64, u64, &str)], expected: &[(u64, &str)]) {
+        let functions = functions.iter();
+        let functions = functions.map(|(start, end, name)| ((*start, *end), (*name).to_owned()));
+        let marks = told_apart(&functions.collect());
+        let marks: Vec<_> = { marks.iter() }
+            .map(|(at, name)| (*at, name.as_str()))
+            .collect();
+        assert_eq!(marks, expected);
+    }
+
+    #[test]
+    fn functions_end_where_nothing_follows() {
+        check(
+            &[(1, 3, "a"), (3, 4, "b"), (6, 9, "c")],
+            &[(1, "a"), (3, "b"), (4, ""), (6, "c"), (9, "")],
+        );
+    }
+
+    #[test]
+    fn what_two_functions_held_is_named_after_neither() {
+        check(
+            &[(1, 5, "a"), (3, 8, "b"), (8, 9, "c")],
+            &[(1, "a"), (3, ""), (8, "c"), (9, "")],
+        );
+        check(&[(1, 5, "a"), (1, 8, "b")], &[(1, "")]);
     }
 }

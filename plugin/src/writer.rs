@@ -257,7 +257,7 @@ impl Writer {
                     break;
                 };
                 payload = rest;
-                let mut note = |addr| self.symbols.note(RuntimeAddr(addr), slide);
+                let mut note = |addr| self.symbols.note(RuntimeAddr(addr), record.stamp, slide);
                 match *slot {
                     FieldSlot::Address => addresses(field).for_each(note),
                     FieldSlot::Addresses => addresses(field.get(2..).unwrap_or_default())

@@ -105,6 +105,7 @@ mod tests {
             modules: vec![ModulePlan {
                 name: "m".to_owned(),
                 build_id: String::new(),
+                is_only_place: true,
                 sections: vec![section(0x1000, 0x100), section(0x1100, 0x10)],
             }],
             ..Plan::default()

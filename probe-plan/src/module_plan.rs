@@ -51,6 +51,8 @@ pub struct ModulePlan {
     pub name: String,
     /// GNU build id in hex.
     pub build_id: String,
+    /// Whether there is an event that has sites nowhere else: without the module it never happens.
+    pub is_only_place: bool,
     /// Its sections by ascending address.
     pub sections: Vec<ModuleSection>,
 }

@@ -1,6 +1,6 @@
 //! What is lost or doubtful in a trace, as rows that every report shows first.
 
-use trace_format::{Counter, Severity, TraceFile};
+use trace_format::{Counter, ModuleState, ModuleUse, Severity, TraceFile};
 
 /// One thing that is lost, doubtful or surprising.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,8 +73,40 @@ pub fn findings_of_file(file: &TraceFile) -> Vec<Finding> {
     if !is_told {
         findings.extend(lost_in_chunks(file));
     }
+    findings.extend(trailer.modules.iter().filter_map(of_module));
     sort_findings(&mut findings);
     findings
+}
+
+/// A module in which nothing was watched, although it has hooks.
+fn of_module(module: &ModuleUse) -> Option<Finding> {
+    let name = &module.name;
+    let finding = |severity, kind: &str, text, advice: &str| Finding {
+        severity,
+        name: kind.to_owned(),
+        count: None,
+        text,
+        advice: advice.to_owned(),
+        is_gap: severity >= Severity::DataLoss,
+        is_damage: false,
+    };
+    match module.state {
+        ModuleState::Loaded => None,
+        ModuleState::NeverLoaded => Some(finding(
+            Severity::Notice,
+            "module_not_loaded",
+            format!("Module {name} was not loaded, so nothing happened in it."),
+            "",
+        )),
+        ModuleState::Differs => Some(finding(
+            Severity::DataLoss,
+            "module_differs",
+            format!(
+                "Module {name} of the guest is another build than that of the plan: nothing in it was recorded."
+            ),
+            "pass the modules of the very kernel that the guest boots as --modules",
+        )),
+    }
 }
 
 fn no_trailer() -> Finding {

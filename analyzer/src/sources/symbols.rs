@@ -29,7 +29,8 @@ impl Symbols {
         let after = self.entries.partition_point(|(start, _)| *start <= addr);
         let (start, name) = self.entries.get(after.checked_sub(1)?)?;
         let offset = addr - start;
-        (offset < FUNCTION_BYTES_MAX).then_some((name.as_str(), offset))
+        // An empty name ends the function before it.
+        (offset < FUNCTION_BYTES_MAX && !name.is_empty()).then_some((name.as_str(), offset))
     }
 }
 
@@ -39,12 +40,17 @@ mod tests {
 
     #[test]
     fn an_address_belongs_to_the_symbol_before_it() {
-        let linked = [(0x3000, "later".to_owned()), (0x1000, "first".to_owned())];
+        let linked = [
+            (0x3000, "later".to_owned()),
+            (0x1000, "first".to_owned()),
+            (0x3100, String::new()),
+        ];
         let symbols = Symbols::new(&linked, 0x10_0000);
         assert_eq!(symbols.find(0x10_1000), Some(("first", 0)));
         assert_eq!(symbols.find(0x10_2fff), Some(("first", 0x1fff)));
         assert_eq!(symbols.find(0x10_3001), Some(("later", 1)));
         assert_eq!(symbols.find(0x10_0fff), None);
+        assert_eq!(symbols.find(0x10_3100), None);
         assert_eq!(symbols.find(0x11_3000), None);
         assert_eq!(Symbols::default().find(0), None);
     }

@@ -62,19 +62,19 @@ impl Index {
 
     /// The modules that have what is wanted.
     pub(super) fn find(&self, kernel: &Kernel, wanted: &Wanted) -> Vec<PathBuf> {
-        let functions: Vec<u32> = wanted.functions().iter().map(|name| hash(name)).collect();
+        let functions = wanted.functions();
+        let is_known = |name: &&String| self.modules.iter().any(|entry| entry.defines(name));
+        let (known, slips): (Vec<_>, Vec<_>) = functions.iter().partition(is_known);
         let has = |entry: &&Entry| {
-            functions
-                .iter()
-                .any(|function| entry.names.binary_search(function).is_ok())
-                || wanted.wants_tracepoints_of(
-                    kernel,
-                    Offered {
-                        systems: &entry.systems,
-                        tracepoints: &entry.tracepoints,
-                        foreign: &entry.foreign,
-                    },
-                )
+            let offered = Offered {
+                systems: &entry.systems,
+                tracepoints: &entry.tracepoints,
+                foreign: &entry.foreign,
+            };
+            known.iter().any(|name| entry.defines(name))
+                // So that the error can say what there is instead.
+                || slips.iter().any(|name| Wanted::is_likely_in(entry.name(), name))
+                || wanted.wants_tracepoints_of(kernel, offered)
         };
         let found = self.modules.iter().filter(has);
         found.map(|entry| entry.path.clone()).collect()
@@ -119,6 +119,17 @@ impl Index {
 }
 
 impl Entry {
+    fn defines(&self, name: &str) -> bool {
+        self.names.binary_search(&hash(name)).is_ok()
+    }
+
+    /// As the file has it, before the first dot.
+    fn name(&self) -> &str {
+        let name = self.path.file_name().and_then(|name| name.to_str());
+        let stem = name.and_then(|name| name.split('.').next());
+        stem.unwrap_or_default()
+    }
+
     fn of(path: &Path, file: &ModuleFile) -> Self {
         let mut entry = Self {
             path: path.to_owned(),

@@ -45,6 +45,17 @@ pub(crate) fn tracepoint_rows(
         .filter(|(_, tracepoint)| !tracepoint.is_foreign)
         .collect();
     let selected = selection.tracepoints(all.iter().map(|(_, tracepoint)| *tracepoint))?;
+    for selected in &selected {
+        if let Some((view, tracepoint)) = all.get(selected.index)
+            && let Some(module) = view.module()
+            && tracepoint.prototype.is_none()
+        {
+            return Err(CompileError::ModuleWithoutTypes {
+                module: module.name().to_owned(),
+                event: format!("{}:{}", system_of(tracepoint), tracepoint.name),
+            });
+        }
+    }
     let rows = selected.into_iter().filter_map(|selected| {
         let id = u16::try_from(selected.index)
             .ok()

@@ -57,9 +57,9 @@ pub(super) extern "C" fn on_probe(_cpu_index: u32, user_data: *mut c_void) {
 pub(super) extern "C" fn on_module_change(_cpu_index: u32, user_data: *mut c_void) {
     guard(|session| {
         if !session.recorder.has_ended() {
-            session
-                .recorder
-                .change_module(user_data.addr(), &mut Guest::new());
+            let tsc = session.clock.tsc(0);
+            let hook = user_data.addr();
+            session.recorder.change_module(hook, tsc, &mut Guest::new());
         }
     });
 }
