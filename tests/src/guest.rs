@@ -77,14 +77,18 @@ pub fn guest_arguments_on(kernel_name: &str, disk: &str, workload: &str) -> Opti
     Some(arguments)
 }
 
-/// Records our image on a kernel.
+/// Records our image on a kernel, entered through its PVH note unless `more` says otherwise.
 ///
 /// # Panics
 /// When the kernel or the image is missing or the program cannot be started.
 #[must_use]
 pub fn record(kernel_name: &str, workload: &str, more: &[&str]) -> Run {
-    let arguments = guest_arguments(kernel_name, workload)
+    let mut arguments = guest_arguments(kernel_name, workload)
         .expect("scripts/test.sh fetches kernels and builds images");
+    if more.contains(&"--boot") {
+        let own = arguments.iter().position(|argument| argument == "--boot");
+        arguments.drain(own.map_or(0..0, |at| at..at + 2));
+    }
     record_guest(&arguments, &[&["--quiet"], more].concat())
 }
 

@@ -6,10 +6,12 @@
 
 mod trace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use guesttrace_tests::{Ftrace, FtraceEvent, FtraceFormat, guests_wanted, record, skip};
+use guesttrace_tests::{Ftrace, FtraceEvent, FtraceFormat, guests_wanted, kernel, record, skip};
 use trace::{Pairing, Record, Trace, agree, pairings};
+
+const KERNEL: &str = "6.1-amd64";
 
 /// Ticks of the TSC for one instruction in deterministic mode.
 const TICKS: u64 = 8;
@@ -20,7 +22,7 @@ const UNINTERRUPTED: u64 = 1500;
 const LATER_MAX: u64 = 10_000_000;
 
 /// The same tracepoints as the workload switches on, and all rows of the table.
-const GROUPS: [&str; 13] = [
+const GROUPS: [&str; 16] = [
     "sched",
     "task",
     "irq",
@@ -34,7 +36,12 @@ const GROUPS: [&str; 13] = [
     "exceptions",
     "workqueue",
     "power",
+    "ext4",
+    "jbd2",
+    "mmc",
 ];
+/// Those that are in loadable modules.
+const MODULES: [&str; 3] = ["ext4", "jbd2", "mmc"];
 
 /// A record and ftrace's event of the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -284,11 +291,10 @@ fn every_event_of_ftrace_is_in_the_trace_and_no_other() {
         "-device",
         "ivshmem-plain,memdev=shared",
     ];
-    let run = record(
-        "6.1-amd64",
-        "ftrace",
-        &[&["--smp", "2", "--events", &events][..], &emulator].concat(),
-    );
+    let files = kernel(KERNEL).expect("scripts/test.sh fetches it");
+    let modules = files.modules.to_string_lossy();
+    let options = ["--smp", "2", "--events", &events, "--modules", &modules];
+    let run = record(KERNEL, "ftrace", &[&options[..], &emulator].concat());
     assert_eq!(run.status, 0, "{}\n{}", run.complaints, run.console);
     let trace = Trace::read(&run.trace);
     let ftrace = Ftrace::parse(&std::fs::read(&shared).expect("QEMU made the file"));
@@ -309,6 +315,11 @@ fn every_event_of_ftrace_is_in_the_trace_and_no_other() {
     let far: usize = reasons.values().sum();
     check_order(&comparison);
     let event_count: usize = ftrace.events.values().map(Vec::len).sum();
+    let formats = ftrace.events.values().flatten();
+    let formats: Vec<&FtraceFormat> = formats.map(|event| &ftrace.formats[&event.id]).collect();
+    let kinds: BTreeSet<&str> = formats.iter().map(|format| &*format.name).collect();
+    let of_modules = { formats.iter() }.filter(|format| MODULES.contains(&&*format.group));
+    let of_modules = of_modules.count();
     let mut distances: Vec<u64> = comparison
         .pairs
         .values()
@@ -317,7 +328,8 @@ fn every_event_of_ftrace_is_in_the_trace_and_no_other() {
         .collect();
     distances.sort_unstable();
     let measured = format!(
-        "{event_count} events of ftrace on {} CPUs, {} pairs of {} kinds, {} fields; instructions between: median {}, 99 % {}, most {}; of those above {UNINTERRUPTED}: {reasons:?}",
+        "{event_count} events of ftrace of {} kinds, {of_modules} of them in modules, on {} CPUs, {} pairs of {} kinds, {} fields; instructions between: median {}, 99 % {}, most {}; of those above {UNINTERRUPTED}: {reasons:?}",
+        kinds.len(),
         ftrace.events.len(),
         distances.len(),
         comparison.kind_count,
@@ -332,7 +344,10 @@ fn every_event_of_ftrace_is_in_the_trace_and_no_other() {
         event_count > 50_000 && comparison.kind_count > 80,
         "{measured}"
     );
-    assert!(comparison.field_count > 150_000, "{measured}");
+    assert!(
+        comparison.field_count > 150_000 && of_modules > 1000,
+        "{measured}"
+    );
     assert!(
         distances[distances.len() / 2] < 300
             && distances[distances.len() * 99 / 100] < UNINTERRUPTED,
