@@ -68,6 +68,8 @@ pub(crate) trait Facts {
     fn per_cpu(&self, name: &str) -> Option<PerCpuOffset>;
     /// Why the kernel's call stacks cannot be climbed; `None` when they can.
     fn why_no_unwind(&self) -> Option<String>;
+    /// Whether the code is a program's of user space.
+    fn is_program(&self) -> bool;
 }
 
 impl Facts for Kernel {
@@ -138,7 +140,15 @@ impl Facts for Kernel {
             PerCpuOffset::Fixed(offset)
         })
     }
+
     fn why_no_unwind(&self) -> Option<String> {
+        if Facts::is_program(self) {
+            return Some("in a program it has none".to_owned());
+        }
         self.orc().err().map(|error| error.to_string())
+    }
+
+    fn is_program(&self) -> bool {
+        self.program().is_some()
     }
 }

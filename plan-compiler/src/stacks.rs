@@ -87,7 +87,11 @@ impl StackChoice {
             .zip(chosen)
             .filter(|(_, is_chosen)| *is_chosen);
         for (row, _) in chosen.filter(|(row, _)| !row.sticky && !is_made_by_recorder(row)) {
+            let is_of_program = is_of_program(row);
             for field in self.fields {
+                if is_of_program && *field == FIELDS[0] {
+                    continue;
+                }
                 if row.field(field.name).is_none() && row.fields.len() < FIELDS_MAX {
                     row.to_mut().fields.push(field.row());
                 }
@@ -108,6 +112,12 @@ impl StackField {
             line: 0,
         }
     }
+}
+
+/// In a program of user space the kernel has no stack.
+fn is_of_program(row: &EventRow) -> bool {
+    let mut hooks = row.sites.iter().flat_map(|site| &site.hooks);
+    hooks.any(|hook| matches!(hook, Hook::Program { .. }))
 }
 
 fn is_made_by_recorder(row: &EventRow) -> bool {

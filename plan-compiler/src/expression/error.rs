@@ -94,7 +94,7 @@ pub enum ExprProblem {
     TooLong { max: u16 },
     #[error("a stack has 1 to {max} frames")]
     TooManyFrames { max: u8 },
-    #[error("stacks of this kernel cannot be followed: {reason}")]
+    #[error("the kernel's stack cannot be followed here: {reason}")]
     NoStacks { reason: String },
     #[error("the expression is too long: a jump over {steps} steps")]
     JumpTooFar { steps: usize },

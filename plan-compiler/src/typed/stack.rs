@@ -1,6 +1,6 @@
 //! `stack(kernel)` and `stack(user)`.
 
-use probe_plan::{AddressSpace, FRAMES_MAX, Field, Op, Output};
+use probe_plan::{AddressSpace, FRAMES_MAX, Field, Op, Output, Register};
 
 use super::compile::{Compiler, fail};
 use super::scope::Scope;
@@ -46,6 +46,11 @@ impl Compiler<'_> {
                 }),
                 Some(reason) => fail(at, ExprProblem::NoStacks { reason }),
             };
+        }
+        if self.facts.is_program() {
+            let ops = vec![Op::ProbeAddress, Op::Register(Register::Rbp)];
+            let output = Output::FramePointers { space, max };
+            return Ok(Field { ops, output });
         }
         // Names of the probe's must not come between.
         let scope = Scope::default();

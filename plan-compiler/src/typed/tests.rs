@@ -187,6 +187,10 @@ impl Facts for FakeKernel {
     fn why_no_unwind(&self) -> Option<String> {
         None
     }
+
+    fn is_program(&self) -> bool {
+        false
+    }
 }
 
 struct FakeGuest {
