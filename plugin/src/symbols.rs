@@ -19,7 +19,9 @@ pub(crate) struct Symbols {
     modules: Arc<Modules>,
     /// Indices of the plan's.
     of_image: BTreeSet<usize>,
-    /// Link addresses, as the trailer has them.
+    /// Those of the plan's that were not written yet.
+    fresh: BTreeSet<usize>,
+    /// Link addresses.
     of_modules: BTreeMap<(u64, u64), String>,
 }
 
@@ -29,6 +31,7 @@ impl Symbols {
             plan,
             modules,
             of_image: BTreeSet::new(),
+            fresh: BTreeSet::new(),
             of_modules: BTreeMap::new(),
         }
     }
@@ -37,7 +40,11 @@ impl Symbols {
     pub(crate) fn note(&mut self, addr: RuntimeAddr, stamp: u64, slide: Slide) {
         let link = slide.to_link(addr);
         if self.is_image(link) {
-            self.of_image.extend(self.index_of(link));
+            if let Some(index) = self.index_of(link)
+                && self.of_image.insert(index)
+            {
+                self.fresh.insert(index);
+            }
         } else if is_kernel_address(addr.0)
             && self.of_modules.len() < MODULE_FUNCTIONS_MAX
             && let Some((range, name)) = self.modules.function_at(addr, stamp)
@@ -48,15 +55,23 @@ impl Symbols {
         }
     }
 
-    /// Link address and name of each, by ascending address; an empty name ends what the one before holds.
-    pub(crate) fn named(&self) -> Vec<(u64, String)> {
-        let of_image = self.of_image.iter().map(|index| {
-            let symbol = &self.plan.symbols[*index];
+    /// Link address and name of each of the image that came up since this was asked last, ascending.
+    pub(crate) fn take_fresh(&mut self) -> Vec<(u64, String)> {
+        let fresh = std::mem::take(&mut self.fresh);
+        let symbol = |index: usize| {
+            let symbol = &self.plan.symbols[index];
             (symbol.addr.0, symbol.name.clone())
-        });
-        let mut named: Vec<_> = of_image.chain(told_apart(&self.of_modules)).collect();
+        };
+        let mut named: Vec<_> = fresh.into_iter().map(symbol).collect();
         named.sort();
         named
+    }
+
+    /// The same of modules, all of them; an empty name ends what the one before holds.
+    ///
+    /// Only in the end it is known which functions were in one place.
+    pub(crate) fn of_modules(&self) -> Vec<(u64, String)> {
+        told_apart(&self.of_modules)
     }
 
     /// Whether `addr` is in the kernel image or before it, where per-CPU variables may be linked.

@@ -177,13 +177,19 @@ impl Writer {
 
     fn write_chunk(&mut self, cpu: usize, mut buffer: RecordBuffer) -> Result<(), OutputError> {
         if buffer.record_count() != 0 {
-            self.note_symbols(&buffer);
+            let slide = self.progress.slide();
+            if let Some(slide) = slide {
+                self.note_symbols(&buffer, slide);
+            }
             let meta = ChunkMeta {
                 cpu: u32::try_from(cpu).unwrap_or(u32::MAX),
                 lost_before: buffer.lost_before,
             };
+            let symbols = self.symbols.take_fresh();
+            let slide = slide.map_or(0, |slide| slide.0);
             self.out
-                .write_chunk(&meta, &buffer, |tsc| tsc)
+                .write_symbols(slide, &symbols)
+                .and_then(|()| self.out.write_chunk(&meta, &buffer, |tsc| tsc))
                 .map_err(|source| OutputError::Write {
                     path: self.partial.clone(),
                     source,
@@ -198,7 +204,6 @@ impl Writer {
 
     fn finish(self, mut trailer: Trailer) -> Result<(), OutputError> {
         trailer.kernel_slide = self.slide.map(|slide| slide.0);
-        trailer.symbols = self.symbols.named();
         let doubtful = self.out.clamped_count();
         trailer.stats.set(Counter::StampsDoubtful, doubtful);
         let records = trailer.stats.get(Counter::RecordsWritten);
@@ -208,7 +213,11 @@ impl Writer {
             path: self.partial.clone(),
             source,
         };
-        let out = self.out.finish(&trailer).map_err(write_error)?;
+        let mut out = self.out;
+        let modules = self.symbols.of_modules();
+        out.write_symbols(trailer.kernel_slide.unwrap_or(0), &modules)
+            .map_err(write_error)?;
+        let out = out.finish(&trailer).map_err(write_error)?;
         out.into_inner()
             .map_err(io::IntoInnerError::into_error)
             .and_then(|file| file.sync_all())
@@ -234,10 +243,7 @@ impl Writer {
     }
 
     /// Remembers the symbols of the kernel addresses that occur, so that the trace can name them.
-    fn note_symbols(&mut self, buffer: &RecordBuffer) {
-        let Some(slide) = self.progress.slide() else {
-            return;
-        };
+    fn note_symbols(&mut self, buffer: &RecordBuffer, slide: Slide) {
         for record in buffer.records() {
             let Ok(index) = self
                 .hex_fields

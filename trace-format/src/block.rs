@@ -2,7 +2,7 @@
 //!
 //! A block is a header of [`HEADER_BYTES`] and a payload. The header has a checksum of its own, so its length can be
 //! trusted even when the payload is damaged: a flipped bit never costs the blocks after it. The first byte of the
-//! magic cannot occur in UTF-8, hence in no JSON block.
+//! magic cannot occur in UTF-8, hence in no text.
 
 use std::fmt;
 
@@ -22,13 +22,15 @@ pub(crate) const HEADER_BYTES: usize = 20;
 pub struct BlockKind(pub [u8; 4]);
 
 impl BlockKind {
-    /// The header, as JSON; the first block.
+    /// The header, as compressed JSON; the first block.
     pub const HEADER: Self = Self(*b"HEAD");
     /// Records of one CPU.
     pub const CHUNK: Self = Self(*b"CHNK");
-    /// The trailer, as JSON.
+    /// Names of the kernel addresses that occur first in the chunks after it.
+    pub const SYMBOLS: Self = Self(*b"SYMB");
+    /// The trailer, as compressed JSON.
     pub const TRAILER: Self = Self(*b"TRLR");
-    /// The header again, compressed, for the day the first one is damaged.
+    /// The header again, for the day the first one is damaged.
     pub const HEADER_COPY: Self = Self(*b"HCPY");
     /// Where the chunks are.
     pub const INDEX: Self = Self(*b"INDX");

@@ -3,7 +3,7 @@
 use crate::block::{u32_at, u64_at};
 
 /// Bytes of a chunk's payload before its compressed columns.
-pub(crate) const CHUNK_HEAD_BYTES: usize = 48;
+pub(crate) const CHUNK_HEAD_BYTES: usize = 52;
 
 /// What is known of a chunk without decoding it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct ChunkInfo {
     pub sticky_count: u32,
     /// Records of that CPU that were dropped just before the first.
     pub lost_before: u64,
+    /// Identity of the recording that it belongs to.
+    pub recording: u32,
     /// Place of the block in the file.
     pub offset: u64,
     /// Bytes of the block.
@@ -39,6 +41,8 @@ pub(crate) struct ChunkHead {
     pub(crate) lost_before: u64,
     pub(crate) sticky_count: u32,
     pub(crate) column_bytes: u32,
+    /// Of the recording that it belongs to: [`crate::Header::recording_id`].
+    pub(crate) recording: u32,
 }
 
 impl ChunkHead {
@@ -51,7 +55,8 @@ impl ChunkHead {
         bytes[24..32].copy_from_slice(&self.last_tsc.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.lost_before.to_le_bytes());
         bytes[40..44].copy_from_slice(&self.sticky_count.to_le_bytes());
-        bytes[44..].copy_from_slice(&self.column_bytes.to_le_bytes());
+        bytes[44..48].copy_from_slice(&self.column_bytes.to_le_bytes());
+        bytes[48..].copy_from_slice(&self.recording.to_le_bytes());
         bytes
     }
 
@@ -66,6 +71,7 @@ impl ChunkHead {
             lost_before: u64_at(payload, 32)?,
             sticky_count: u32_at(payload, 40)?,
             column_bytes: u32_at(payload, 44)?,
+            recording: u32_at(payload, 48)?,
         };
         (head.first_tsc <= head.last_tsc && head.sticky_count <= head.record_count).then_some(head)
     }
@@ -79,6 +85,7 @@ impl ChunkHead {
             record_count: self.record_count,
             sticky_count: self.sticky_count,
             lost_before: self.lost_before,
+            recording: self.recording,
             offset,
             length,
         }

@@ -2,7 +2,7 @@
 //!
 //! | bytes | meaning |
 //! |---|---|
-//! | 1 | encoding: [`CONSTANT`], [`PLAIN`], [`DELTA`] for numbers, [`BYTES`], [`DICTIONARY`] for runs of bytes |
+//! | 1 | encoding: [`CONSTANT`], [`PLAIN`], [`DELTA`], [`SCALED`] for numbers, [`BYTES`], [`DICTIONARY`] for bytes |
 //! | varint | bytes of the body |
 //! | n | body |
 //!
@@ -24,6 +24,8 @@ pub(crate) const DELTA: u8 = 2;
 pub(crate) const BYTES: u8 = 3;
 /// Body: varint count of distinct values, a column of each row's value, a column of the values' lengths, their bytes.
 pub(crate) const DICTIONARY: u8 = 4;
+/// Body: varint unit, then a column, plain or of differences: each row is that column's times the unit, modulo 2^64.
+pub(crate) const SCALED: u8 = 5;
 
 /// Why the columns of a chunk make no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -65,8 +67,8 @@ pub(crate) fn push_numbers(out: &mut Vec<u8>, values: &[u64]) {
         delta_bytes += varint::length(varint::zigzag(value.wrapping_sub(previous)));
         previous = *value;
     }
-    // Values that recur compress better as they are: differences must save a good part to be worth it.
-    if delta_bytes * 4 > plain_bytes * 3 {
+    // Values that recur compress better as they are: differences must save something to be worth it.
+    if delta_bytes * 10 > plain_bytes * 9 {
         push_head(out, PLAIN, plain_bytes);
         values.iter().for_each(|value| varint::push(out, *value));
     } else {
@@ -77,6 +79,39 @@ pub(crate) fn push_numbers(out: &mut Vec<u8>, values: &[u64]) {
             previous = *value;
         }
     }
+}
+
+/// Appends a column of ticks, which are differences already and often have a common divisor.
+pub(crate) fn push_ticks(out: &mut Vec<u8>, ticks: &[u64]) {
+    let first = ticks.first().copied().unwrap_or(0);
+    if ticks.iter().all(|tick| *tick == first) {
+        return push_numbers(out, ticks);
+    }
+    let unit = common_divisor(ticks);
+    let bytes = |unit: u64| -> usize { ticks.iter().map(|tick| varint::length(tick / unit)).sum() };
+    let quotient_bytes = bytes(unit);
+    if unit > 1 {
+        let head_bytes = varint::length(unit) + 1 + varint::length(quotient_bytes as u64);
+        push_head(out, SCALED, head_bytes + quotient_bytes);
+        varint::push(out, unit);
+    }
+    push_head(out, PLAIN, quotient_bytes);
+    ticks.iter().for_each(|tick| varint::push(out, tick / unit));
+}
+
+/// The largest number that divides all; 1 when all are 0.
+fn common_divisor(values: &[u64]) -> u64 {
+    let mut common = 0u64;
+    for value in values {
+        let mut rest = *value;
+        while rest != 0 {
+            (common, rest) = (rest, common % rest);
+        }
+        if common == 1 {
+            break;
+        }
+    }
+    common.max(1)
 }
 
 /// Appends a column of runs of bytes, given their lengths and all of them joined.
@@ -179,6 +214,18 @@ impl<'a> RawColumn<'a> {
                     arena.push(value);
                 }
                 Numbers::Arena(start)
+            }
+            SCALED => {
+                let unit = take_number(&mut body)?;
+                let quotients = Self::take(&mut body)?;
+                if !matches!(quotients.encoding, PLAIN | DELTA) {
+                    return Err(ColumnError::Encoding(quotients.encoding));
+                }
+                let numbers = quotients.numbers(rows, arena)?;
+                for value in &mut arena[start..] {
+                    *value = value.wrapping_mul(unit);
+                }
+                numbers
             }
             other => return Err(ColumnError::Encoding(other)),
         };

@@ -10,7 +10,7 @@
 //!
 //! Keeps its memory from chunk to chunk. Missing numbers repeat the row before, which costs least.
 
-use crate::column::{push_numbers, push_runs};
+use crate::column::{push_numbers, push_runs, push_ticks};
 use crate::record::{FIELD_BYTES_MAX, Record, RecordBuffer};
 use crate::schema::{EventId, EventSchema, Schema};
 use crate::varint;
@@ -176,7 +176,7 @@ impl Columns {
             varint::push(out, kind.fields.len() as u64);
         }
         push_numbers(out, &self.order);
-        push_numbers(out, &self.deltas);
+        push_ticks(out, &self.deltas);
         for kind in self.kinds.iter().filter(|kind| !kind.masks.is_empty()) {
             push_numbers(out, &kind.masks);
             for field in &kind.fields {

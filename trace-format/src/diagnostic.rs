@@ -121,6 +121,9 @@ pub enum Fault {
     /// A chunk comes again, or behind a later one.
     #[error("a chunk with its sequence number, or a later one, came before")]
     Sequence,
+    /// It belongs to another recording than the header.
+    #[error("it belongs to another recording")]
+    Foreign,
     /// It is larger than a reader may accept.
     #[error("it has {bytes} bytes, at most {max} are possible")]
     TooLarge {

@@ -103,11 +103,6 @@ pub struct Trailer {
     /// Every module that has hooks, and whether the guest loaded it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modules: Vec<ModuleUse>,
-    /// Addresses that occur in the trace, and the symbols that hold them; hexadecimal text in the file.
-    ///
-    /// They are as linked: `kernel_slide` was taken off, off those in modules too, whose names end in ` [module]`.
-    #[serde(with = "hex::table")]
-    pub symbols: Vec<(u64, String)>,
 }
 
 /// Predicted against actual TSC at the guest's own RDTSCs; ticks.
@@ -159,7 +154,7 @@ pub enum ModuleState {
 
 /// Addresses as `"0xffffffff81000000"`: many readers of JSON round numbers beyond 2^53.
 mod hex {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error, ser::SerializeSeq};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     fn parse<E: Error>(text: &str) -> Result<u64, E> {
         text.strip_prefix("0x")
@@ -186,30 +181,6 @@ mod hex {
             Option::<String>::deserialize(deserializer)?
                 .map(|text| parse(&text))
                 .transpose()
-        }
-    }
-
-    pub(super) mod table {
-        use super::{Deserialize, Deserializer, SerializeSeq, Serializer, parse};
-
-        pub(in super::super) fn serialize<S: Serializer>(
-            rows: &[(u64, String)],
-            serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            let mut sequence = serializer.serialize_seq(Some(rows.len()))?;
-            for (address, name) in rows {
-                sequence.serialize_element(&(format!("{address:#x}"), name))?;
-            }
-            sequence.end()
-        }
-
-        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
-            deserializer: D,
-        ) -> Result<Vec<(u64, String)>, D::Error> {
-            Vec::<(String, String)>::deserialize(deserializer)?
-                .into_iter()
-                .map(|(address, name)| Ok((parse(&address)?, name)))
-                .collect()
         }
     }
 }

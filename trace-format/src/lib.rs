@@ -15,10 +15,12 @@ mod stats;
 mod block;
 mod column;
 mod columns;
+mod packed;
 mod varint;
 
 mod chunk_info;
 mod index;
+mod symbols;
 
 mod writer;
 
@@ -52,4 +54,5 @@ pub use schema::{
     EnumSchema, EventId, EventSchema, FIELDS_MAX, FieldKind, FieldSchema, Schema, SchemaError,
 };
 pub use stats::{Counter, Severity, Stats};
+pub use symbols::SymbolTable;
 pub use writer::{ChunkMeta, JSON_BYTES_MAX, TraceWriter, WriteError, WriterOptions};

@@ -20,7 +20,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Fault};
 use crate::header::{Header, Trailer};
 use crate::index::{self, END_BYTES, End};
 use crate::mapping::Mapping;
+use crate::packed::{decompress, unpack};
 use crate::recovery::{Block, Scan};
+use crate::symbols::{Gathered, SymbolTable};
 use crate::writer::JSON_BYTES_MAX;
 
 /// Why a trace, or a part of it, cannot be read.
@@ -69,6 +71,8 @@ pub struct TraceFile {
     header: Header,
     trailer: Option<Trailer>,
     chunks: Vec<ChunkInfo>,
+    symbols: SymbolTable,
+    recording: u32,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -98,18 +102,22 @@ impl TraceFile {
     fn from_mapping(bytes: Mapping) -> Result<Self, ReadError> {
         check_preamble(&bytes)?;
         let mut layout = Layout::of(&bytes);
-        let header = read_header(&bytes, &mut layout)?;
+        let (header, recording) = read_header(&bytes, &mut layout)?;
         let trailer = layout.trailer_offset.and_then(|offset| {
             let block = Block::of_kind(&bytes, offset, BlockKind::TRAILER);
-            let trailer = block.and_then(|block| parse_json(&block, block.payload));
+            let trailer = block.and_then(|block| parse_json(&block, &unpack_json(&block)?));
             trailer.map_err(|fault| layout.diagnostics.push(fault)).ok()
         });
+        let symbols = gather_symbols(&bytes, recording, &mut layout);
+        check_recording(&mut layout.chunks, recording, &mut layout.diagnostics);
         check_sequences(&mut layout.chunks, &mut layout.diagnostics);
         let diagnostics = layout.diagnostics.into_list();
         Ok(Self {
             header,
             trailer,
             chunks: layout.chunks,
+            symbols,
+            recording,
             diagnostics,
             bytes,
         })
@@ -125,6 +133,18 @@ impl TraceFile {
     #[must_use]
     pub fn trailer(&self) -> Option<&Trailer> {
         self.trailer.as_ref()
+    }
+
+    /// Names of the kernel addresses that occur in the trace.
+    #[must_use]
+    pub fn symbols(&self) -> &SymbolTable {
+        &self.symbols
+    }
+
+    /// Identity of the recording: the same for the same header, and in each of its chunks.
+    #[must_use]
+    pub fn recording(&self) -> u32 {
+        self.recording
     }
 
     /// The chunks in the order of the file; those of one CPU are in order of time.
@@ -202,7 +222,7 @@ impl TraceFile {
             });
         }
         match read_header_copy(&self.bytes, copy?) {
-            Ok(header) if header == self.header => None,
+            Ok((header, _)) if header == self.header => None,
             Ok(_) => {
                 let (offset, kind) = (copy?, BlockKind::HEADER_COPY);
                 Some(Diagnostic::Invalid {
@@ -219,6 +239,7 @@ impl TraceFile {
 /// Where the parts of a file are.
 struct Layout {
     chunks: Vec<ChunkInfo>,
+    symbol_offsets: Vec<u64>,
     trailer_offset: Option<u64>,
     header_copy_offset: Option<u64>,
     diagnostics: Diagnostics,
@@ -235,9 +256,10 @@ impl Layout {
         let block = Block::of_kind(bytes, end_offset, BlockKind::END).ok()?;
         let end = End::decode(block.payload)?;
         let block = Block::of_kind(bytes, end.index_offset, BlockKind::INDEX).ok()?;
-        let chunks = index::decode(block.payload, end.index_offset)?;
+        let index = index::read(&block).ok()?;
         Some(Self {
-            chunks,
+            chunks: index.chunks,
+            symbol_offsets: index.symbol_offsets,
             trailer_offset: Some(end.trailer_offset),
             header_copy_offset: Some(end.header_copy_offset),
             diagnostics: Diagnostics::default(),
@@ -247,6 +269,7 @@ impl Layout {
     fn from_scan(bytes: &[u8]) -> Self {
         let Scan {
             chunks,
+            symbol_offsets,
             trailer_offset,
             header_copy_offset,
             diagnostics,
@@ -254,6 +277,7 @@ impl Layout {
         } = Scan::of(bytes);
         Self {
             chunks,
+            symbol_offsets,
             trailer_offset,
             header_copy_offset,
             diagnostics,
@@ -280,11 +304,11 @@ fn check_preamble(bytes: &[u8]) -> Result<(), ReadError> {
     }
 }
 
-/// Reads the header, or its copy when the header is damaged.
-fn read_header(bytes: &[u8], layout: &mut Layout) -> Result<Header, ReadError> {
+/// Reads the header and its identity, or those of its copy when the header is damaged.
+fn read_header(bytes: &[u8], layout: &mut Layout) -> Result<(Header, u32), ReadError> {
     let block = Block::of_kind(bytes, PREAMBLE_BYTES as u64, BlockKind::HEADER);
     let damage = match block {
-        Ok(block) => return Ok(parse_header(&block, block.payload)?),
+        Ok(block) => return Ok(parse_header(&block)?),
         Err(damage) => damage,
     };
     // Where there is no good copy either, the cause is what matters.
@@ -301,45 +325,59 @@ fn read_header(bytes: &[u8], layout: &mut Layout) -> Result<Header, ReadError> {
     Ok(header)
 }
 
-fn read_header_copy(bytes: &[u8], offset: u64) -> Result<Header, Diagnostic> {
+fn read_header_copy(bytes: &[u8], offset: u64) -> Result<(Header, u32), Diagnostic> {
     let block = Block::of_kind(bytes, offset, BlockKind::HEADER_COPY)?;
-    let length = u32_at(block.payload, 0).ok_or_else(|| block.invalid(Fault::Numbers))?;
-    let json = decompress(&block.payload[4..], length, JSON_BYTES_MAX);
-    parse_header(&block, &json.map_err(|fault| block.invalid(fault))?)
+    parse_header(&block)
 }
 
-fn parse_header(block: &Block<'_>, json: &[u8]) -> Result<Header, Diagnostic> {
-    let header: Header = parse_json(block, json)?;
+fn parse_header(block: &Block<'_>) -> Result<(Header, u32), Diagnostic> {
+    let json = unpack_json(block)?;
+    let header: Header = parse_json(block, &json)?;
     header
         .schema
         .check()
         .map_err(|fault| block.invalid(fault.into()))?;
-    Ok(header)
+    Ok((header, crc32fast::hash(&json)))
+}
+
+fn unpack_json(block: &Block<'_>) -> Result<Vec<u8>, Diagnostic> {
+    unpack(block.payload, JSON_BYTES_MAX).map_err(|fault| block.invalid(fault))
 }
 
 fn parse_json<T: DeserializeOwned>(block: &Block<'_>, json: &[u8]) -> Result<T, Diagnostic> {
-    if json.len() > JSON_BYTES_MAX {
-        let (bytes, max) = (json.len() as u64, JSON_BYTES_MAX as u64);
-        return Err(block.invalid(Fault::TooLarge { bytes, max }));
-    }
     serde_json::from_slice(json).map_err(|fault| block.invalid(Fault::Json(fault.to_string())))
 }
 
-/// Decompresses exactly `bytes` bytes.
-fn decompress(compressed: &[u8], bytes: u32, max: usize) -> Result<Vec<u8>, Fault> {
-    let bytes = bytes as usize;
-    if bytes > max {
-        return Err(Fault::TooLarge {
-            bytes: bytes as u64,
-            max: max as u64,
+/// Reads the blocks of symbols; a damaged one costs its names.
+fn gather_symbols(bytes: &[u8], recording: u32, layout: &mut Layout) -> SymbolTable {
+    let mut gathered = Gathered::default();
+    for offset in &layout.symbol_offsets {
+        let block = Block::of_kind(bytes, *offset, BlockKind::SYMBOLS);
+        let added = block.and_then(|block| {
+            let added = gathered.add(block.payload, recording);
+            added.map_err(|fault| block.invalid(fault))
         });
+        if let Err(fault) = added {
+            layout.diagnostics.push_new(fault);
+        }
     }
-    let data = zstd::bulk::decompress(compressed, bytes).or(Err(Fault::Compression))?;
-    if data.len() == bytes {
-        Ok(data)
-    } else {
-        Err(Fault::Compression)
-    }
+    gathered.finish()
+}
+
+/// Drops chunks of another recording.
+fn check_recording(chunks: &mut Vec<ChunkInfo>, recording: u32, diagnostics: &mut Diagnostics) {
+    chunks.retain(|chunk| {
+        let (offset, kind) = (chunk.offset, BlockKind::CHUNK);
+        if chunk.recording != recording {
+            let fault = Fault::Foreign;
+            diagnostics.push(Diagnostic::Invalid {
+                offset,
+                kind,
+                fault,
+            });
+        }
+        chunk.recording == recording
+    });
 }
 
 /// Reports chunks that are missing between others of their CPU, and drops those that come again or too late: their

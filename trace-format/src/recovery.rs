@@ -82,6 +82,7 @@ impl<'a> Block<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
     pub(crate) chunks: Vec<ChunkInfo>,
+    pub(crate) symbol_offsets: Vec<u64>,
     pub(crate) trailer_offset: Option<u64>,
     pub(crate) header_copy_offset: Option<u64>,
     pub(crate) diagnostics: Diagnostics,
@@ -151,12 +152,13 @@ impl Scan {
                 Some(head) => self.chunks.push(head.info(block.offset, length)),
                 None => self.diagnostics.push(block.invalid(Fault::Numbers)),
             },
+            BlockKind::SYMBOLS => self.symbol_offsets.push(block.offset),
             BlockKind::TRAILER => self.trailer_offset = Some(block.offset),
             BlockKind::HEADER_COPY => self.header_copy_offset = Some(block.offset),
             BlockKind::INDEX => {
                 self.index_offset = Some(block.offset);
-                if index::decode(block.payload, block.offset).is_none() {
-                    self.diagnostics.push(block.invalid(Fault::Numbers));
+                if let Err(fault) = index::read(&block) {
+                    self.diagnostics.push(fault);
                 }
             }
             BlockKind::END => {

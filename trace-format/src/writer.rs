@@ -14,8 +14,10 @@ use crate::chunk_info::{CHUNK_HEAD_BYTES, ChunkHead};
 use crate::columns::Columns;
 use crate::header::{Header, Trailer};
 use crate::index::{self, End};
+use crate::packed::pack;
 use crate::record::RecordBuffer;
 use crate::schema::SchemaError;
+use crate::symbols;
 
 /// Longest header or trailer.
 pub const JSON_BYTES_MAX: usize = 64 << 20;
@@ -89,8 +91,10 @@ pub struct TraceWriter<W: Write + Seek> {
     torn: bool,
     compressor: Compressor<'static>,
     columns: Columns,
-    header_json: Vec<u8>,
+    header: Vec<u8>,
+    recording: u32,
     index: Vec<u8>,
+    symbol_offsets: Vec<u64>,
     cpus: BTreeMap<u32, CpuState>,
     clamped_count: u64,
     plain: Vec<u8>,
@@ -110,7 +114,9 @@ impl<W: Write + Seek> TraceWriter<W> {
     /// When the output fails, or the header's schema breaks a rule.
     pub fn new(mut out: W, header: &Header, options: WriterOptions) -> Result<Self, WriteError> {
         header.schema.check()?;
-        let header_json = json("header", header)?;
+        let json = json("header", header)?;
+        let mut packed = Vec::new();
+        pack("header", &json, JSON_BYTES_MAX, &mut packed)?;
         let mut writer = Self {
             start: out.stream_position()?,
             out,
@@ -118,8 +124,10 @@ impl<W: Write + Seek> TraceWriter<W> {
             torn: false,
             compressor: Compressor::new(options.compression_level)?,
             columns: Columns::new(&header.schema),
-            header_json,
+            header: packed,
+            recording: crc32fast::hash(&json),
             index: Vec::new(),
+            symbol_offsets: Vec::new(),
             cpus: BTreeMap::new(),
             clamped_count: 0,
             plain: Vec::new(),
@@ -128,7 +136,7 @@ impl<W: Write + Seek> TraceWriter<W> {
         // The header may be read as soon as there is a file at all: both go out in one piece.
         writer.block.extend_from_slice(&preamble());
         writer.begin_block();
-        writer.block.extend_from_slice(&writer.header_json);
+        writer.block.extend_from_slice(&writer.header);
         writer.write_block(BlockKind::HEADER, preamble().len())?;
         Ok(writer)
     }
@@ -164,6 +172,7 @@ impl<W: Write + Seek> TraceWriter<W> {
             lost_before: chunk.lost_before,
             sticky_count: records.repeated_count(),
             column_bytes: size("chunk", &self.plain, crate::COLUMN_BYTES_MAX)?,
+            recording: self.recording,
         };
         self.block.clear();
         self.begin_block();
@@ -189,6 +198,27 @@ impl<W: Write + Seek> TraceWriter<W> {
         Ok(())
     }
 
+    /// Writes the names of kernel addresses that the next chunks have and none before had; nothing when there are none.
+    ///
+    /// `slide` is run-time less link addresses of the kernel; `symbols` are link addresses, ascending, with names.
+    ///
+    /// # Errors
+    /// When the output fails, or the names are longer than readers accept.
+    pub fn write_symbols(
+        &mut self,
+        slide: u64,
+        symbols: &[(u64, String)],
+    ) -> Result<(), WriteError> {
+        if symbols.is_empty() {
+            return Ok(());
+        }
+        let mut payload = Vec::new();
+        symbols::encode(self.recording, slide, symbols, &mut payload)?;
+        let offset = self.write_payload(BlockKind::SYMBOLS, &payload)?;
+        self.symbol_offsets.push(offset);
+        Ok(())
+    }
+
     /// Bytes of the trace so far.
     #[must_use]
     pub fn bytes_written(&self) -> u64 {
@@ -206,12 +236,16 @@ impl<W: Write + Seek> TraceWriter<W> {
     /// # Errors
     /// When the output fails, or the trailer is too long.
     pub fn finish(mut self, trailer: &Trailer) -> Result<W, WriteError> {
-        let trailer = json("trailer", trailer)?;
-        let trailer_offset = self.write_payload(BlockKind::TRAILER, &trailer)?;
-        let copy = self.header_copy()?;
+        let mut packed = Vec::new();
+        let json = json("trailer", trailer)?;
+        pack("trailer", &json, JSON_BYTES_MAX, &mut packed)?;
+        let trailer_offset = self.write_payload(BlockKind::TRAILER, &packed)?;
+        let copy = std::mem::take(&mut self.header);
         let header_copy_offset = self.write_payload(BlockKind::HEADER_COPY, &copy)?;
-        let index = std::mem::take(&mut self.index);
-        let index_offset = self.write_payload(BlockKind::INDEX, &index)?;
+        packed.clear();
+        let index = index::encode(&self.symbol_offsets, &self.index);
+        pack("index", &index, u32::MAX as usize, &mut packed)?;
+        let index_offset = self.write_payload(BlockKind::INDEX, &packed)?;
         let end = End {
             trailer_offset,
             header_copy_offset,
@@ -219,15 +253,6 @@ impl<W: Write + Seek> TraceWriter<W> {
         };
         self.write_payload(BlockKind::END, &end.encode())?;
         Ok(self.out)
-    }
-
-    /// The header's length and its compressed JSON.
-    fn header_copy(&mut self) -> Result<Vec<u8>, WriteError> {
-        let mut copy = size("header", &self.header_json, JSON_BYTES_MAX)?
-            .to_le_bytes()
-            .to_vec();
-        copy.extend_from_slice(&self.compressor.compress(&self.header_json)?);
-        Ok(copy)
     }
 
     /// Writes a block and gives its place.
@@ -294,4 +319,4 @@ fn size(what: &'static str, bytes: &[u8], max: usize) -> Result<u32, WriteError>
     }
 }
 
-const _: () = assert!(CHUNK_HEAD_BYTES == 48);
+const _: () = assert!(CHUNK_HEAD_BYTES == 52);

@@ -25,19 +25,27 @@ fn chunk_ends(bytes: &[u8]) -> Vec<usize> {
         .collect()
 }
 
+/// Where the block of the header ends, by the length in it.
+fn header_end(bytes: &[u8]) -> usize {
+    let length = u32::from_le_bytes(bytes[24..28].try_into().unwrap());
+    36 + usize::try_from(length).unwrap()
+}
+
 #[test]
 fn cut_file_gives_its_whole_chunks() {
     let bytes = complete();
     let ends = chunk_ends(&bytes);
-    let first_chunk =
-        usize::try_from(TraceFile::from_bytes(bytes.clone()).unwrap().chunks()[0].offset).unwrap();
+    let header_end = header_end(&bytes);
     for cut in 0..bytes.len() {
         let result = TraceFile::from_bytes(bytes[..cut].to_vec());
-        if cut < first_chunk {
+        if cut < header_end {
             assert!(result.is_err(), "cut at {cut}: there is no whole header");
             continue;
         }
         let file = result.unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
+        if ends.iter().any(|end| *end <= cut) {
+            assert_eq!(file.symbols().symbols, support::symbols(), "cut at {cut}");
+        }
         let whole = ends.iter().filter(|end| **end <= cut).count();
         assert_eq!(read_all(&file), small_chunks()[..whole], "cut at {cut}");
         let says_so = |item: &Diagnostic| {
@@ -105,9 +113,7 @@ fn flipped_bit_of_a_complete_file_costs_one_chunk() {
 #[test]
 fn flipped_bit_of_an_unfinished_file_costs_one_chunk_or_the_header() {
     let bytes = unfinished();
-    let header_end =
-        usize::try_from(TraceFile::from_bytes(bytes.clone()).unwrap().chunks()[0].offset).unwrap();
-    check_flips(&bytes, header_end);
+    check_flips(&bytes, header_end(&bytes));
 }
 
 #[test]
@@ -179,6 +185,53 @@ fn a_chunk_that_comes_again_is_not_told_twice() {
     assert_eq!(read_all(&file), small_chunks());
     let says_so = |item: &Diagnostic| item.to_string().contains("came before");
     assert!(file.diagnostics().iter().any(says_so));
+}
+
+#[test]
+fn a_chunk_of_another_recording_is_not_told() {
+    let bytes = complete();
+    let mut other = schema();
+    other.events[0].doc = "another recording".to_owned();
+    let other = write(&other, &small_chunks(), None);
+    let ends = chunk_ends(&bytes);
+    let other_ends = chunk_ends(&other);
+    let spliced = [&bytes[..ends[1]], &other[other_ends[1]..]].concat();
+    let file = TraceFile::from_bytes(spliced).unwrap();
+    assert_eq!(read_all(&file), small_chunks()[..2]);
+    let says_so = |item: &Diagnostic| item.to_string().contains("another recording");
+    assert!(file.verify().iter().any(says_so), "{:?}", file.verify());
+}
+
+#[test]
+fn another_major_version_is_refused_and_another_minor_is_read() {
+    let version = |major: u16, minor: u16| {
+        let mut bytes = complete();
+        bytes[8..10].copy_from_slice(&major.to_le_bytes());
+        bytes[10..12].copy_from_slice(&minor.to_le_bytes());
+        let checksum = crc32fast::hash(&bytes[..12]);
+        bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    };
+    let error = TraceFile::from_bytes(version(2, 7)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the file is of format version 2.7, this program reads 1.x"
+    );
+    // What a later 1.x may add: a block of a new kind.
+    let mut later = version(1, 9);
+    let at = header_end(&later);
+    let payload = b"of a later version";
+    let mut block = [&b"\xF7GTBNEWS"[..], &18u32.to_le_bytes()].concat();
+    block.extend(crc32fast::hash(payload).to_le_bytes());
+    block.extend(crc32fast::hash(&block).to_le_bytes());
+    block.extend(payload);
+    later.splice(at..at, block);
+    // Without the end, whose places would be others.
+    let end = later.len() - 44;
+    let file = TraceFile::from_bytes(later[..end].to_vec()).unwrap();
+    assert_eq!(read_all(&file), small_chunks());
+    let is_unknown = |item: &Diagnostic| matches!(item, Diagnostic::UnknownBlock { .. });
+    assert!(file.diagnostics().iter().any(is_unknown));
 }
 
 /// Reads whatever there is of a file.

@@ -10,7 +10,7 @@ use trace_format::{RECORD_BYTES_MAX, Severity, TraceFile};
 
 /// Bytes of a block before its payload, and of a chunk before its columns.
 const BLOCK_HEADER_BYTES: usize = 20;
-const CHUNK_HEAD_BYTES: usize = 48;
+const CHUNK_HEAD_BYTES: usize = 52;
 
 /// A trace like those of guests: chunks of several CPUs in turns, some hundred records each.
 fn chunks(chance: &mut Chance) -> Vec<SampleChunk> {
@@ -147,9 +147,9 @@ fn forged(payload: &[u8], is_chunk: bool, chance: &mut Chance) -> Vec<u8> {
     chance.damage(&mut columns);
     let mut head = head.to_vec();
     if chance.once_in(2) {
-        // The length of the columns is the last number of the head.
+        // Before the identity of the recording.
         let length = u32::try_from(columns.len()).unwrap();
-        head[CHUNK_HEAD_BYTES - 4..].copy_from_slice(&length.to_le_bytes());
+        head[44..48].copy_from_slice(&length.to_le_bytes());
     }
     if chance.once_in(4) {
         chance.damage(&mut head);

@@ -51,15 +51,20 @@ impl<'a> Annotator<'a> {
         taken
     }
 
-    /// Takes text, shown as it is.
-    fn take_text(&mut self, count: usize) -> &'a str {
-        let taken = std::str::from_utf8(&self.bytes[self.at..self.at + count]).unwrap();
-        for (row, characters) in taken.as_bytes().chunks(TEXT_COLUMNS).enumerate() {
-            let text = std::str::from_utf8(characters).unwrap();
-            writeln!(self.out, "{:04x}  {text}", self.at + row * TEXT_COLUMNS).unwrap();
+    /// Takes a length and what is compressed to it; gives that.
+    fn packed(&mut self, count: usize, note: &str) -> Vec<u8> {
+        let length = u32::from_le_bytes(self.bytes[self.at..self.at + 4].try_into().unwrap());
+        self.u32(length, &format!("{length} bytes before compression"));
+        let compressed = &self.bytes[self.at..self.at + count - 4];
+        let content = zstd::bulk::decompress(compressed, length as usize).unwrap();
+        assert_eq!(content.len(), length as usize);
+        if compressed.len() > 64 {
+            writeln!(self.out, "{:04x}  ... {} bytes: {note}", self.at, count - 4).unwrap();
+            self.at += count - 4;
+        } else {
+            self.take(count - 4, note);
         }
-        self.at += count;
-        taken
+        content
     }
 
     fn u16(&mut self, expected: u16, note: &str) {
@@ -106,7 +111,7 @@ fn example() -> Vec<u8> {
     let records = vec![
         sample(5000, 7, [Field::Number(1), text("init")]),
         sample(5040, 7, [Field::Number(300), text("sh")]),
-        sample(5041, 7, [Field::Missing, text("init")]),
+        sample(5048, 7, [Field::Missing, text("init")]),
     ];
     let chunk = SampleChunk {
         cpu: 0,
@@ -117,19 +122,20 @@ fn example() -> Vec<u8> {
 }
 
 /// Tells the chunk's head and gives its compressed columns.
-fn tell_chunk<'a>(told: &mut Annotator<'a>) -> (usize, &'a [u8]) {
+fn tell_chunk<'a>(told: &mut Annotator<'a>, recording: u32) -> (usize, &'a [u8]) {
     let length = told.block("CHNK", "chunk");
     let start = told.at;
     told.u32(0, "CPU 0");
     told.u32(3, "3 records");
     told.u64(0, "the CPU's first chunk");
     told.u64(5000, "TSC of the first record: 5000");
-    told.u64(5041, "TSC of the last record: 5041");
+    told.u64(5048, "TSC of the last record: 5048");
     told.u64(2, "2 records were dropped before");
     told.u32(0, "no record is a repetition");
     let columns = u32::from_le_bytes(told.bytes[told.at..told.at + 4].try_into().unwrap());
     told.u32(columns, &format!("{columns} bytes of columns, told below"));
-    let compressed = told.take(length - 48, "the columns, compressed by zstd");
+    told.u32(recording, "identity of the recording");
+    let compressed = told.take(length - 52, "the columns, compressed by zstd");
     (
         start,
         zstd::bulk::decompress(compressed, columns as usize)
@@ -143,14 +149,17 @@ fn tell_columns(columns: &[u8]) -> String {
     told.bytes(&[1], "one kind of event");
     told.bytes(&[7, 3, 2], "event 7, 3 records, 2 fields");
     told.bytes(&[0, 1, 0], "kind of each record: constant, 1 byte, 0");
-    told.bytes(&[1, 3, 0, 40, 1], "ticks: plain, 3 bytes, 0 40 1");
+    told.bytes(
+        &[5, 6, 8, 1, 3, 0, 5, 1],
+        "ticks: scaled, 6 bytes, 8 times (plain, 3 bytes, 0 5 1)",
+    );
     told.bytes(
         &[1, 3, 0, 0, 1],
         "missing fields: plain, 3 bytes, the third lacks field 0",
     );
     told.bytes(
-        &[1, 5, 1, 0xAC, 2, 0xAC, 2],
-        "tid: plain, 5 bytes, 1 300 and, being missing, 300 again",
+        &[2, 4, 2, 0xD6, 4, 0],
+        "tid: delta, 4 bytes, +1 +299 and, being missing, 300 again",
     );
     told.bytes(&[4, 16, 2], "comm: dictionary, 16 bytes, 2 values");
     told.bytes(
@@ -163,7 +172,7 @@ fn tell_columns(columns: &[u8]) -> String {
     told.out
 }
 
-fn tell_file(bytes: &[u8]) -> (String, String) {
+fn tell_file(bytes: &[u8]) -> String {
     let mut told = Annotator::new(bytes);
     told.heading("start of the file");
     told.bytes(b"\x89GTR\r\n\x1A\n", "magic");
@@ -174,60 +183,76 @@ fn tell_file(bytes: &[u8]) -> (String, String) {
         "CRC-32 of the 12 bytes before",
     );
     let length = told.block("HEAD", "header");
-    let json = told.take_text(length);
-    let schema = serde_json::from_str::<serde_json::Value>(json).unwrap()["schema"].clone();
-    assert_eq!(schema["events"][0]["fields"][1]["kind"], "text");
-    let (head, columns) = tell_chunk(&mut told);
+    let json = told.packed(length, "JSON, told below, compressed by zstd");
+    let header: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(header["schema"]["events"][0]["fields"][1]["kind"], "text");
+    let recording = crc32fast::hash(&json);
+    let symbols = told.at as u64;
+    tell_symbols(&mut told, recording);
+    let (head, columns) = tell_chunk(&mut told, recording);
     let chunk_end = told.at;
     let length = told.block("TRLR", "trailer");
-    let trailer = told.take_text(length);
-    let trailer = serde_json::from_str::<serde_json::Value>(trailer).unwrap();
-    assert_eq!(trailer["kernel_slide"], "0xfffffffffffff000");
+    let trailer = told.packed(length, "JSON, told below, compressed by zstd");
+    let parsed: serde_json::Value = serde_json::from_slice(&trailer).unwrap();
+    assert_eq!(parsed["kernel_slide"], "0xfffffffffffff000");
     let copy = told.at as u64;
     let length = told.block("HCPY", "copy of the header");
-    told.u32(
-        u32::try_from(json.len()).unwrap(),
-        &format!("{} bytes of JSON", json.len()),
-    );
-    let compressed = &bytes[told.at..told.at + length - 4];
-    assert_eq!(
-        zstd::bulk::decompress(compressed, json.len()).unwrap(),
-        json.as_bytes()
-    );
-    writeln!(
-        told.out,
-        "{:04x}  ... {} bytes: that JSON, compressed by zstd",
-        told.at,
-        length - 4
-    )
-    .unwrap();
-    told.at += length - 4;
+    assert_eq!(told.packed(length, "the header's JSON again"), json);
     let index = told.at as u64;
-    told.block("INDX", "index");
-    told.u64(head as u64 - 20, "offset of the chunk's block");
-    told.u64(
-        (chunk_end - head) as u64 + 20,
-        "length of the chunk's block",
-    );
-    told.bytes(
-        &bytes[head..head + 48],
-        "the first 48 bytes of the chunk's payload",
-    );
+    let length = told.block("INDX", "index");
+    let entries = told.packed(length, "content, told below, compressed by zstd");
     told.block("ENDB", "end");
     told.u64(chunk_end as u64, "offset of the trailer");
     told.u64(copy, "offset of the header's copy");
     told.u64(index, "offset of the index");
     assert_eq!(told.at, bytes.len());
-    (told.out, tell_columns(columns))
+    let mut told_index = Annotator::new(&entries);
+    told_index.u32(1, "one block of symbols");
+    told_index.u64(symbols, "its offset");
+    told_index.u64(head as u64 - 20, "offset of the chunk's block");
+    told_index.u64(
+        (chunk_end - head) as u64 + 20,
+        "length of the chunk's block",
+    );
+    told_index.bytes(
+        &bytes[head..head + 52],
+        "the first 52 bytes of the chunk's payload",
+    );
+    assert_eq!(told_index.at, entries.len());
+    let parts = [
+        ("The file", told.out),
+        ("The header", tell_json(&json)),
+        ("The columns of the chunk", tell_columns(columns)),
+        ("The trailer", tell_json(&trailer)),
+        ("The content of the index", told_index.out),
+    ];
+    let tell = |(what, text)| format!("{what}:\n\n```text\n{text}```\n");
+    parts.map(tell).join("\n")
+}
+
+/// JSON as it is, in lines.
+fn tell_json(json: &[u8]) -> String {
+    let line = |bytes| format!("{}\n", std::str::from_utf8(bytes).unwrap());
+    json.chunks(TEXT_COLUMNS).map(line).collect()
+}
+
+fn tell_symbols(told: &mut Annotator<'_>, recording: u32) {
+    let length = told.block("SYMB", "symbols");
+    told.u32(
+        recording,
+        "identity of the recording: CRC-32 of the header's JSON",
+    );
+    told.u64(support::SLIDE, "slide of the kernel: -4096");
+    let content = told.packed(length - 12, "symbols, compressed by zstd");
+    let expected = [&[0x80, 0x82, 2, 5][..], b"start", &[0x70, 4], b"stop"].concat();
+    assert_eq!(content, expected);
 }
 
 #[test]
 fn contract_tells_what_is_written() {
     assert_eq!(crc32fast::hash(b"123456789"), 0xCBF4_3926);
     assert_eq!(header(Schema::default()).producer, "test");
-    let (file, columns) = tell_file(&example());
-    let told =
-        format!("```text\n{file}```\n\nThe columns of the chunk:\n\n```text\n{columns}```\n");
+    let told = tell_file(&example());
     let contract = include_str!("../../FORMAT.md");
     let (before, rest) = contract.split_once("<!-- example:begin -->\n").unwrap();
     let (_, after) = rest.split_once("<!-- example:end -->").unwrap();

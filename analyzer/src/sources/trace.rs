@@ -81,13 +81,14 @@ impl Trace {
         self.clock().nanos(self.last_tsc())
     }
 
-    /// Names of the kernel addresses in it; none before the recording is complete.
+    /// Names of the kernel addresses in it.
     #[must_use]
     pub fn symbols(&self) -> Symbols {
         match self {
-            Self::Own(file) => file.trailer().map_or_else(Symbols::default, |trailer| {
-                Symbols::new(&trailer.symbols, trailer.kernel_slide.unwrap_or(0))
-            }),
+            Self::Own(file) => {
+                let table = file.symbols();
+                Symbols::new(&table.symbols, table.kernel_slide.unwrap_or(0))
+            }
         }
     }
 

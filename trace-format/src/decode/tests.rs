@@ -46,6 +46,7 @@ fn info(record_count: u32, first_tsc: u64, last_tsc: u64) -> ChunkInfo {
         record_count,
         sticky_count: 0,
         lost_before: 0,
+        recording: 0,
         offset: 0,
         length: 0,
     }

@@ -116,10 +116,16 @@ pub(crate) fn header(schema: Schema) -> Header {
     }
 }
 
+pub(crate) const SLIDE: u64 = u64::MAX - 0xFFF;
+
+pub(crate) fn symbols() -> Vec<(u64, String)> {
+    vec![(0x8100, "start".to_owned()), (0x8170, "stop".to_owned())]
+}
+
 pub(crate) fn trailer() -> Trailer {
     Trailer {
         end_reason: "power_off".to_owned(),
-        kernel_slide: Some(u64::MAX - 0xFFF),
+        kernel_slide: Some(SLIDE),
         ..Trailer::default()
     }
 }
@@ -154,6 +160,7 @@ pub(crate) fn write(schema: &Schema, chunks: &[SampleChunk], trailer: Option<&Tr
         compression_level: 3,
     };
     let mut writer = TraceWriter::new(&mut bytes, &header(schema.clone()), options).unwrap();
+    writer.write_symbols(SLIDE, &symbols()).unwrap();
     for chunk in chunks {
         let mut buffer = RecordBuffer::new(0);
         for record in &chunk.records {
