@@ -5,7 +5,7 @@ use crate::diagnostic::Fault;
 use crate::writer::WriteError;
 
 /// zstd's level for them: there are few, and they are small.
-const LEVEL: i32 = 9;
+const LEVEL: i32 = 19;
 
 /// Appends the packed form of `content`, at most `max` bytes; `what` names it in errors.
 pub(crate) fn pack(

@@ -157,7 +157,7 @@ impl Scan {
             BlockKind::HEADER_COPY => self.header_copy_offset = Some(block.offset),
             BlockKind::INDEX => {
                 self.index_offset = Some(block.offset);
-                if let Err(fault) = index::read(&block) {
+                if let Err(fault) = index::read(block) {
                     self.diagnostics.push(fault);
                 }
             }

@@ -167,7 +167,7 @@ fn recording_of(args: &RecordArgs, clock: ClockInfo, work_dir: &std::path::Path)
         icount_shift: ICOUNT_SHIFT,
         buffer_bytes: args.buffer_size * 1024,
         flush_interval_ticks: COUNTED_TSC_HZ / FLUSHES_PER_SECOND,
-        compression_level: 5,
+        compression_level: 6,
         audit_clock: args.audit_clock,
         sessions: Vec::new(),
         watches: Vec::new(),
