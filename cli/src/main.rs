@@ -4,6 +4,7 @@
 
 mod console;
 mod ctl;
+mod diff;
 mod event_choice;
 mod events;
 mod failure;
@@ -14,6 +15,7 @@ mod modules;
 mod plan;
 mod programs;
 mod record;
+mod repair;
 mod report;
 mod tell;
 mod time;
@@ -54,6 +56,8 @@ enum Verb {
     Events(events::EventsArgs),
     Report(report::ReportArgs),
     Verify(verify::VerifyArgs),
+    Repair(repair::RepairArgs),
+    Diff(diff::DiffArgs),
 }
 
 fn main() -> ExitCode {
@@ -96,6 +100,8 @@ fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
         Verb::Events(args) => events::run(args, console),
         Verb::Report(args) => report::run(args, console),
         Verb::Verify(args) => verify::run(args, console),
+        Verb::Repair(args) => repair::run(args, console),
+        Verb::Diff(args) => diff::run(args, console),
     }
 }
 

@@ -461,7 +461,7 @@ fn lists_need_no_kernel_where_they_can() {
 fn help() {
     let mut text = stdout(&run(&["--help"]));
     let verbs = [
-        "record", "list", "plan", "info", "events", "report", "verify",
+        "record", "list", "plan", "info", "events", "report", "verify", "repair", "diff",
     ];
     for verb in verbs {
         // The help of the others belongs to this test; that of `record` is long and changes with the machines it knows.

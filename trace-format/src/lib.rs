@@ -33,6 +33,8 @@ mod decode;
 
 mod reader;
 
+mod salvage;
+
 pub use block::{BlockKind, FORMAT_VERSION};
 pub use call_stack::{CUT, addresses, within_function};
 pub use chunk::{Chunk, RecordRef, Value};
@@ -50,6 +52,7 @@ pub use record::{
     BUFFER_BYTES_MAX, BufferFull, FIELD_BYTES_MAX, RECORD_BYTES_MAX, RECORD_HEADER_BYTES, Record,
     RecordBuffer, RecordEncoder, Records,
 };
+pub use salvage::{END_CUT_OFF, Gap, Salvage, salvage};
 pub use schema::{
     EnumSchema, EventId, EventSchema, FIELDS_MAX, FieldKind, FieldSchema, Schema, SchemaError,
 };

@@ -190,6 +190,16 @@ impl TraceFile {
         decode::decode(info, data, &self.header.schema).map_err(|fault| invalid(fault.into()))
     }
 
+    /// The payload of a chunk's block, which has the right checksum.
+    pub(crate) fn chunk_payload(&self, index: usize) -> Result<&[u8], ReadError> {
+        let count = self.chunks.len();
+        let info = self
+            .chunks
+            .get(index)
+            .ok_or(ReadError::NoSuchChunk { index, count })?;
+        Ok(Block::of_kind(&self.bytes, info.offset, BlockKind::CHUNK)?.payload)
+    }
+
     /// Reads the whole file and says everything that is wrong with it; empty for a whole, unharmed file.
     #[must_use]
     pub fn verify(&self) -> Vec<Diagnostic> {

@@ -198,6 +198,32 @@ impl<W: Write + Seek> TraceWriter<W> {
         Ok(())
     }
 
+    /// Copies a chunk of another file of the same recording, with its sequence number.
+    pub(crate) fn adopt_chunk(&mut self, payload: &[u8]) -> Result<(), WriteError> {
+        let Some(head) = ChunkHead::decode(payload) else {
+            return Ok(());
+        };
+        // A header with keys that this version does not know loses them, and has another identity then.
+        let head = ChunkHead {
+            recording: self.recording,
+            ..head
+        };
+        self.block.clear();
+        self.begin_block();
+        self.block.extend_from_slice(&head.encode());
+        self.block
+            .extend_from_slice(payload.get(CHUNK_HEAD_BYTES..).unwrap_or(&[]));
+        let offset = self.written;
+        self.write_block(BlockKind::CHUNK, 0)?;
+        index::push_entry(&mut self.index, offset, self.written - offset, &head);
+        let state = CpuState {
+            next_sequence: head.sequence.saturating_add(1),
+            last_tsc: head.last_tsc,
+        };
+        self.cpus.insert(head.cpu, state);
+        Ok(())
+    }
+
     /// Writes the names of kernel addresses that the next chunks have and none before had; nothing when there are none.
     ///
     /// `slide` is run-time less link addresses of the kernel; `symbols` are link addresses, ascending, with names.

@@ -1,6 +1,6 @@
 //! What is lost or doubtful in a trace, as rows that every report shows first.
 
-use trace_format::{Counter, ModuleState, ModuleUse, Severity, TraceFile};
+use trace_format::{Counter, END_CUT_OFF, ModuleState, ModuleUse, Severity, TraceFile};
 
 /// One thing that is lost, doubtful or surprising.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,9 @@ pub fn findings_of_file(file: &TraceFile) -> Vec<Finding> {
         sort_findings(&mut findings);
         return findings;
     };
+    if trailer.end_reason == END_CUT_OFF {
+        findings.push(cut_off());
+    }
     for (counter, count) in trailer.stats.at_least(Severity::Notice) {
         findings.push(Finding {
             severity: counter.severity(),
@@ -119,6 +122,16 @@ fn no_trailer() -> Finding {
         advice: String::new(),
         is_gap: true,
         is_damage: true,
+    }
+}
+
+fn cut_off() -> Finding {
+    Finding {
+        text:
+            "The recording was cut off and repaired: what came after its last chunk is not there."
+                .to_owned(),
+        is_damage: false,
+        ..no_trailer()
     }
 }
 

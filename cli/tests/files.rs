@@ -1,0 +1,79 @@
+//! `repair` and `diff` as a user meets them.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+
+#[path = "../../analyzer/tests/support/synthetic.rs"]
+mod synthetic;
+
+use std::path::Path;
+use std::process::Output;
+
+use assert_cmd::Command;
+
+const SCRIPT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../analyzer/tests/golden/first_program.script"
+);
+
+fn trace(chunk_records: usize) -> Vec<u8> {
+    synthetic::trace(&std::fs::read_to_string(SCRIPT).unwrap(), chunk_records)
+}
+
+fn run(verb: &str, paths: &[&Path], more: &[&str]) -> Output {
+    let mut command = Command::cargo_bin("guesttrace").unwrap();
+    command.arg(verb).args(paths).args(more).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn a_cut_trace_is_repaired_and_says_what_it_lacks() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cut, saved) = (dir.path().join("cut.bin"), dir.path().join("saved.bin"));
+    let bytes = trace(2);
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let before = run("events", &[&cut], &["--format", "json"]);
+    assert_eq!(before.status.code(), Some(3));
+    let output = run("repair", &[&cut], &["-o", saved.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("CPU 0: whatever came last is lost between"));
+    let verified = run("verify", &[&saved], &[]);
+    assert_eq!(verified.status.code(), Some(0), "{}", stdout(&verified));
+    // It reads the same, and is still no whole recording.
+    let after = run("events", &[&saved], &["--format", "json"]);
+    assert_eq!(stdout(&after), stdout(&before));
+    let info = run("info", &[&saved], &[]);
+    assert_eq!(info.status.code(), Some(3));
+    assert!(stdout(&info).contains("cut off"));
+    let onto_itself = run("repair", &[&saved], &["-o", saved.to_str().unwrap()]);
+    assert_eq!(onto_itself.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&onto_itself.stderr).contains("hint: "));
+}
+
+#[test]
+fn traces_are_identical_or_diverge_somewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let [a, b, c] = ["a.bin", "b.bin", "c.bin"].map(|name| dir.path().join(name));
+    std::fs::write(&a, trace(1000)).unwrap();
+    // Chunks of another size hold the same events.
+    std::fs::write(&b, trace(3)).unwrap();
+    let text = std::fs::read_to_string(SCRIPT).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let last = lines.len() - 1;
+    std::fs::write(&c, synthetic::trace(&lines[..last].join("\n"), 1000)).unwrap();
+    let same = run("diff", &[&a, &b], &[]);
+    assert_eq!(same.status.code(), Some(0), "{}", stdout(&same));
+    assert!(stdout(&same).starts_with("identical: "));
+    let other = run("diff", &[&a, &c], &["--context", "2"]);
+    assert_eq!(other.status.code(), Some(1));
+    let told = stdout(&other);
+    assert!(told.contains("B (has no more events)"), "{told}");
+    assert_eq!(told.lines().count(), 5, "{told}");
+    let json = stdout(&run("diff", &[&a, &c], &["--format", "json"]));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["identical"], false);
+    assert!(json["divergence"]["a"]["event"].is_string());
+    assert!(json["divergence"]["b"].is_null());
+}
