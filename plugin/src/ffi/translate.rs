@@ -176,7 +176,13 @@ fn attach_probes(session: &Session, translation: &mut Translation, instructions:
         if is_kernel_address(instruction.addr) {
             let addr = RuntimeAddr(instruction.addr);
             if let Some(sites) = session.recorder.sites_at(addr) {
-                attach(Place::Kernel(addr), sites);
+                let place = if session.recorder.is_module(addr) {
+                    let offset = addr.0 % UserPage::BYTES as u64;
+                    Place::Module { offset }
+                } else {
+                    Place::Kernel(addr)
+                };
+                attach(place, sites);
             }
         } else {
             for place in user_places(&session.recorder, instruction, &mut page) {
