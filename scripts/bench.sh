@@ -71,9 +71,11 @@ measured() { awk -v column="$1" '{ print $column }' "$work/rounds" | spread; }
 echo "Measured on $(date -u +%F) at commit $(git rev-parse --short HEAD), $(nproc) host CPUs, $(qemu-system-x86_64 --version | sed -n 1p),"
 echo "guest $guest, workload \`mix\`, deterministic clock."
 echo
-echo "| what | untraced | $(printf '`%s` | ' "${choices[@]}")"
-echo "|---|---|$(printf -- '---|%.0s' "${choices[@]}")"
 row() { echo "| $1 |$(printf ' %s |' "${@:2}")"; }
+headings=(untraced)
+for choice in "${choices[@]}"; do headings+=("\`$choice\`"); done
+row what "${headings[@]}"
+echo "|---|---|$(printf -- '---|%.0s' "${choices[@]}")"
 user=() cost=(-) wall=() count=(-) rate=(-) density=(-)
 for ((index = 0; index <= ${#choices[@]}; index++)); do
   user+=("$(measured $((2 * index + 1)))")
