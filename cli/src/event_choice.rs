@@ -7,7 +7,8 @@ use clap::Args;
 use guest_symbols::Kernel;
 use guesttrace_events::{EventTable, USER_ID_FIRST};
 use plan_compiler::{
-    CallSite, Compiled, ProbeSpec, Selection, StackChoice, Wanted, add_probe, compile,
+    CallSite, Compiled, ContextChoice, ProbeSpec, Selection, StackChoice, Wanted, add_probe,
+    compile,
 };
 use trace_format::Schema;
 
@@ -39,6 +40,10 @@ pub(crate) struct EventArgs {
     /// Record call stacks too: `kernel`, `user` or `both`, with all chosen events or, behind `=`, with some: `kernel=sched,irq`
     #[arg(long, value_name = "WHICH[=SPEC]")]
     pub(crate) stack: Vec<StackChoice>,
+    /// Record of the running thread too, with all chosen events or, behind `=`, with some: uid, gid, ppid, pgrp, sid, cgroup,
+    /// cgroup_id, pid_ns, mnt_ns, net_ns, user_ns, uts_ns, ipc_ns, cgroup_ns: `uid,gid=file`
+    #[arg(long, value_name = "NAMES[=SPEC]")]
+    pub(crate) context: Vec<ContextChoice>,
     /// An event of your own in a program: `[NAME=]PROGRAM:SYMBOL[+OFFSET|%return] [FIELD=EXPRESSION]...`, in every process
     /// that maps the file; without debug information arguments are arg0 to arg5
     #[arg(long, value_name = "UPROBE")]
@@ -58,8 +63,8 @@ impl EventArgs {
     /// Everything that decides what is watched, the contents of files included: for caches.
     pub(crate) fn cache_key(&self) -> Result<String> {
         let mut key = format!(
-            "{:?}\n{:?}\n{:?}\n{:?}\n",
-            self.events, self.probe, self.syscall_ip, self.stack
+            "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n",
+            self.events, self.probe, self.syscall_ip, self.stack, self.context
         );
         key += &format!("{:?}\n", self.uprobe);
         key += &self.modules.cache_key();
@@ -136,8 +141,11 @@ impl EventArgs {
             };
             selection.add(&name);
         }
-        for choice in &self.stack {
-            selection.add_stacks(choice.clone());
+        for StackChoice(additions) in &self.stack {
+            selection.add_fields(additions.clone());
+        }
+        for ContextChoice(additions) in &self.context {
+            selection.add_fields(additions.clone());
         }
         Ok(compile(kernel, &table, &selection)?)
     }

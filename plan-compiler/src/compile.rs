@@ -91,7 +91,7 @@ pub fn compile(
     selection: &Selection,
 ) -> Result<Compiled, CompileError> {
     let made = tracepoint_rows(kernel, selection)?;
-    let rows = with_stacks(kernel, selection.rows(table)?, &made, selection)?;
+    let rows = with_additions(kernel, selection.rows(table)?, &made, selection)?;
     let is_named = |id: u16| made.iter().any(|(row, is_named)| row.id == id && *is_named);
     let mut draft = Draft::default();
     let mut found: Vec<&EventRow> = Vec::new();
@@ -152,8 +152,8 @@ pub fn compile(
     })
 }
 
-/// The rows to compile, with the stacks that are recorded besides their own fields.
-fn with_stacks<'a>(
+/// The rows to compile, with what is recorded besides their own fields.
+fn with_additions<'a>(
     kernel: &Kernel,
     rows: Vec<&'a EventRow>,
     made: &'a [(EventRow, bool)],
@@ -161,7 +161,7 @@ fn with_stacks<'a>(
 ) -> Result<Vec<Cow<'a, EventRow>>, CompileError> {
     let made = made.iter().map(|(row, _)| row);
     let mut rows: Vec<_> = rows.into_iter().chain(made).map(Cow::Borrowed).collect();
-    for choice in selection.stacks() {
+    for choice in selection.additions() {
         // Said once, and not as the reason of each event that it is not there.
         if choice.has_kernel() {
             kernel.orc()?;

@@ -3,6 +3,7 @@
 //! Input: rows of `guesttrace-events`, facts of `guest-symbols`. Output: a validated [`probe_plan::Plan`], and for
 //! every event which hook was chosen and why others were not. Runs nothing and knows no emulator.
 
+mod additions;
 mod call_site;
 mod compile;
 mod exits;
@@ -19,7 +20,6 @@ mod returns;
 mod schema;
 mod selection;
 mod site;
-mod stacks;
 mod state;
 mod suggest;
 mod thread;
@@ -29,6 +29,7 @@ mod unwind;
 mod user;
 mod wanted;
 
+pub use additions::{Additions, ContextChoice, ContextChoiceError, StackChoice, StackChoiceError};
 pub use call_site::{CallSite, CallSiteError, FRAMES_MAX};
 pub use compile::{CompileError, Compiled, compile};
 pub use expression::{ExprError, ExprProblem};
@@ -37,7 +38,6 @@ pub use hook::HookProblem;
 pub use own::{ProbeError, ProbeSpec, SpecError, SpecProblem, add_probe};
 pub use selection::{Selection, UnknownEvent};
 pub use site::Resolution;
-pub use stacks::{StackChoice, StackChoiceError};
 pub use tracepoint::{
     RecoveredSite, TracepointArgument, TracepointReport, Unrecoverable, list_tracepoints,
     recover_arguments, recover_site, tracepoint_arguments,

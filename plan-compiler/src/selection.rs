@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use guest_symbols::Tracepoint;
 use guesttrace_events::{EventRow, EventTable, Source, TRACEPOINT_ID_FIRST};
 
-use crate::stacks::StackChoice;
+use crate::additions::Additions;
 use crate::suggest::nearest;
 
 /// Events by name, category, file, `core`, `ltt`, `all`, `none`, pattern with `*` and `?`, or `tracepoint:SYSTEM:NAME`; a minus
@@ -13,7 +13,7 @@ use crate::suggest::nearest;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     terms: Vec<Term>,
-    stacks: Vec<StackChoice>,
+    additions: Vec<Additions>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +74,8 @@ impl Selection {
                 },
             );
         }
-        let stacks = Vec::new();
-        Self { terms, stacks }
+        let additions = Vec::new();
+        Self { terms, additions }
     }
 
     /// The selected rows, in the order of the table. Those that readers cannot do without are always among them.
@@ -136,14 +136,14 @@ impl Selection {
         patterns.map(|pattern| (pattern.system.unwrap_or("*"), pattern.name))
     }
 
-    /// Records stacks with some of the events.
-    pub fn add_stacks(&mut self, choice: StackChoice) {
-        self.stacks.push(choice);
+    /// Adds fields to some of the events.
+    pub fn add_fields(&mut self, additions: Additions) {
+        self.additions.push(additions);
     }
 
-    /// Which stacks are recorded besides the fields of the events.
-    pub(crate) fn stacks(&self) -> &[StackChoice] {
-        &self.stacks
+    /// What is recorded besides the fields that the events have of their own.
+    pub(crate) fn additions(&self) -> &[Additions] {
+        &self.additions
     }
 
     /// Which of the rows it names, whether from the table or made of tracepoints.

@@ -15,33 +15,102 @@ const THREAD_EVENT: &str = "thread_context";
 /// `kernel/sched/core.c`, `init_idle`: `INIT_TASK_COMM "/%d"`.
 const IDLE_PREFIX: &str = "swapper/";
 
-/// What can be asked of the running thread, and how: names of `guesttrace_filter::Context::RECORDING`.
+/// Something that is known of the running thread.
+pub(crate) struct ThreadContext {
+    pub(crate) name: &'static str,
+    pub(crate) fetch: &'static str,
+    pub(crate) field_type: FieldType,
+    pub(crate) doc: &'static str,
+}
+
+const fn number(name: &'static str, fetch: &'static str, doc: &'static str) -> ThreadContext {
+    ThreadContext {
+        name,
+        fetch,
+        field_type: FieldType::Unsigned,
+        doc,
+    }
+}
+
+/// How many of [`CONTEXTS`] a filter can ask for: names of `guesttrace_filter::Context::RECORDING`.
+const FILTER_CONTEXTS: usize = 7;
+
+/// What is known of the running thread.
 ///
 /// `signal->pids` is indexed by `enum pid_type`, `include/linux/pid_types.h`: 2 the process group, 3 the session; since
-/// 4.19. The cgroup is that of the unified hierarchy.
-const CONTEXTS: [(&str, &str, FieldType); 7] = [
-    ("uid", "current->cred->uid.val", FieldType::Unsigned),
-    ("gid", "current->cred->gid.val", FieldType::Unsigned),
-    ("ppid", "current->real_parent->tgid", FieldType::Unsigned),
-    (
+/// 4.19. The cgroup is that of the unified hierarchy. A namespace has the number that `/proc/PID/ns` shows; a thread that
+/// ends has left all but the user's and its own process numbers'.
+pub(crate) static CONTEXTS: [ThreadContext; 14] = [
+    number(
+        "uid",
+        "current->cred->uid.val",
+        "user of the running thread",
+    ),
+    number(
+        "gid",
+        "current->cred->gid.val",
+        "group of the running thread",
+    ),
+    number(
+        "ppid",
+        "current->real_parent->tgid",
+        "parent of the running process",
+    ),
+    number(
         "pgrp",
         "current->signal->pids[2]->numbers[0].nr",
-        FieldType::Unsigned,
+        "process group of the running process",
     ),
-    (
+    number(
         "sid",
         "current->signal->pids[3]->numbers[0].nr",
-        FieldType::Unsigned,
+        "session of the running process",
     ),
-    (
-        "cgroup",
-        "string(kernel, current->cgroups->dfl_cgrp->kn->name)",
-        FieldType::Text,
-    ),
-    (
+    ThreadContext {
+        name: "cgroup",
+        fetch: "string(kernel, current->cgroups->dfl_cgrp->kn->name)",
+        field_type: FieldType::Text,
+        doc: "last part of the path of the running thread's cgroup; empty for the root",
+    },
+    number(
         "cgroup_id",
         "current->cgroups->dfl_cgrp->kn->id",
-        FieldType::Unsigned,
+        "cgroup of the running thread: the inode of its directory",
+    ),
+    number(
+        "pid_ns",
+        "current->thread_pid->numbers[current->thread_pid->level].ns->ns.inum",
+        "process number namespace of the running thread",
+    ),
+    number(
+        "mnt_ns",
+        "current->nsproxy->mnt_ns->ns.inum",
+        "mount namespace of the running thread",
+    ),
+    number(
+        "net_ns",
+        "current->nsproxy->net_ns->ns.inum",
+        "network namespace of the running thread",
+    ),
+    number(
+        "user_ns",
+        "current->cred->user_ns->ns.inum",
+        "user namespace of the running thread",
+    ),
+    number(
+        "uts_ns",
+        "current->nsproxy->uts_ns->ns.inum",
+        "host name namespace of the running thread",
+    ),
+    number(
+        "ipc_ns",
+        "current->nsproxy->ipc_ns->ns.inum",
+        "System V IPC namespace of the running thread",
+    ),
+    number(
+        "cgroup_ns",
+        "current->nsproxy->cgroup_ns->ns.inum",
+        "cgroup namespace of the running thread",
     ),
 ];
 
@@ -77,12 +146,12 @@ pub(crate) fn contexts(kernel: &Kernel) -> Vec<ContextProgram> {
             fields: vec![field],
         })
     };
-    CONTEXTS
+    CONTEXTS[..FILTER_CONTEXTS]
         .iter()
-        .filter_map(|(name, text, field_type)| {
+        .filter_map(|context| {
             Some(ContextProgram {
-                name: (*name).to_owned(),
-                program: program(text, field_type)?,
+                name: context.name.to_owned(),
+                program: program(context.fetch, &context.field_type)?,
             })
         })
         .collect()

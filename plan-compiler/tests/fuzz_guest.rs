@@ -6,7 +6,7 @@ use std::io::Cursor;
 use guest_symbols::Kernel;
 use guesttrace_events::EventTable;
 use guesttrace_tests::{Chance, fuzz_usually, mix};
-use plan_compiler::{Selection, compile};
+use plan_compiler::{Selection, StackChoice, compile};
 use probe_plan::{
     Entry, FieldSink, GuestView, Interpreter, Op, Output, Plan, Program, Register, RuntimeAddr,
     SAVED_MAX, Slide,
@@ -25,7 +25,8 @@ fn plan(name: &str) -> Option<Plan> {
     let kernel = Kernel::from_bytes(Some(&image), None).expect("a kernel of the matrix");
     let mut selection = Selection::parse("all,tracepoint:*:*");
     // Garbage makes long lists of owners of code, which take time: not with every event.
-    selection.add_stacks("both=sched,irq".parse().expect("a choice"));
+    let StackChoice(stacks) = "both=sched,irq".parse().expect("a choice");
+    selection.add_fields(stacks);
     let compiled = compile(&kernel, &EventTable::builtin(), &selection);
     Some(compiled.expect("the built-in table").plan)
 }

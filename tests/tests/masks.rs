@@ -29,6 +29,8 @@ const SESSIONS: [(&str, &str); 11] = [
 ];
 const CONDITION_MASK: &str = r#"filter=event == syscall_exit && ret < 0 || prev_pid == 1 || comm =~ "k*" || time > 5s && event ~ "sched_w*""#;
 
+const CONTEXT: &str = "cgroup_ns,ipc_ns,mnt_ns,net_ns,pid_ns,user_ns,uts_ns=sched_process_exit";
+
 struct Traces {
     run: Run,
     dir: tempfile::TempDir,
@@ -55,6 +57,7 @@ fn traces() -> &'static Traces {
             SESSIONS.map(|(name, mask)| format!("name={name},trace={},{mask}", path(name)));
         let command = format!("run:cat >>{}", path("told"));
         let mut options = vec!["--syscall-ip", "depth:2", "--on", LOOKED_OUT_FOR, &command];
+        options.extend(["--context", CONTEXT]);
         for session in &sessions {
             options.extend(["--session", session]);
         }
@@ -467,4 +470,37 @@ fn report(trace: &Path) -> String {
         .output()
         .expect("cargo build --release comes first");
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn namespaces_are_those_of_proc() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let traces = traces();
+    // Seven lines of each of two shells, such as `namespace net:[4026531840]`.
+    let lines = traces.run.console.lines().filter_map(|line| {
+        let (name, number) = line.trim().strip_prefix("namespace ")?.split_once(":[")?;
+        Some((name, number.strip_suffix(']')?.parse::<i64>().ok()?))
+    });
+    let printed: Vec<(&str, i64)> = lines.collect();
+    assert_eq!(printed.len(), 14, "{}", traces.run.console);
+    // Each by a process of its own.
+    let readers = ["phase-namespaces", "phase-own-namespaces"];
+    let readers = readers.into_iter().flat_map(|mark| {
+        let is_mark = move |event: &&Event| event.text("text").trim_end().ends_with(mark);
+        let behind = traces.all.iter().skip_while(move |event| !is_mark(event));
+        let exits = behind.filter(|event| event.name() == "sched_process_exit");
+        exits.take(7)
+    });
+    for (reader, (name, number)) in readers.zip(&printed) {
+        assert_eq!(
+            reader.field(&format!("current_{name}_ns")),
+            *number,
+            "{name}"
+        );
+    }
+    let own = printed[..7].iter().zip(&printed[7..]);
+    let changed: Vec<&str> = own.filter(|(a, b)| a != b).map(|(_, b)| b.0).collect();
+    assert_eq!(changed, ["ipc", "mnt", "net", "uts"]);
 }

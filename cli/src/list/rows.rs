@@ -18,6 +18,7 @@ const WORKLOADS: &[(&str, &str)] = &[
     ("ltt", include_str!("../../../images/workloads/ltt")),
     ("masks", include_str!("../../../images/workloads/masks")),
     ("mix", include_str!("../../../images/workloads/mix")),
+    ("modules", include_str!("../../../images/workloads/modules")),
     ("net", include_str!("../../../images/workloads/net")),
     ("shell", include_str!("../../../images/workloads/shell")),
     ("stacks", include_str!("../../../images/workloads/stacks")),
