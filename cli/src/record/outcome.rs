@@ -30,7 +30,7 @@ pub(crate) enum Outcome {
 }
 
 /// Lines of a failed guest's console that are shown.
-const LAST_LINES: usize = 30;
+const LAST_LINES: usize = 40;
 
 /// What a console says when a guest fails, and what that means.
 const CONSOLE_SIGNS: [(&str, &str); 5] = [
