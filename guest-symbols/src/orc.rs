@@ -6,7 +6,8 @@
 //! other numbers since 7.0 or so: the number of the stack pointer, by far the most frequent, tells which are in use.
 //! Addresses are relative to their own places, sorted when the kernel was built (since 5.6).
 
-use crate::bytes::{distance, i32_at};
+use crate::bytes::i32_at;
+use crate::tracepoints::between_marks;
 use crate::{Kernel, LinkAddr, SymbolError};
 
 /// From which register an entry finds something.
@@ -123,8 +124,13 @@ pub(crate) fn read(kernel: &Kernel) -> Result<Orc, SymbolError> {
         name: "orc_entry",
         purpose: PURPOSE,
     })?;
-    let (start, addrs) = area(kernel, "__start_orc_unwind_ip", "__stop_orc_unwind_ip")?;
-    let (_, rules) = area(kernel, "__start_orc_unwind", "__stop_orc_unwind")?;
+    let (start, addrs) = between_marks(
+        kernel,
+        "__start_orc_unwind_ip",
+        "__stop_orc_unwind_ip",
+        PURPOSE,
+    )?;
+    let (_, rules) = between_marks(kernel, "__start_orc_unwind", "__stop_orc_unwind", PURPOSE)?;
     let rules = rules.chunks_exact(layout.bytes).map(word);
     let registers = layout.registers(rules.clone())?;
     let places = (0..).step_by(4).map(|offset| start.offset_by(offset));
@@ -141,27 +147,6 @@ pub(crate) fn read(kernel: &Kernel) -> Result<Orc, SymbolError> {
     entries.sort_by_key(|entry| (entry.addr, entry.rule.kind != OrcKind::Undefined));
     let encoding = OrcEncoding { layout, registers };
     Ok(Orc { entries, encoding })
-}
-
-/// The bytes between two marks of the linker script.
-fn area<'k>(
-    kernel: &'k Kernel,
-    start: &'static str,
-    stop: &'static str,
-) -> Result<(LinkAddr, &'k [u8]), SymbolError> {
-    let address = |name| {
-        let purpose = PURPOSE;
-        let address = kernel.symbols().address(name);
-        address.ok_or(SymbolError::MissingSymbol { name, purpose })
-    };
-    let (from, to) = (address(start)?, address(stop)?);
-    let bytes = distance(from, to).and_then(|len| kernel.read(from, len));
-    let outside = SymbolError::OutsideImage {
-        what: start,
-        addr: from.0,
-        len: to.0.wrapping_sub(from.0),
-    };
-    Ok((from, bytes.ok_or(outside)?))
 }
 
 /// Where the bits of `struct orc_entry` are.

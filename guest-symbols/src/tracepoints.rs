@@ -121,11 +121,19 @@ fn table<'k>(kernel: &'k Kernel, wanted: &Table) -> Result<(LinkAddr, &'k [u8]),
         let found = module.section(section);
         return Ok(found.map_or((LinkAddr(0), &[]), |found| (found.addr, &found.contents)));
     }
+    between_marks(kernel, start, stop, purpose)
+}
+
+/// The bytes between two marks of the linker script, and where they begin.
+pub(crate) fn between_marks<'k>(
+    kernel: &'k Kernel,
+    start: &'static str,
+    stop: &'static str,
+    purpose: &'static str,
+) -> Result<(LinkAddr, &'k [u8]), SymbolError> {
     let address = |name| {
-        kernel
-            .symbols()
-            .address(name)
-            .ok_or(SymbolError::MissingSymbol { name, purpose })
+        let address = kernel.symbols().address(name);
+        address.ok_or(SymbolError::MissingSymbol { name, purpose })
     };
     let (from, to) = (address(start)?, address(stop)?);
     let bytes = distance(from, to).and_then(|len| kernel.read(from, len));

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::guest::{Run, record};
+
 /// Bytes that `exercise export` puts before each file.
 const TITLE_BYTES: usize = 128;
 const PAGE_BYTES: usize = 4096;
@@ -75,6 +77,31 @@ pub enum FtraceValue {
 }
 
 impl Ftrace {
+    /// Records a workload that exports the rings of its ftrace.
+    ///
+    /// # Panics
+    /// When the guest failed, or exported something else.
+    #[must_use]
+    pub fn record(kernel_name: &str, workload: &str, options: &[&str]) -> (Run, Self) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let shared = dir.path().join("shared");
+        let memory = format!(
+            "memory-backend-file,id=shared,share=on,mem-path={},size=64M",
+            shared.display()
+        );
+        let emulator = [
+            "--",
+            "-object",
+            &memory,
+            "-device",
+            "ivshmem-plain,memdev=shared",
+        ];
+        let run = record(kernel_name, workload, &[options, &emulator].concat());
+        assert_eq!(run.status, 0, "{}\n{}", run.complaints, run.console);
+        let exported = std::fs::read(&shared).expect("QEMU made the file");
+        (run, Self::parse(&exported))
+    }
+
     /// Reads what was exported.
     ///
     /// # Panics

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use guest_symbols::{Kernel, LinkAddr};
-use guesttrace_tests::{Ftrace, FtraceEvent, FtraceValue, guests_wanted, kernel, record, skip};
+use guesttrace_tests::{Ftrace, FtraceEvent, FtraceValue, guests_wanted, kernel, skip};
 use trace_format::{CUT, TraceFile, Value, addresses};
 
 /// Ticks of the TSC for one instruction in deterministic mode.
@@ -167,29 +167,14 @@ fn stacks_of_the_kernel_are_those_of_ftrace() {
         skip!("GUESTTRACE_E2E is not set");
     }
     const GUEST: &str = "6.1-amd64";
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let shared = dir.path().join("shared");
-    let memory = format!(
-        "memory-backend-file,id=shared,share=on,mem-path={},size=64M",
-        shared.display()
-    );
     let events: Vec<String> = EVENTS
         .iter()
         .map(|event| format!("tracepoint:{event}"))
         .collect();
     let events = events.join(",");
     let stack = format!("kernel={events}");
-    let emulator = [
-        "--",
-        "-object",
-        &memory,
-        "-device",
-        "ivshmem-plain,memdev=shared",
-    ];
     let options = ["--smp", "2", "--events", &events, "--stack", &stack];
-    let run = record(GUEST, "stacks", &[&options[..], &emulator].concat());
-    assert_eq!(run.status, 0, "{}\n{}", run.complaints, run.console);
-    let ftrace = Ftrace::parse(&std::fs::read(&shared).expect("QEMU made the file"));
+    let (run, ftrace) = Ftrace::record(GUEST, "stacks", &options);
     let image = std::fs::read(kernel(GUEST).expect("a kernel").vmlinuz).expect("readable");
     let kernel = Kernel::from_vecs(Some(image), None).expect("a kernel");
     let (ours, theirs) = (our_stacks(&run.trace), their_stacks(&ftrace));

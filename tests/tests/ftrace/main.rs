@@ -8,7 +8,7 @@ mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use guesttrace_tests::{Ftrace, FtraceEvent, FtraceFormat, guests_wanted, kernel, record, skip};
+use guesttrace_tests::{Ftrace, FtraceEvent, FtraceFormat, guests_wanted, kernel, skip};
 use trace::{Pairing, Record, Trace, agree, pairings};
 
 const KERNEL: &str = "6.1-amd64";
@@ -273,31 +273,16 @@ fn every_event_of_ftrace_is_in_the_trace_and_no_other() {
     if !guests_wanted() {
         skip!("GUESTTRACE_E2E is not set");
     }
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let shared = dir.path().join("shared");
-    let memory = format!(
-        "memory-backend-file,id=shared,share=on,mem-path={},size=64M",
-        shared.display()
-    );
     let groups: Vec<String> = GROUPS
         .iter()
         .map(|group| format!("tracepoint:{group}:*"))
         .collect();
     let events = format!("all,{}", groups.join(","));
-    let emulator = [
-        "--",
-        "-object",
-        &memory,
-        "-device",
-        "ivshmem-plain,memdev=shared",
-    ];
     let files = kernel(KERNEL).expect("scripts/test.sh fetches it");
     let modules = files.modules.to_string_lossy();
     let options = ["--smp", "2", "--events", &events, "--modules", &modules];
-    let run = record(KERNEL, "ftrace", &[&options[..], &emulator].concat());
-    assert_eq!(run.status, 0, "{}\n{}", run.complaints, run.console);
+    let (run, ftrace) = Ftrace::record(KERNEL, "ftrace", &options);
     let trace = Trace::read(&run.trace);
-    let ftrace = Ftrace::parse(&std::fs::read(&shared).expect("QEMU made the file"));
     for stats in ftrace.stats.values() {
         assert!(stats.contains("overrun: 0\ncommit overrun: 0\n"), "{stats}");
         assert!(stats.contains("dropped events: 0\n"), "{stats}");
