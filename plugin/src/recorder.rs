@@ -39,13 +39,9 @@ pub(crate) struct Probe {
 }
 
 /// Where a probe is in the running guest.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
     Kernel(RuntimeAddr),
-    /// So far behind the start of a page that a module loaded once more has elsewhere.
-    Module {
-        offset: u64,
-    },
     /// So far behind the start of a page that may be mapped anywhere.
     User {
         offset: u16,
@@ -233,15 +229,6 @@ impl Recorder {
         } else {
             self.shared.modules.map().to_link(addr)
         }
-    }
-
-    /// Whether an address of the kernel is in a loadable module.
-    pub(crate) fn is_module(&self, addr: RuntimeAddr) -> bool {
-        let link = self.slide().map(|slide| slide.to_link(addr));
-        let image = self.plan.loaded.map(|(start, end)| start..end);
-        !link
-            .zip(image)
-            .is_some_and(|(link, image)| image.contains(&link))
     }
 
     /// The place at an address where modules come or go: its index in the plan.

@@ -79,15 +79,13 @@ impl Recorder {
         place: Place,
         guest: &mut impl GuestView,
     ) -> Option<RuntimeAddr> {
-        let mut register = |register| guest.register(register);
-        // QEMU takes a block from one address to another where the same page is. It does not leave its page, and what is
-        // in rip is in the block.
-        let mut page = || Some(register(Register::Rip)? & !(UserPage::BYTES as u64 - 1));
-        let (page, offset) = match place {
+        let offset = match place {
             Place::Kernel(addr) => return Some(addr),
-            Place::Module { offset } => return Some(RuntimeAddr(page()? + offset)),
-            Place::User { offset } => (page()?, u64::from(offset)),
+            Place::User { offset } => u64::from(offset),
         };
+        let mut register = |register| guest.register(register);
+        // A block of user space does not leave its page, and what is in rip is in the block.
+        let page = register(Register::Rip)? & !(UserPage::BYTES as u64 - 1);
         let (cr3, stack_pointer) = (register(Register::Cr3)?, register(Register::Rsp)?);
         let execution = Execution::new(cr3, page + offset, stack_pointer);
         state.last_user = Some(execution);

@@ -9,7 +9,6 @@ use std::process::Command;
 use guesttrace_tests::{Event, Run, events, guests_wanted, guesttrace, kernel, record, skip};
 use trace_format::{ModuleState, TraceFile};
 
-/// The newer one takes a page of code from one place to another with what QEMU has translated of it.
 const KERNELS: [&str; 2] = ["6.1-amd64", "6.12-amd64"];
 /// Phases of the workload, and calls of write(2) in each.
 const PHASES: [(&str, usize); 2] = [("first", 30), ("second", 21)];

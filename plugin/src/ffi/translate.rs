@@ -20,8 +20,8 @@ const INSTRUCTION_BYTES_MAX: usize = 15;
 #[derive(Debug)]
 pub(super) struct Translation {
     slide: Option<SlideFinder>,
-    /// By the first of their sites and the instructions behind them.
-    probes: HashMap<(usize, u64), &'static Probe>,
+    /// By their place, which a module loaded once more has elsewhere, the first of their sites and the instructions behind.
+    probes: HashMap<(Place, usize, u64), &'static Probe>,
     clock_read_ends: HashSet<u64>,
 }
 
@@ -49,7 +49,7 @@ impl Translation {
         sites: std::ops::Range<usize>,
     ) -> &'static Probe {
         self.probes
-            .entry((sites.start, instructions_after))
+            .entry((place, sites.start, instructions_after))
             .or_insert_with(|| {
                 Box::leak(Box::new(Probe {
                     place,
@@ -176,13 +176,7 @@ fn attach_probes(session: &Session, translation: &mut Translation, instructions:
         if is_kernel_address(instruction.addr) {
             let addr = RuntimeAddr(instruction.addr);
             if let Some(sites) = session.recorder.sites_at(addr) {
-                let place = if session.recorder.is_module(addr) {
-                    let offset = addr.0 % UserPage::BYTES as u64;
-                    Place::Module { offset }
-                } else {
-                    Place::Kernel(addr)
-                };
-                attach(place, sites);
+                attach(Place::Kernel(addr), sites);
             }
         } else {
             for place in user_places(&session.recorder, instruction, &mut page) {
