@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Builds the guest: an initramfs with the modules of one kernel, and a root file system with the workloads.
 #
-# usage: images/build.sh [--kernel NAME] [--modules DIR] [--out DIR]
+# usage: images/build.sh [--kernel NAME] [--modules DIR] [--with TOOL]... [--out DIR]
 #
 #   --kernel NAME   a kernel of images/fetch-kernel.sh, which is fetched if it is not there (default 6.1-amd64)
 #   --modules DIR   the kernel's modules, such as /lib/modules/RELEASE, for a kernel that is not to be fetched
-#   --out DIR       where initrd.cpio and rootfs.img go (default images/build/guest/NAME)
+#   --with TOOL     a program of this host with the libraries it is linked with, such as trace-cmd, or "compiler": gcc and
+#                   what it needs to build our own programs, for the workload compile
+#   --out DIR       where initrd.cpio and rootfs.img go (default images/build/guest/NAME, with +TOOL behind it)
 #
 # DIR/disk says which reproducible disk that kernel can have: sd, or initramfs when it has no driver for SD cards (the
 # workloads then run from the initramfs).
@@ -17,11 +19,12 @@ set -euo pipefail
 . "$(dirname "$0")/../scripts/lib.sh"
 export LC_ALL=C TZ=UTC
 
-kernel=6.1-amd64 modules='' out=''
+kernel=6.1-amd64 modules='' out='' tools=()
 while [ $# -gt 0 ]; do
   case $1 in
     --kernel) needs_value "$1" $#; kernel=$2; shift ;;
     --modules) needs_value "$1" $#; modules=$2; shift ;;
+    --with) needs_value "$1" $#; tools+=("$2"); shift ;;
     --out) needs_value "$1" $#; out=$2; shift ;;
     --help|-h) manual; exit 0 ;;
     *) unknown_option "$1" ;;
@@ -29,7 +32,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 images=$project_dir/images
-out=${out:-$build_dir/guest/$kernel}
+out=${out:-$build_dir/guest/$kernel$(printf '%s' "${tools[@]/#/+}")}
 if [ -z "$modules" ]; then
   "$images/fetch-kernel.sh" "$kernel"
   modules=$build_dir/kernels/$kernel/modules
@@ -39,8 +42,12 @@ fi
 # Every time in both images: the guest's clock starts here too.
 epoch=1767225600 # 2026-01-01
 uuid=67756573-7474-7261-6365-000000000001
-# A power of two, as an SD card must be.
+# A power of two, as an SD card must be. Every recording digests the whole: only what needs it is larger.
 rootfs_mib=64
+case " ${tools[*]} " in *" compiler "*) rootfs_mib=128 ;; esac
+for tool in "${tools[@]}"; do
+  [ "$tool" = compiler ] || [ -x "/usr/bin/$tool" ] || die "there is no /usr/bin/$tool to put into the guest" "apt-get install $tool"
+done
 
 # The module sets that /init loads by name. A module that the kernel has built in is left out; "?" marks one that not
 # every kernel has.
@@ -81,14 +88,49 @@ stage_guest() {
   chmod 755 "$dir"/bin/* "$dir/sbin/init"
 }
 
-# Adds strace and the libraries that it is linked with.
-stage_strace() {
-  local dir=$1 library
-  mkdir -p "$dir/usr/bin"
-  cp "$(command -v strace)" "$dir/usr/bin/strace"
-  for library in $(ldd "$(command -v strace)" | grep -o '/[^ ]*'); do
-    mkdir -p "$dir$(dirname "$library")"
-    cp -L "$library" "$dir$library"
+# stage_file DIR FILE: copies a file of this host to the same place below DIR.
+stage_file() {
+  mkdir -p "$1$(dirname "$2")"
+  cp -L "$2" "$1$2"
+}
+
+# stage_program DIR NAME: adds a program of this host, /usr/bin/NAME in the guest, and the libraries that it is linked with.
+stage_program() {
+  local dir=$1 program library
+  case $2 in
+    /*) program=$2 ;;
+    *) program=/usr/bin/$2 ;;
+  esac
+  stage_file "$dir" "$program"
+  for library in $(ldd "$program" | grep -o '/[^ ]*'); do
+    [ -e "$dir$library" ] || stage_file "$dir" "$library"
+  done
+}
+
+# Adds this host's compiler, and what it needs to compile and link our own programs, which are added too.
+stage_compiler() {
+  local dir=$1 name file
+  for name in gcc as ld "$(gcc -print-prog-name=cc1)" "$(gcc -print-prog-name=collect2)"; do
+    stage_program "$dir" "$name"
+  done
+  for name in Scrt1.o crti.o crtn.o crtbeginS.o crtendS.o libgcc.a libgcc_eh.a libc.so libc_nonshared.a liblto_plugin.so; do
+    file=$(gcc -print-file-name="$name")
+    stage_file "$dir" "$(realpath -s "$file")"
+  done
+  mkdir -p "$dir/usr/src"
+  cp "$images"/programs/*.[ch] "$images/programs/calls/calls.c" "$dir/usr/src/"
+  gcc -O2 -M "$images"/programs/*.c "$images/programs/calls/calls.c" | grep -o '/usr/[^ ]*' | sort -u >"$work/headers"
+  while read -r file; do stage_file "$dir" "$file"; done <"$work/headers"
+}
+
+# Adds strace and the tools that were asked for.
+stage_tools() {
+  local tool
+  for tool in strace "${tools[@]}"; do
+    case $tool in
+      compiler) stage_compiler "$1" ;;
+      *) stage_program "$1" "$tool" ;;
+    esac
   done
 }
 
@@ -203,7 +245,7 @@ umask 022
 
 stage_guest "$work/root"
 cp -a "$work/root" "$work/initramfs"
-stage_strace "$work/root"
+stage_tools "$work/root"
 stage_calls "$work/root"
 make_ext4 "$work/root" "$work/rootfs.img"
 
@@ -214,7 +256,7 @@ stage_modules "$work/initramfs/modules"
 echo sd >"$work/disk"
 if ! grep -qx mmc_block "$work/initramfs/modules/disk.mmcblk.order" && [ -z "${is_built_in[mmc_block]:-}" ]; then
   echo initramfs >"$work/disk"
-  stage_strace "$work/initramfs"
+  stage_tools "$work/initramfs"
 fi
 make_cpio "$work/initramfs" "$work/initrd.cpio"
 

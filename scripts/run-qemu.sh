@@ -65,10 +65,12 @@ build_program() {
 use_cargo
 build_program
 
-# lay_guest NAME [MODULES]: the project's guest of that kernel.
+# lay_guest NAME [MODULES]: the project's guest of that kernel, with a compiler where the workload is one.
 lay_guest() {
-  guest_dir=$build_dir/guest/$1
-  "$project_dir/images/build.sh" --kernel "$1" ${2:+--modules "$2"}
+  local with=''
+  case " ${options[*]} " in *" --workload compile "*|*" --workload=compile "*) with=compiler ;; esac
+  guest_dir=$build_dir/guest/$1${with:++$with}
+  "$project_dir/images/build.sh" --kernel "$1" ${with:+--with "$with"} ${2:+--modules "$2"}
   disk=$(cat "$guest_dir/disk")
   modules=${2:-$build_dir/kernels/$1/modules}
 }

@@ -45,6 +45,7 @@ lint_scripts() {
 lay_guests() {
   local kernel
   for kernel in 6.1-amd64 6.1-cloud-amd64 6.12-amd64; do images/build.sh --kernel "$kernel" || return; done
+  images/build.sh --with compiler || return
   images/fetch-kernel.sh 6.1-cloud-amd64-dbg
 }
 

@@ -5,9 +5,9 @@ static const struct {
   const char *name;
   int (*run)(int argc, char **argv);
 } parts[] = {
-    {"compat", compat}, {"export", export}, {"files", files}, {"hostile", hostile},
-    {"identities", identities}, {"ipc", ipc}, {"snapshot", snapshot}, {"table", table},
-    {"threads", threads}, {"traps", traps}, {"waits", waits},
+    {"compat", compat}, {"desktop", desktop}, {"export", export}, {"files", files},
+    {"hostile", hostile}, {"identities", identities}, {"ipc", ipc}, {"snapshot", snapshot},
+    {"table", table}, {"threads", threads}, {"traps", traps}, {"waits", waits},
 };
 
 int main(int argc, char **argv) {

@@ -9,6 +9,7 @@
 
 /* Each part is a subcommand: it gets the arguments after its name and returns the exit status. */
 int compat(int argc, char **argv);
+int desktop(int argc, char **argv);
 int export(int argc, char **argv);
 int files(int argc, char **argv);
 int hostile(int argc, char **argv);

@@ -40,7 +40,14 @@ pub fn guesttrace() -> PathBuf {
 #[must_use]
 pub fn guest_arguments(kernel_name: &str, workload: &str) -> Option<Vec<String>> {
     let files = kernel(kernel_name)?;
-    let image = project_dir().join("images/build/guest").join(kernel_name);
+    let tool = if workload == "compile" {
+        "+compiler"
+    } else {
+        ""
+    };
+    let image = project_dir()
+        .join("images/build/guest")
+        .join(format!("{kernel_name}{tool}"));
     let initrd = image.join("initrd.cpio");
     let rootfs = image.join("rootfs.img");
     if !initrd.exists() || !rootfs.exists() {

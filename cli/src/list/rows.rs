@@ -12,7 +12,14 @@ use crate::modules::ModuleArgs;
 
 /// The workloads of our guest images; each begins with a line that says what it does.
 const WORKLOADS: &[(&str, &str)] = &[
+    ("archive", include_str!("../../../images/workloads/archive")),
     ("boot", include_str!("../../../images/workloads/boot")),
+    ("compile", include_str!("../../../images/workloads/compile")),
+    (
+        "compress",
+        include_str!("../../../images/workloads/compress"),
+    ),
+    ("desktop", include_str!("../../../images/workloads/desktop")),
     ("ftrace", include_str!("../../../images/workloads/ftrace")),
     ("hostile", include_str!("../../../images/workloads/hostile")),
     ("ltt", include_str!("../../../images/workloads/ltt")),
