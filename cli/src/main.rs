@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use console::Console;
+use console::{Console, Results};
 pub(crate) use failure::Hint;
 pub(crate) use failure::Usage;
 
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
     };
     let stdout = io::stdout();
     let width = stdout.is_terminal().then(terminal_width);
-    let mut out = BufWriter::with_capacity(1 << 16, stdout.lock());
+    let mut out = BufWriter::with_capacity(1 << 16, Results(stdout.lock()));
     let mut talk = io::stderr();
     let mut console = Console {
         out: &mut out,

@@ -120,7 +120,7 @@ impl Recorder {
     pub(crate) fn start(
         plan: Plan,
         recording: Recording,
-        status: StatusLine,
+        status: Arc<StatusLine>,
         commands: Receiver<Command>,
         cpu_count: usize,
     ) -> Result<Self, OutputError> {
@@ -128,7 +128,7 @@ impl Recorder {
         let shared = Shared {
             modules: Arc::new(Modules::new(Arc::clone(&plan))),
             plan: Arc::clone(&plan),
-            status: Arc::new(status),
+            status,
             progress: Arc::new(Progress::default()),
         };
         let specs = recording.sessions.iter().cloned().enumerate();

@@ -49,7 +49,7 @@ pub(crate) enum OutputError {
     Create { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {}\nhint: is the disk full?", path.display(), with_cause(source))]
     Write { path: PathBuf, source: WriteError },
-    #[error("cannot rename {} to {}: {source}", from.display(), to.display())]
+    #[error("cannot rename {} to {}: {source}\nhint: the trace is complete: move it yourself", from.display(), to.display())]
     Rename {
         from: PathBuf,
         to: PathBuf,
@@ -221,10 +221,7 @@ impl Writer {
         out.into_inner()
             .map_err(io::IntoInnerError::into_error)
             .and_then(|file| file.sync_all())
-            .map_err(|source| OutputError::Create {
-                path: self.partial.clone(),
-                source,
-            })?;
+            .map_err(|error| write_error(error.into()))?;
         // Without its kernel a recording has nothing in it, and an earlier one may have that name.
         if self.slide.is_some() {
             fs::rename(&self.partial, &self.path).map_err(|source| OutputError::Rename {

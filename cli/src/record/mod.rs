@@ -18,13 +18,13 @@ mod plan;
 mod process;
 mod sessions;
 mod triggers;
+mod work_dir;
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use probe_plan::Recording;
-use tempfile::TempDir;
 use trace_format::{ClockInfo, ClockMode, Header};
 
 pub(crate) use args::RecordArgs;
@@ -40,6 +40,7 @@ use machine::Machine;
 use outcome::Outcome;
 use sessions::Wishes;
 use triggers::Triggers;
+use work_dir::WorkDir;
 
 use crate::console::Console;
 use crate::{Hint, failure};
@@ -94,8 +95,7 @@ struct Prepared {
     /// Acts on what was looked out for.
     triggers: Option<Triggers>,
     wishes: Wishes,
-    /// Removed with all it holds at the end.
-    work_dir: TempDir,
+    work_dir: WorkDir,
     interrupts: Interrupts,
 }
 
@@ -115,9 +115,7 @@ fn prepare(args: &RecordArgs) -> Result<Prepared> {
     };
     // All that takes long is done: what is on the way from here on has to be removed at the end.
     let interrupts = Interrupts::watch()?;
-    let work_dir = tempfile::Builder::new()
-        .prefix("guesttrace-")
-        .tempdir()
+    let work_dir = WorkDir::new()
         .context("cannot make a temporary directory")
         .context(WORK_DIR_HINT)?;
     let machine = Machine::build(args, &wishes, &kernel, work_dir.path())?;

@@ -19,6 +19,7 @@ use super::disk::escape;
 use super::emulator::Emulator;
 use super::interrupts::Interrupts;
 use super::triggers::Triggers;
+use super::work_dir::WorkDir;
 use crate::console::Console;
 
 /// How long a QEMU that was asked to end may take.
@@ -149,6 +150,7 @@ pub(crate) fn run(
         talk: console.talk,
         link,
         triggers,
+        work_dir: &prepared.work_dir,
     };
     let limit = Duration::from_secs(args.timeout);
     attendant.attend(&mut qemu, &reports, limit, &prepared.interrupts)?;
@@ -220,6 +222,7 @@ struct Attendant<'a> {
     talk: &'a mut dyn Write,
     link: Link,
     triggers: Option<Triggers>,
+    work_dir: &'a WorkDir,
 }
 
 impl Attendant<'_> {
@@ -346,6 +349,7 @@ impl Attendant<'_> {
             Status::Armed { .. } => {
                 self.finished.armed = true;
                 self.link.note(|status| status.armed = true);
+                self.work_dir.remove();
             }
             Status::Running {
                 session,

@@ -5,7 +5,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use probe_plan::{Command, Plan, Recording, Status};
 use qemu_plugin::{Args, HasCallbacks, Info, PluginId, Register, register, sys};
@@ -94,14 +94,18 @@ fn install(id: PluginId, args: &Args, info: &Info) -> Result<(), InstallError> {
     let socket = recording.status_socket.as_deref();
     let socket = socket.map(connect).transpose()?;
     let orders = socket.as_ref().and_then(|socket| socket.try_clone().ok());
-    let status = StatusLine::new(socket);
-    let plan = read_plan(&recording.plan).inspect_err(|error| {
+    let status = Arc::new(StatusLine::new(socket));
+    let (sender, commands) = crossbeam_channel::unbounded();
+    let started = read_plan(&recording.plan).and_then(|plan| {
+        let status = Arc::clone(&status);
+        let recorder = Recorder::start(plan, recording, status, commands, cpu_count);
+        recorder.map_err(InstallError::from)
+    });
+    let recorder = started.inspect_err(|error| {
         status.send(&Status::Failed {
             message: error.to_string(),
         });
     })?;
-    let (sender, commands) = crossbeam_channel::unbounded();
-    let recorder = Recorder::start(plan, recording, status, commands, cpu_count)?;
     let session = Session {
         recorder,
         translation: Mutex::new(Translation::new()),

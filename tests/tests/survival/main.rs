@@ -1,25 +1,5 @@
 //! What goes wrong while a guest runs: the status says so, what was recorded can be read, nothing stays behind.
 
-use std::fs;
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
-
-use guest_symbols::Kernel;
-use guesttrace_tests::{Cage, End, guest_arguments, guests_wanted, guesttrace, kernel, skip};
-
-const KERNEL: &str = "6.1-amd64";
-/// Reads all events; without the names of addresses, which the end of a trace holds.
-const EVENTS: [&str; 3] = ["events", "--format", "csv"];
-/// Much longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// A guest that never ends of its own.
-const HANG: &str = r#"rdinit=/bin/sh -- -c "while :; do :; done""#;
-/// Bytes of a partial trace at which the guest is in the middle of its boot.
-const MIDDLE_BYTES: u64 = 30_000;
-
 /// Ends the test when guests are not wanted.
 macro_rules! guests_or_skip {
     () => {
@@ -29,113 +9,23 @@ macro_rules! guests_or_skip {
     };
 }
 
-/// `guesttrace record` of a guest that lives in its initial ramdisk, and runs workload `boot` if nothing else is said.
-fn record(cage: &Cage, append: &str) -> Command {
-    let arguments = guest_arguments(KERNEL, "boot").expect("kernel and image are built");
-    let mut command = cage.record();
-    let mut arguments = arguments.into_iter();
-    while let (Some(option), Some(value)) = (arguments.next(), arguments.next()) {
-        if option != "--rootfs" {
-            command.arg(option).arg(value);
-        }
-    }
-    command.arg("--append").arg(append);
-    command
-}
+mod disk_full;
+mod kills;
+mod recording;
 
-/// Runs a verb on a trace.
-fn read(arguments: &[&str], trace: &Path) -> End {
-    let mut command = Command::new(guesttrace());
-    command.arg(arguments[0]).args(&arguments[1..]).arg(trace);
-    let end = End::of(&command.output().expect("the program is built"));
-    end.assert_no_panic();
-    end
-}
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-/// The whole recording that others are parts of.
-fn whole() -> &'static (Cage, String) {
-    static WHOLE: OnceLock<(Cage, String)> = OnceLock::new();
-    WHOLE.get_or_init(|| {
-        let cage = Cage::new();
-        let end = cage.run(&mut record(&cage, ""));
-        assert_eq!(end.status, 0, "{}", end.talk);
-        assert_eq!(cage.outputs(), ["trace.bin"]);
-        let events = read(&EVENTS, &cage.trace());
-        assert_eq!(events.status, 0, "{}", events.talk);
-        (cage, events.out)
-    })
-}
+use guest_symbols::Kernel;
+use guesttrace_tests::{Cage, End, guests_wanted, kernel, skip};
 
-/// Asserts that a trace holds a beginning of the whole one, and not next to nothing of it.
-#[track_caller]
-fn assert_beginning(events: &str) {
-    let (_, all) = whole();
-    assert!(all.starts_with(events), "the events are others");
-    let (part, all) = (events.lines().count(), all.lines().count());
-    assert!(part > 1000, "only {part} of {all} events");
-    assert!(part < all, "all {all} events were recorded before the end");
-}
+use recording::{
+    EVENTS, assert_beginning, assert_complete, assert_partial, read, record, signal, start, whole,
+};
 
-#[track_caller]
-fn assert_complete(cage: &Cage) -> String {
-    assert_eq!(cage.outputs(), ["trace.bin"]);
-    let verified = read(&["verify"], &cage.trace());
-    assert_eq!(verified.status, 0, "{}{}", verified.out, verified.talk);
-    let events = read(&EVENTS, &cage.trace());
-    assert_eq!(events.status, 0, "{}", events.talk);
-    events.out
-}
-
-#[track_caller]
-fn assert_partial(cage: &Cage) -> String {
-    assert_eq!(cage.outputs(), ["trace.bin.partial"]);
-    let partial = cage.path("out/trace.bin.partial");
-    for verb in ["info", "verify"] {
-        let end = read(&[verb], &partial);
-        assert_eq!(end.status, 3, "{verb}: {}{}", end.out, end.talk);
-    }
-    let events = read(&EVENTS, &partial);
-    assert!(
-        events.talk.contains("The recording has no end"),
-        "{}",
-        events.talk
-    );
-    events.out
-}
-
-/// Waits until something holds.
-#[track_caller]
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-}
-
-/// Starts a recording and waits until the guest is in the middle of its boot.
-fn start(cage: &Cage) -> Child {
-    let mut command = record(cage, "");
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    // The terminal's Ctrl-C goes to a process group.
-    let child = command
-        .process_group(0)
-        .spawn()
-        .expect("the program is built");
-    let partial = cage.path("out/trace.bin.partial");
-    wait_until("a part is recorded", || {
-        fs::metadata(&partial).is_ok_and(|data| data.len() > MIDDLE_BYTES)
-    });
-    child
-}
-
-fn signal(signal: &str, target: &str) {
-    let status = Command::new("sh")
-        .args(["-c", "kill -s \"$1\" -- \"$2\"", "sh", signal, target])
-        .status();
-    let status = status.expect("there is a shell");
-    assert!(status.success(), "kill -s {signal} {target}");
-}
+/// A guest that never ends of its own.
+const HANG: &str = r#"rdinit=/bin/sh -- -c "while :; do :; done""#;
 
 #[test]
 fn a_guest_that_hangs_is_ended_and_its_trace_completed() {
@@ -258,38 +148,6 @@ fn the_guest_runs_another_kernel() {
 }
 
 #[test]
-fn a_killed_qemu_leaves_a_beginning_that_can_be_read() {
-    guests_or_skip!();
-    let cage = Cage::new();
-    let child = start(&cage);
-    let emulators = cage.emulators();
-    assert_eq!(emulators.len(), 1);
-    signal("KILL", &emulators[0].to_string());
-    let end = End::of(&child.wait_with_output().unwrap());
-    cage.assert_tidy();
-    end.assert_error(3, "QEMU was ended by signal 9", "a smaller --memory");
-    assert!(
-        end.talk.contains("what was recorded so far is in"),
-        "{}",
-        end.talk
-    );
-    assert_beginning(&assert_partial(&cage));
-}
-
-#[test]
-fn a_killed_record_leaves_a_whole_trace_and_no_qemu() {
-    guests_or_skip!();
-    let cage = Cage::new();
-    let mut child = start(&cage);
-    let emulators = cage.emulators();
-    assert_eq!(emulators.len(), 1);
-    signal("KILL", &child.id().to_string());
-    child.wait().unwrap();
-    wait_until("QEMU has ended", || cage.emulators().is_empty());
-    assert_beginning(&assert_complete(&cage));
-}
-
-#[test]
 fn an_interrupted_recording_is_completed() {
     guests_or_skip!();
     // To the program alone, and as Ctrl-C does, to QEMU as well.
@@ -304,44 +162,6 @@ fn an_interrupted_recording_is_completed() {
         end.assert_error(3, message, "the trace up to there can be used");
         assert_beginning(&assert_complete(&cage));
     }
-}
-
-/// Runs the arguments with a small file system over `out`, then copies what is in there.
-const ON_SMALL_DISK: &str = "mount -t tmpfs -o size=40k small out && mkdir copy || exit 99
-\"$@\"
-status=$?
-cp out/* copy
-exit $status";
-
-#[test]
-fn a_full_disk_leaves_a_beginning_that_can_be_read() {
-    guests_or_skip!();
-    let may_mount = Command::new("unshare")
-        .args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"])
-        .output();
-    if !may_mount.is_ok_and(|output| output.status.success()) {
-        skip!("mounting a small file system is not permitted");
-    }
-    let cage = Cage::new();
-    let recording = record(&cage, "");
-    let mut command = Command::new("unshare");
-    command.args(["-rm", "sh", "-c", ON_SMALL_DISK, "sh"]);
-    command
-        .arg(recording.get_program())
-        .args(recording.get_args())
-        .current_dir(cage.path(""));
-    for (name, value) in recording.get_envs() {
-        command.env(name, value.unwrap_or_default());
-    }
-    let end = cage.run(&mut command);
-    end.assert_error(3, "No space left on device", "is the disk full?");
-    // The guest went on, and its console with it.
-    fs::rename(
-        cage.path("copy/trace.bin.partial"),
-        cage.path("out/trace.bin.partial"),
-    )
-    .unwrap();
-    assert_beginning(&assert_partial(&cage));
 }
 
 #[test]
