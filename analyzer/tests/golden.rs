@@ -8,7 +8,7 @@ mod synthetic;
 use std::path::Path;
 
 use analyzer::export::{LineFormat, LineWriter};
-use analyzer::report::{REPORTS, ReportFormat, Selection, info};
+use analyzer::report::{Options, REPORTS, ReportFormat, info};
 use analyzer::sources::{Item, Range, Trace};
 use expect_test::expect_file;
 use trace_format::TraceFile;
@@ -48,7 +48,7 @@ fn reports() {
     for name in TRACES {
         let trace = open(&script(name), 1000);
         for kind in REPORTS {
-            let report = kind.make(&trace, &Selection::default()).unwrap();
+            let report = kind.make(&trace, &Options::default()).unwrap();
             for (format, extension) in [
                 (ReportFormat::Text { width: None }, "txt"),
                 (ReportFormat::Json, "json"),
@@ -100,7 +100,7 @@ fn how_a_trace_is_cut_into_chunks_changes_nothing() {
     let report = |trace: &Trace| {
         let reports = REPORTS
             .iter()
-            .map(|kind| kind.make(trace, &Selection::default()).unwrap().tables);
+            .map(|kind| kind.make(trace, &Options::default()).unwrap().tables);
         reports.collect::<Vec<_>>()
     };
     for chunk_records in [1, 2, 3, 7] {

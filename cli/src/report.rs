@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use analyzer::model::{CpuId, GuestNanos, Pid, Span};
-use analyzer::report::{Glob, REPORTS, ReportFormat, Selection, report_named};
+use analyzer::report::{Glob, Options, REPORTS, ReportFormat, Selection, report_named};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
@@ -30,6 +30,9 @@ pub(crate) struct ReportArgs {
     format: Format,
     #[command(flatten)]
     part: PartArgs,
+    /// Show at most so many rows where the largest come first
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
 }
 
 /// What part of a trace is looked at.
@@ -98,9 +101,12 @@ pub(crate) fn run(args: &ReportArgs, console: &mut Console<'_>) -> Result<ExitCo
         let usage = Usage::new(format!("there is no report {:?}", args.name));
         return Err(usage.hint(format!("there are {}", names.join(", "))).into());
     };
-    let selection = args.part.selection()?;
     let trace = tell::open(&args.trace)?;
-    let report = kind.make(&trace, &selection)?;
+    let options = Options {
+        selection: args.part.selection()?,
+        top: args.top,
+    };
+    let report = kind.make(&trace, &options)?;
     report.write(args.format.of_report(console.width), console.out)?;
     if args.format != Format::Text {
         tell::warn(&report.findings, console.talk)?;

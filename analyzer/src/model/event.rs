@@ -99,7 +99,7 @@ kernel_events! {
     /// The handler of an exception ends.
     TrapExit "trap_exit" { vector: Option<u64>, }
     /// The CPU takes an interrupt.
-    IrqEntry "irq_entry" { vector: u64, irq: Option<i64>, user: Option<bool>, }
+    IrqEntry<'a> "irq_entry" { vector: u64, name: Option<Text<'a>>, irq: Option<i64>, user: Option<bool>, }
     /// The interrupt ends.
     IrqExit "irq_exit" { vector: Option<u64>, }
     /// A driver's handler starts.
@@ -142,9 +142,11 @@ kernel_events! {
     /// A thread waits for a child.
     ProcessWait "sched_process_wait" { pid: Option<Tid>, }
     /// A signal is sent.
-    SignalGenerate "signal_generate" { sig: u64, }
+    SignalGenerate<'a> "signal_generate" {
+        sig: u64, code: Option<i64>, comm: Option<Text<'a>>, pid: Option<Tid>, result: Option<u64>,
+    }
     /// A signal reaches its thread.
-    SignalDeliver "signal_deliver" { sig: u64, }
+    SignalDeliver "signal_deliver" { sig: u64, code: Option<i64>, sa_handler: Option<u64>, }
     /// A kernel thread was made.
     KthreadCreate "kthread_create" { pid: Tid, }
     /// A thread changes its name.
@@ -152,13 +154,103 @@ kernel_events! {
     /// The kernel's periodic timer.
     Tick "tick" {}
     /// A timer's function starts.
-    TimerExpireEntry "timer_expire_entry" {}
+    TimerExpireEntry "timer_expire_entry" { timer: Option<u64>, function: Option<u64>, }
     /// A timer's function ends.
-    TimerExpireExit "timer_expire_exit" {}
+    TimerExpireExit "timer_expire_exit" { timer: Option<u64>, }
+    /// A timer is set.
+    TimerStart "timer_start" { timer: u64, function: Option<u64>, expires: Option<u64>, }
+    /// A timer is taken back.
+    TimerCancel "timer_cancel" { timer: u64, }
     /// A high-resolution timer's function starts.
-    HrtimerExpireEntry "hrtimer_expire_entry" {}
+    HrtimerExpireEntry "hrtimer_expire_entry" { hrtimer: Option<u64>, function: Option<u64>, now: Option<u64>, }
     /// A high-resolution timer's function ends.
-    HrtimerExpireExit "hrtimer_expire_exit" {}
+    HrtimerExpireExit "hrtimer_expire_exit" { hrtimer: Option<u64>, }
+    /// A high-resolution timer is set.
+    HrtimerStart "hrtimer_start" { hrtimer: u64, function: Option<u64>, expires: Option<u64>, }
+    /// A high-resolution timer is taken back.
+    HrtimerCancel "hrtimer_cancel" { hrtimer: u64, }
+    /// A tasklet starts.
+    TaskletEntry "tasklet_entry" { function: Option<u64>, }
+    /// A tasklet ends.
+    TaskletExit "tasklet_exit" {}
+    /// A work item starts in a thread of the kernel.
+    WorkStart "workqueue_execute_start" { work: Option<u64>, function: Option<u64>, }
+    /// A work item ends.
+    WorkEnd "workqueue_execute_end" { work: Option<u64>, }
+    /// A work item is queued.
+    WorkQueue "workqueue_queue_work" { work: u64, function: Option<u64>, }
+    /// A request is put into the queue of its device.
+    BlockRqInsert "block_rq_insert" {
+        dev: u64, sector: u64, nr_sector: Option<u64>, op: Option<u64>, bytes: Option<u64>,
+    }
+    /// A request goes to its device.
+    BlockRqIssue "block_rq_issue" {
+        dev: u64, sector: u64, nr_sector: Option<u64>, op: Option<u64>, bytes: Option<u64>,
+    }
+    /// A device has done a part of a request, or all of it.
+    BlockRqComplete "block_rq_complete" {
+        dev: u64, sector: u64, nr_sector: Option<u64>, op: Option<u64>, bytes: Option<u64>, error: Option<i64>,
+    }
+    /// A device could not take a request.
+    BlockRqRequeue "block_rq_requeue" { dev: u64, sector: u64, }
+    /// A thread begins to wait for a page.
+    PageWaitStart "page_wait_start" { page: Option<u64>, }
+    /// It has the page.
+    PageWaitEnd "page_wait_end" {}
+    /// A thread begins to wait for a buffer.
+    BufferWaitStart "buffer_wait_start" { block: Option<u64>, dev: Option<u64>, }
+    /// It has the buffer.
+    BufferWaitEnd "buffer_wait_end" {}
+    /// A file was opened, or was not: `fd` is then an error.
+    FileOpen<'a> "file_open" { path: Option<Text<'a>>, flags: Option<u64>, fd: i64, }
+    /// A file was closed.
+    FileClose "file_close" { fd: u64, ret: Option<i64>, }
+    /// A file was read.
+    FileRead "file_read" { fd: Option<u64>, asked: Option<u64>, offset: Option<u64>, done: Option<i64>, }
+    /// A file was written.
+    FileWrite "file_write" { fd: Option<u64>, asked: Option<u64>, offset: Option<u64>, done: Option<i64>, }
+    /// A file that a process has open when recording begins.
+    OpenFile<'a> "open_file" {
+        pid: Pid, fd: u64, name: Option<Text<'a>>, directory: Option<Text<'a>>, fs: Option<Text<'a>>,
+        inode: Option<u64>, flags: Option<u64>, position: Option<u64>,
+    }
+    /// A socket was made.
+    SocketCreate<'a> "socket_create" {
+        family: Option<Text<'a>>, protocol: Option<u64>, fd: i64,
+    }
+    /// A process has done something with a socket.
+    SocketCall<'a> "socket_call" {
+        call: Option<Text<'a>>, fd: u64, ret: Option<i64>, family: Option<Text<'a>>, port: Option<u64>,
+        address: Option<u64>, path: Option<Text<'a>>,
+    }
+    /// A thread waits at a futex, or wakes others there.
+    FutexStart<'a> "futex_start" { uaddr: u64, op: Option<Text<'a>>, val: Option<u64>, }
+    /// It has waited, or woken others.
+    FutexEnd<'a> "futex_end" { uaddr: u64, op: Option<Text<'a>>, ret: Option<i64>, }
+    /// A packet has come in.
+    NetifReceiveSkb<'a> "netif_receive_skb" { skbaddr: Option<u64>, len: u64, name: Option<Text<'a>>, }
+    /// A packet is queued at the device that is to send it.
+    NetDevQueue<'a> "net_dev_queue" { skbaddr: Option<u64>, len: u64, name: Option<Text<'a>>, }
+    /// A device has taken a packet, or refused it.
+    NetDevXmit<'a> "net_dev_xmit" { skbaddr: Option<u64>, len: u64, rc: Option<i64>, name: Option<Text<'a>>, }
+    /// A driver hands a packet over.
+    NetifRx<'a> "netif_rx" { skbaddr: Option<u64>, len: u64, name: Option<Text<'a>>, }
+    /// Pages are allocated.
+    MmPageAlloc "mm_page_alloc" { page: Option<u64>, order: u64, }
+    /// Pages are freed.
+    MmPageFree "mm_page_free" { page: Option<u64>, order: u64, }
+    /// A page of a batch is freed.
+    MmPageFreeBatched "mm_page_free_batched" { page: Option<u64>, }
+    /// A page fault is dealt with.
+    HandleMmFault "handle_mm_fault" { address: Option<u64>, flags: Option<u64>, }
+    /// A line goes to the kernel's log.
+    Printk<'a> "printk" { text: Text<'a>, }
+    /// A program writes to the kernel's log.
+    Marker<'a> "marker" { text: Text<'a>, }
+    /// A module is in place.
+    ModuleLoad<'a> "module_load" { name: Text<'a>, }
+    /// A module goes away.
+    ModuleFree<'a> "module_free" { name: Text<'a>, }
     /// An idle CPU goes to sleep, or awakes.
     CpuIdle "cpu_idle" { state: i64, }
     /// The thread that runs on the CPU from here on.

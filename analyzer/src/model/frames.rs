@@ -3,9 +3,11 @@
 //! The stack belongs to the thread, not to the CPU: a thread may be switched away from inside a system call, inside a
 //! page fault, and on the way out of an interrupt (`irqentry_exit` schedules), and resumes there.
 
+use super::calls::{Call, CallArgs};
 use super::doubt::Doubt;
+use super::follow::Model;
 use super::ids::{CpuId, GuestNanos, Span};
-use super::machine::Model;
+use super::machine::Evidence;
 use super::observer::{FrameInterval, Observer};
 use super::state::{Abi, Frame, Ground};
 use super::thread::{OpenFrame, ThreadIndex};
@@ -48,37 +50,36 @@ impl<O: Observer> Model<O> {
         &mut self,
         at: GuestNanos,
         cpu: CpuId,
-        abi: Abi,
-        nr: u64,
+        (abi, nr): (Abi, u64),
         name: Option<&[u8]>,
+        args: CallArgs,
     ) {
         if let Some(name) = name {
-            self.syscall_names
-                .entry((abi, nr))
-                .or_insert_with(|| name.to_owned());
+            let calls = &mut self.machine.calls;
+            calls.entry((abi, nr)).or_insert_with(|| Call::new(name));
         }
-        self.enter_from_user(at, cpu, Frame::Syscall { abi, nr });
+        self.enter_from_user(at, cpu, Frame::Syscall { abi, nr }, args);
     }
 
     /// Enters a frame; `user` says whether user code was interrupted, if that is known.
     pub(super) fn enter(&mut self, at: GuestNanos, cpu: CpuId, frame: Frame, user: Option<bool>) {
         if user == Some(true) {
-            return self.enter_from_user(at, cpu, frame);
+            return self.enter_from_user(at, cpu, frame, CallArgs::default());
         }
         if let Some(thread) = self.running(cpu) {
-            self.push(at, thread, frame);
+            self.push(at, thread, frame, CallArgs::default());
         }
     }
 
     /// Enters a frame from user code: whatever the thread was nested in must be over.
-    pub(super) fn enter_from_user(&mut self, at: GuestNanos, cpu: CpuId, frame: Frame) {
+    fn enter_from_user(&mut self, at: GuestNanos, cpu: CpuId, frame: Frame, args: CallArgs) {
         let Some(thread) = self.running(cpu) else {
             return;
         };
         self.drop_frames(thread, 0);
-        self.threads[thread].ground = Ground::User;
-        self.threads[thread].execed = false;
-        self.push(at, thread, frame);
+        self.machine.threads[thread].ground = Ground::User;
+        self.machine.threads[thread].execed = false;
+        self.push(at, thread, frame, args);
     }
 
     /// Leaves the innermost frame that is the one looked for.
@@ -86,12 +87,12 @@ impl<O: Observer> Model<O> {
         let Some(thread) = self.running(cpu) else {
             return;
         };
-        let frames = &self.threads[thread].frames;
+        let frames = &self.machine.threads[thread].frames;
         if let Some(depth) = frames.iter().rposition(|open| left.fits(open.frame)) {
-            self.pop(at, thread, depth, ret);
-        } else if self.threads[thread].ground != Ground::Unknown {
+            self.pop(at, cpu, thread, depth, ret);
+        } else if self.machine.threads[thread].ground != Ground::Unknown {
             // What began before the thread became known may end unannounced.
-            self.doubts.count(Doubt::ExitWithoutEntry);
+            self.machine.doubts.count(Doubt::ExitWithoutEntry);
         }
     }
 
@@ -108,7 +109,7 @@ impl<O: Observer> Model<O> {
         let Some(thread) = self.running(cpu) else {
             return;
         };
-        let frames = &self.threads[thread].frames;
+        let frames = &self.machine.threads[thread].frames;
         let call = frames
             .iter()
             .rposition(|open| matches!(open.frame, Frame::Syscall { .. }));
@@ -119,61 +120,75 @@ impl<O: Observer> Model<O> {
             if let (Frame::Syscall { nr: entered, .. }, Some(left)) = (frames[depth].frame, nr) {
                 self.check_number(thread, entered, left);
             }
-            self.pop(at, thread, depth, ret);
-        } else if !launched && self.threads[thread].ground != Ground::Unknown {
-            self.doubts.count(Doubt::ExitWithoutEntry);
+            self.pop(at, cpu, thread, depth, ret);
+        } else if !launched && self.machine.threads[thread].ground != Ground::Unknown {
+            self.machine.doubts.count(Doubt::ExitWithoutEntry);
         }
         self.drop_frames(thread, 0);
-        self.threads[thread].ground = Ground::User;
+        self.machine.threads[thread].ground = Ground::User;
     }
 
     fn check_number(&mut self, thread: ThreadIndex, entered: u64, left: u64) {
         // The kernel sets the number to -1 when a signal handler returns or a tracer skips the call.
         let skipped = left & 0xffff_ffff == 0xffff_ffff;
-        if entered != left && !skipped && !self.threads[thread].execed {
-            self.doubts.count(Doubt::SyscallNumberDiffers);
+        if entered != left && !skipped && !self.machine.threads[thread].execed {
+            self.machine.doubts.count(Doubt::SyscallNumberDiffers);
         }
     }
 
     /// The thread that runs on `cpu`; counts when that is not known.
     fn running(&mut self, cpu: CpuId) -> Option<ThreadIndex> {
-        let current = self.cpus[cpu.0 as usize].current;
+        let current = self.machine.cpus[cpu.0 as usize].current;
         if current.is_none() {
-            self.doubts.count(Doubt::EventWithoutThread);
+            self.machine.doubts.count(Doubt::EventWithoutThread);
         }
         current
     }
 
-    fn push(&mut self, at: GuestNanos, thread: ThreadIndex, frame: Frame) {
-        let entered = at;
-        self.threads[thread]
-            .frames
-            .push(OpenFrame { frame, entered });
-        self.observer.frame_entered(thread, frame, at);
+    fn push(&mut self, at: GuestNanos, thread: ThreadIndex, frame: Frame, args: CallArgs) {
+        let open = OpenFrame {
+            frame,
+            entered: at,
+            args,
+        };
+        self.machine.threads[thread].frames.push(open);
+        self.observer.frame_entered(&self.machine, thread, &open);
     }
 
-    fn pop(&mut self, at: GuestNanos, thread: ThreadIndex, depth: usize, ret: Option<i64>) {
+    fn pop(
+        &mut self,
+        at: GuestNanos,
+        cpu: CpuId,
+        thread: ThreadIndex,
+        depth: usize,
+        ret: Option<i64>,
+    ) {
         self.drop_frames(thread, depth + 1);
-        if let Some(OpenFrame { frame, entered }) = self.threads[thread].frames.pop() {
+        let context = self.machine.context(cpu);
+        if let Some(open) = self.machine.threads[thread].frames.pop() {
+            // A new one begins without evidence.
+            self.machine.cpus[cpu.0 as usize].evidence[context] = Evidence::default();
             let span = Span {
-                start: entered,
+                start: open.entered,
                 end: at,
             };
-            self.observer.frame_left(&FrameInterval {
+            let interval = FrameInterval {
                 thread,
-                frame,
+                cpu,
+                open: &open,
                 span,
                 ret,
-            });
+            };
+            self.observer.frame_left(&self.machine, &interval);
         }
     }
 
     /// Drops what is nested deeper than `depth`: it is over, although its end was not seen.
     fn drop_frames(&mut self, thread: ThreadIndex, depth: usize) {
-        for open in self.threads[thread].frames.drain(depth..) {
+        for open in self.machine.threads[thread].frames.drain(depth..) {
             // Nothing announces that a kernel thread has become a program.
             if open.frame != Frame::Launch {
-                self.doubts.count(Doubt::EntryWithoutExit);
+                self.machine.doubts.count(Doubt::EntryWithoutExit);
             }
         }
     }

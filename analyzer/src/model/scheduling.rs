@@ -5,8 +5,9 @@ use super::event::{
     KernelEvent, ProcessExec, ProcessExit, ProcessFork, SchedSwitch, TaskRename, TaskState,
     ThreadContext,
 };
+use super::follow::Model;
 use super::ids::{CpuId, GuestNanos, Pid, Tid};
-use super::machine::Model;
+use super::machine::Evidence;
 use super::observer::Observer;
 use super::state::{Activity, Frame, Ground, Scheduling, Wait};
 use super::thread::{OpenFrame, ThreadIndex, Waker};
@@ -19,15 +20,16 @@ impl<O: Observer> Model<O> {
     /// Moves `prev` off and `next` onto the CPU.
     pub(super) fn switch(&mut self, at: GuestNanos, cpu: CpuId, event: &SchedSwitch<'_>) {
         let prev = self.living(at, event.prev_pid, cpu);
-        let current = self.cpus[cpu.0 as usize].current;
+        let current = self.machine.cpus[cpu.0 as usize].current;
         if current != Some(prev) {
             if current.is_some() {
-                self.doubts.count(Doubt::SwitchFromUnexpectedThread);
+                self.machine.doubts.count(Doubt::SwitchFromUnexpectedThread);
             }
             self.evict(at, cpu);
             self.take_from_other_cpu(at, cpu, prev);
         }
         self.name(prev, event.prev_comm);
+        self.machine.cpus[cpu.0 as usize].evidence = [Evidence::default(); 3];
         self.switch_out(at, prev, event.prev_state);
         let next = self.living(at, event.next_pid, cpu);
         self.name(next, event.next_comm);
@@ -35,7 +37,8 @@ impl<O: Observer> Model<O> {
     }
 
     fn switch_out(&mut self, at: GuestNanos, index: ThreadIndex, prev_state: Option<u64>) {
-        let thread = &mut self.threads[index];
+        let asked = self.machine.asked(&self.machine.threads[index].frames);
+        let thread = &mut self.machine.threads[index];
         let left = match prev_state {
             _ if thread.idle_of.is_some() => {
                 thread.ground = Ground::Idle;
@@ -46,6 +49,8 @@ impl<O: Observer> Model<O> {
             None => Scheduling::Unknown,
         };
         let early_wake = thread.early_wake.take();
+        thread.waker = None;
+        thread.asked = asked;
         thread.scheduling = match (left, early_wake) {
             // The waker may have run on another CPU before this: a wake-up that was seen already wins.
             (Scheduling::Blocked(_), Some(waker)) => {
@@ -63,40 +68,45 @@ impl<O: Observer> Model<O> {
 
     fn switch_in(&mut self, at: GuestNanos, cpu: CpuId, next: ThreadIndex) {
         self.take_from_other_cpu(at, cpu, next);
-        let blocked = matches!(self.threads[next].scheduling, Scheduling::Blocked(_));
-        if blocked && self.threads[next].idle_of.is_none() {
-            self.doubts.count(Doubt::SwitchToBlockedThread);
+        let blocked = matches!(
+            self.machine.threads[next].scheduling,
+            Scheduling::Blocked(_)
+        );
+        if blocked && self.machine.threads[next].idle_of.is_none() {
+            self.machine.doubts.count(Doubt::SwitchToBlockedThread);
         }
-        self.threads[next].scheduling = Scheduling::Running(cpu);
+        self.machine.threads[next].scheduling = Scheduling::Running(cpu);
         self.refresh_thread(at, next);
-        self.cpus[cpu.0 as usize].current = Some(next);
+        self.machine.cpus[cpu.0 as usize].current = Some(next);
         self.refresh_cpu(at, cpu);
     }
 
     /// The thread with that number; a new one if the one that had it has ended.
     fn living(&mut self, at: GuestNanos, tid: Tid, cpu: CpuId) -> ThreadIndex {
-        let index = self.threads.known(tid, cpu);
-        if self.threads[index].scheduling != Scheduling::Dead {
+        let index = self.machine.threads.known(tid, cpu);
+        if self.machine.threads[index].scheduling != Scheduling::Dead {
             return index;
         }
-        self.doubts.count(Doubt::SwitchToDeadThread);
-        self.threads.begin(tid, at)
+        self.machine.doubts.count(Doubt::SwitchToDeadThread);
+        self.machine.threads.begin(tid, at)
     }
 
     /// A thread is woken from `cpu`.
     pub(super) fn wake(&mut self, at: GuestNanos, cpu: CpuId, tid: Tid, comm: Option<&[u8]>) {
-        self.wakes_seen = true;
-        let current = self.cpus[cpu.0 as usize].current;
+        self.machine.wakes_seen = true;
+        let current = self.machine.cpus[cpu.0 as usize].current;
+        let frame = current.and_then(|thread| self.machine.threads[thread].innermost());
         let waker = Waker {
             thread: current,
-            frame: current.and_then(|thread| Some(self.threads[thread].frames.last()?.frame)),
+            frame,
+            via: self.machine.via(cpu, frame),
             at,
         };
-        let index = self.threads.known(tid, cpu);
+        let index = self.machine.threads.known(tid, cpu);
         self.name(index, comm);
         // A thread of which nothing is known may be running where nothing is known either.
-        let may_run = self.cpus.iter().any(|slot| slot.current.is_none());
-        let thread = &mut self.threads[index];
+        let may_run = self.machine.cpus.iter().any(|slot| slot.current.is_none());
+        let thread = &mut self.machine.threads[index];
         match thread.scheduling {
             Scheduling::Running(_) => thread.early_wake = Some(waker),
             Scheduling::Unknown if may_run => {}
@@ -111,27 +121,27 @@ impl<O: Observer> Model<O> {
 
     /// A wake-up is complete: a thread that still runs has been told not to sleep, so a later sleep is another one.
     pub(super) fn wake_done(&mut self, tid: Tid) {
-        if let Some(index) = self.threads.with_tid(tid) {
-            self.threads[index].early_wake = None;
+        if let Some(index) = self.machine.threads.with_tid(tid) {
+            self.machine.threads[index].early_wake = None;
         }
     }
 
     /// A thread makes another.
     pub(super) fn fork(&mut self, at: GuestNanos, cpu: CpuId, event: &ProcessFork<'_>) {
-        let parent = self.threads.known(event.parent_pid, cpu);
-        if let Some(old) = self.threads.with_tid(event.child_pid)
-            && self.threads[old].scheduling != Scheduling::Dead
+        let parent = self.machine.threads.known(event.parent_pid, cpu);
+        if let Some(old) = self.machine.threads.with_tid(event.child_pid)
+            && self.machine.threads[old].scheduling != Scheduling::Dead
         {
-            self.doubts.count(Doubt::TidReused);
+            self.machine.doubts.count(Doubt::TidReused);
             self.end(at, old);
         }
-        let child = self.threads.begin(event.child_pid, at);
+        let child = self.machine.threads.begin(event.child_pid, at);
         let (ground, frames) = self.inherited(at, parent);
         let comm = event
             .child_comm
-            .unwrap_or(&self.threads[parent].comm)
+            .unwrap_or(&self.machine.threads[parent].comm)
             .to_vec();
-        let thread = &mut self.threads[child];
+        let thread = &mut self.machine.threads[child];
         thread.parent = Some(parent);
         thread.pid = event.child_tgid;
         thread.comm = comm;
@@ -142,15 +152,12 @@ impl<O: Observer> Model<O> {
 
     /// What a new thread starts in: the call that made it, or the kernel.
     fn inherited(&self, at: GuestNanos, parent: ThreadIndex) -> (Ground, Vec<OpenFrame>) {
-        let parent = &self.threads[parent];
+        let parent = &self.machine.threads[parent];
         let mut frames = parent.frames.iter().rev().map(|open| open.frame);
         let call = frames.find(|frame| matches!(frame, Frame::Syscall { .. }));
         match (parent.ground, call) {
             (Ground::Kernel | Ground::Idle, _) => (Ground::Kernel, Vec::new()),
-            (Ground::User, Some(frame)) => {
-                let entered = at;
-                (Ground::User, vec![OpenFrame { frame, entered }])
-            }
+            (Ground::User, Some(frame)) => (Ground::User, vec![OpenFrame::of(frame, at)]),
             (Ground::User | Ground::Unknown, _) => (Ground::Unknown, Vec::new()),
         }
     }
@@ -162,40 +169,39 @@ impl<O: Observer> Model<O> {
             return;
         };
         if old_tid != event.pid {
-            if let Some(leader) = self.threads.with_tid(event.pid) {
+            if let Some(leader) = self.machine.threads.with_tid(event.pid) {
                 self.end(at, leader);
             }
-            self.threads.renumber(index, event.pid);
+            self.machine.threads.renumber(index, event.pid);
         }
-        let thread = &mut self.threads[index];
+        let thread = &mut self.machine.threads[index];
         thread.program = event.filename.map(<[u8]>::to_vec).or(thread.program.take());
         thread.execed = true;
         if thread.ground == Ground::Kernel {
             thread.ground = Ground::User;
-            let (frame, entered) = (Frame::Launch, at);
-            thread.frames.insert(0, OpenFrame { frame, entered });
+            thread.frames.insert(0, OpenFrame::of(Frame::Launch, at));
         }
     }
 
     /// A thread is about to end: it will be switched away from once more.
     pub(super) fn exit(&mut self, _at: GuestNanos, cpu: CpuId, event: &ProcessExit<'_>) {
         if let Some(index) = self.current_named(cpu, event.pid) {
-            self.threads[index].exiting = true;
+            self.machine.threads[index].exiting = true;
             self.name(index, event.comm);
         }
     }
 
     /// A thread is known to be the kernel's own.
     pub(super) fn kernel_thread(&mut self, cpu: CpuId, tid: Tid) {
-        let index = self.threads.known(tid, cpu);
-        if self.threads[index].ground == Ground::Unknown {
-            self.threads[index].ground = Ground::Kernel;
+        let index = self.machine.threads.known(tid, cpu);
+        if self.machine.threads[index].ground == Ground::Unknown {
+            self.machine.threads[index].ground = Ground::Kernel;
         }
     }
 
     /// A thread changes its name.
     pub(super) fn rename(&mut self, cpu: CpuId, event: &TaskRename<'_>) {
-        let index = self.threads.known(event.pid, cpu);
+        let index = self.machine.threads.known(event.pid, cpu);
         self.name(index, Some(event.newcomm));
     }
 
@@ -204,13 +210,13 @@ impl<O: Observer> Model<O> {
         let index = self.living(at, event.tid, cpu);
         self.name(index, event.comm);
         if event.pid.is_some() {
-            self.threads[index].pid = event.pid;
+            self.machine.threads[index].pid = event.pid;
         }
         let is_first = !self.is_seen(cpu);
-        let slot = &mut self.cpus[cpu.0 as usize];
+        let slot = &mut self.machine.cpus[cpu.0 as usize];
         match slot.current {
             // A CPU's first thread boots it.
-            None if is_first && event.tid == Tid(0) && !self.was_stopped => {
+            None if is_first && event.tid == Tid(0) && !self.machine.was_stopped => {
                 self.start_idle(at, cpu)
             }
             None => self.adopt(at, cpu, index),
@@ -222,18 +228,18 @@ impl<O: Observer> Model<O> {
 
     /// The recorder says which thread exists. Which one a CPU runs is said by the context.
     pub(super) fn task_state(&mut self, at: GuestNanos, cpu: CpuId, event: &TaskState<'_>) {
-        let mut index = self.threads.known(event.pid, cpu);
-        if self.threads[index].scheduling == Scheduling::Dead {
+        let mut index = self.machine.threads.known(event.pid, cpu);
+        if self.machine.threads[index].scheduling == Scheduling::Dead {
             // While nothing was recorded its number was given to another.
-            index = self.threads.begin(event.pid, at);
+            index = self.machine.threads.begin(event.pid, at);
         }
         self.name(index, event.comm);
         if event.pid == Tid(1) {
             self.end_boot(at);
         }
         let parent = event.ppid.filter(|parent| *parent != Pid(0));
-        let parent = parent.map(|parent| self.threads.known(Tid(parent.0), cpu));
-        let thread = &mut self.threads[index];
+        let parent = parent.map(|parent| self.machine.threads.known(Tid(parent.0), cpu));
+        let thread = &mut self.machine.threads[index];
         thread.pid = event.tgid.or(thread.pid);
         thread.parent = thread.parent.or(parent.filter(|parent| *parent != index));
         if event.kthread == Some(true) && thread.ground == Ground::Unknown {
@@ -253,56 +259,60 @@ impl<O: Observer> Model<O> {
 
     /// There is a first process: the thread that booted the machine idles from now on, if it runs.
     fn end_boot(&mut self, at: GuestNanos) {
-        for index in self.threads.indices() {
-            if self.threads[index].idle_of.is_some() && self.threads[index].frames.is_empty() {
-                self.threads[index].ground = Ground::Idle;
+        for index in self.machine.threads.indices() {
+            if self.machine.threads[index].idle_of.is_some()
+                && self.machine.threads[index].frames.is_empty()
+            {
+                self.machine.threads[index].ground = Ground::Idle;
                 self.refresh_thread(at, index);
             }
         }
-        for cpu in self.cpus() {
+        for cpu in self.machine.cpus() {
             self.refresh_cpu(at, cpu);
         }
     }
 
     /// Believes a context record that no scheduling change followed.
     pub(super) fn settle_claim(&mut self, at: GuestNanos, cpu: CpuId, event: &KernelEvent<'_>) {
-        let Some(claimed) = self.cpus[cpu.0 as usize].claimed.take() else {
+        let Some(claimed) = self.machine.cpus[cpu.0 as usize].claimed.take() else {
             return;
         };
         let explained = match event {
-            KernelEvent::SchedSwitch(switch) => self.threads.known(switch.next_pid, cpu) == claimed,
-            KernelEvent::ProcessExec(exec) => exec.pid == self.threads[claimed].tid,
+            KernelEvent::SchedSwitch(switch) => {
+                self.machine.threads.known(switch.next_pid, cpu) == claimed
+            }
+            KernelEvent::ProcessExec(exec) => exec.pid == self.machine.threads[claimed].tid,
             _ => false,
         };
-        let is_dead = self.threads[claimed].scheduling == Scheduling::Dead;
-        if !explained && !is_dead && self.cpus[cpu.0 as usize].current != Some(claimed) {
-            self.doubts.count(Doubt::ContextDisagrees);
+        let is_dead = self.machine.threads[claimed].scheduling == Scheduling::Dead;
+        if !explained && !is_dead && self.machine.cpus[cpu.0 as usize].current != Some(claimed) {
+            self.machine.doubts.count(Doubt::ContextDisagrees);
             self.adopt(at, cpu, claimed);
         }
     }
 
     /// The thread on `cpu`, which must have that number; or else the thread that has it.
     fn current_named(&mut self, cpu: CpuId, tid: Tid) -> Option<ThreadIndex> {
-        let current = self.cpus[cpu.0 as usize].current;
-        if current.is_some_and(|index| self.threads[index].tid == tid) {
+        let current = self.machine.cpus[cpu.0 as usize].current;
+        if current.is_some_and(|index| self.machine.threads[index].tid == tid) {
             return current;
         }
-        self.doubts.count(Doubt::EventOfOtherThread);
-        self.threads.with_tid(tid)
+        self.machine.doubts.count(Doubt::EventOfOtherThread);
+        self.machine.threads.with_tid(tid)
     }
 
     /// Ends a thread whose end was not seen.
     fn end(&mut self, at: GuestNanos, index: ThreadIndex) {
-        if let Scheduling::Running(cpu) = self.threads[index].scheduling {
+        if let Scheduling::Running(cpu) = self.machine.threads[index].scheduling {
             self.evict(at, cpu);
         }
-        if self.threads[index].died.is_none() {
+        if self.machine.threads[index].died.is_none() {
             self.bury(at, index);
         }
     }
 
     fn bury(&mut self, at: GuestNanos, index: ThreadIndex) {
-        let thread = &mut self.threads[index];
+        let thread = &mut self.machine.threads[index];
         thread.scheduling = Scheduling::Dead;
         thread.frames.clear();
         thread.died = Some(at);
@@ -310,7 +320,7 @@ impl<O: Observer> Model<O> {
     }
 
     fn name(&mut self, index: ThreadIndex, comm: Option<&[u8]>) {
-        let thread = &mut self.threads[index];
+        let thread = &mut self.machine.threads[index];
         if let Some(comm) = comm
             && thread.idle_of.is_none()
             && thread.comm != comm

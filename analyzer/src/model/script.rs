@@ -12,13 +12,24 @@ use super::*;
 
 #[derive(Default)]
 struct Log {
+    /// What ended each wait, and what the thread had asked for.
+    waits: Vec<String>,
     threads: BTreeMap<(u32, usize), Vec<String>>,
     cpus: BTreeMap<CpuId, Vec<String>>,
     frames: Vec<String>,
 }
 
 impl Observer for Log {
-    fn thread_interval(&mut self, interval: &ThreadInterval<'_>) {
+    fn thread_interval(&mut self, _machine: &Machine, interval: &ThreadInterval<'_>) {
+        let thread = interval.thread;
+        if interval.activity == Activity::Blocked
+            && let Some(waker) = thread.waker
+        {
+            let asked = thread.asked.name();
+            let (tid, via) = (thread.tid, waker.via.name());
+            self.waits
+                .push(format!("{tid} waited for {asked}, ended by {via}"));
+        }
         if interval.thread.idle_of.is_none() {
             let key = (interval.thread.tid.0, interval.index.index());
             self.threads
@@ -28,13 +39,30 @@ impl Observer for Log {
         }
     }
 
-    fn cpu_interval(&mut self, cpu: CpuId, activity: Activity, span: Span) {
+    fn request_done(
+        &mut self,
+        machine: &Machine,
+        request: &Request,
+        at: GuestNanos,
+        _error: Option<i64>,
+    ) {
+        let Request { sector, done, .. } = request;
+        let since = |time: Option<GuestNanos>| time.map(|time| at.since(time).0);
+        let thread = request.thread.map(|index| machine.threads()[index].tid.0);
+        self.waits.push(format!(
+            "request {sector} of {thread:?}: {done} bytes, {:?} after it was queued, {:?} after it was issued",
+            since(request.inserted),
+            since(request.issued)
+        ));
+    }
+
+    fn cpu_interval(&mut self, _machine: &Machine, cpu: CpuId, activity: Activity, span: Span) {
         self.cpus.entry(cpu).or_default().push(step(activity, span));
     }
 
-    fn frame_left(&mut self, frame: &FrameInterval) {
+    fn frame_left(&mut self, _machine: &Machine, frame: &FrameInterval<'_>) {
         let length = frame.span.length().0;
-        self.frames.push(match frame.frame {
+        self.frames.push(match frame.frame() {
             Frame::Syscall { nr, .. } => {
                 format!("syscall {nr} took {length} = {:?}", frame.ret.unwrap_or(0))
             }
@@ -93,7 +121,7 @@ fn event<'a>(name: &str, words: &[&'a str]) -> KernelEvent<'a> {
     let number = |index: usize| words[index].parse::<u64>().unwrap();
     let user = words.get(1).map(|word| *word == "user");
     match name {
-        "call" => call(number(0)),
+        "call" => call(number(0), None),
         "ret" => {
             let ret = words.get(1).map(|word| word.parse().unwrap());
             KernelEvent::SyscallExit(SyscallExit {
@@ -116,6 +144,7 @@ fn event<'a>(name: &str, words: &[&'a str]) -> KernelEvent<'a> {
         }),
         "irq" => KernelEvent::IrqEntry(IrqEntry {
             vector: number(0),
+            name: None,
             irq: None,
             user,
         }),
@@ -129,13 +158,55 @@ fn event<'a>(name: &str, words: &[&'a str]) -> KernelEvent<'a> {
         "softirq_end" => KernelEvent::SoftirqExit(SoftirqExit {
             vec: Some(number(0)),
         }),
+        "named_call" => call(number(0), Some(words[1].as_bytes())),
+        "queue" | "issue" | "complete" => request_event(name, words),
+        "timer" => KernelEvent::TimerExpireEntry(TimerExpireEntry {
+            timer: None,
+            function: Some(number(0)),
+        }),
+        "timer_end" => KernelEvent::TimerExpireExit(TimerExpireExit { timer: None }),
+        "packet" => KernelEvent::NetifReceiveSkb(NetifReceiveSkb {
+            skbaddr: None,
+            len: number(0),
+            name: None,
+        }),
         "sleep" => KernelEvent::CpuIdle(CpuIdle { state: 1 }),
         _ => thread_event(name, words),
     }
 }
 
-fn call(nr: u64) -> KernelEvent<'static> {
-    let (name, ip, arg0, arg1, arg2) = (None, None, None, None, None);
+/// `queue SECTOR BYTES`, and so on.
+fn request_event(name: &str, words: &[&str]) -> KernelEvent<'static> {
+    let (dev, sector, bytes) = (8, number(words[0]), Some(number(words[1])));
+    let (nr_sector, op, error) = (None, None, None);
+    match name {
+        "queue" => KernelEvent::BlockRqInsert(BlockRqInsert {
+            dev,
+            sector,
+            nr_sector,
+            op,
+            bytes,
+        }),
+        "issue" => KernelEvent::BlockRqIssue(BlockRqIssue {
+            dev,
+            sector,
+            nr_sector,
+            op,
+            bytes,
+        }),
+        _ => KernelEvent::BlockRqComplete(BlockRqComplete {
+            dev,
+            sector,
+            nr_sector,
+            op,
+            bytes,
+            error,
+        }),
+    }
+}
+
+fn call<'a>(nr: u64, name: Option<&'a [u8]>) -> KernelEvent<'a> {
+    let (ip, arg0, arg1, arg2) = (None, None, None, None);
     let (arg3, arg4, arg5) = (None, None, None);
     KernelEvent::SyscallEntry(SyscallEntry {
         nr,
@@ -231,10 +302,10 @@ fn check(script: &str, expected: Expect) {
     for (cpu, steps) in &log.cpus {
         writeln!(out, "cpu {cpu}: {}", steps.join(", ")).unwrap();
     }
-    log.frames
-        .iter()
-        .for_each(|frame| writeln!(out, "{frame}").unwrap());
-    for (doubt, count) in model.doubts().iter() {
+    for line in log.frames.iter().chain(&log.waits) {
+        writeln!(out, "{line}").unwrap();
+    }
+    for (doubt, count) in model.machine().doubts().iter() {
         writeln!(out, "! {} {count}", doubt.name()).unwrap();
     }
     expected.assert_eq(&out);
@@ -250,6 +321,7 @@ fn check_partitions(model: &Model<Log>, end: u64) {
         );
     }
     for (index, thread) in model
+        .machine()
         .threads()
         .iter()
         .filter(|(_, thread)| thread.idle_of.is_none())
@@ -268,8 +340,9 @@ fn check_partitions(model: &Model<Log>, end: u64) {
         );
     }
     let running = model
+        .machine()
         .cpus()
-        .filter_map(|cpu| model.current(cpu))
+        .filter_map(|cpu| model.machine().current(cpu))
         .collect::<Vec<_>>();
     let mut distinct = running.clone();
     distinct.sort();
@@ -377,6 +450,7 @@ fn wait_inside_a_system_call_resumes_there() {
             Irq { vector: 32 } took 1
             Irq { vector: 33 } took 2
             syscall 0 took 10 = 100
+            7 waited for call, ended by irq
         "#]],
     );
 }
@@ -447,6 +521,7 @@ fn child_of_clone_returns_from_its_parents_call() {
             cpu 0: running_unknown 1, syscall 3, user 1, syscall 1, user 3
             syscall 56 took 3 = 9
             syscall 56 took 4 = 0
+            9 waited for kernel, ended by thread
         "#]],
     );
 }
@@ -488,6 +563,7 @@ fn kernel_thread_that_becomes_a_program_returns_from_no_call() {
             1: blocked 1, runnable 1, kernel 3, user 2, syscall 1, user 1
             cpu 0: kernel 6, user 2, syscall 1, user 1
             syscall 1 took 1 = 0
+            1 waited for kernel, ended by thread
         "#]],
     );
     check(
@@ -496,6 +572,7 @@ fn kernel_thread_that_becomes_a_program_returns_from_no_call() {
             1: blocked 1, runnable 1, kernel 3, trap 1, user 3
             cpu 0: kernel 6, trap 1, user 3
             Trap { vector: 14 } took 1
+            1 waited for kernel, ended by thread
         "#]],
     );
 }
@@ -562,6 +639,7 @@ fn completed_wakeup_of_a_running_thread_does_not_wake_its_next_sleep() {
             8: running_unknown 6
             cpu 0: running_unknown 2, idle 3, running_unknown 1
             cpu 1: running_unknown 6
+            7 waited for kernel, ended by thread
         "#]],
     );
 }
@@ -674,6 +752,7 @@ fn number_of_a_dead_thread_is_given_to_another() {
             7: blocked 1, runnable 1, running_unknown 2
             8: unknown 3, running_unknown 3, blocked 2
             cpu 0: running_unknown 8
+            7 waited for kernel, ended by thread
         "#]],
     );
 }
@@ -686,5 +765,57 @@ fn sleeping_cpu_runs_its_idle_thread() {
         7: unknown 5, running_unknown 1
         cpu 0: unseen 2, idle 3, running_unknown 1
     "#]],
+    );
+}
+
+#[test]
+fn a_wait_for_a_device_is_ended_by_its_request() {
+    check(
+        "0 switch 0 R 7; 1 named_call 0 read; 2 queue 64 4096; 3 issue 64 4096; 4 switch 7 D 0; 9 irq 33 kernel; \
+         10 complete 64 1024; 11 complete 66 3072; 12 waking 7; 13 irq_end 33; 14 switch 0 R 7; 15 ret 0 100; 16 end",
+        expect![[r#"
+            7: running_unknown 1, syscall 3, blocked 8, runnable 2, syscall 1, user 1
+            cpu 0: running_unknown 1, syscall 3, idle 5, irq 4, idle 1, syscall 1, user 1
+            Irq { vector: 33 } took 4
+            syscall 0 took 14 = 100
+            request 64 of Some(7): 4096 bytes, Some(9) after it was queued, Some(8) after it was issued
+            7 waited for file, ended by request
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_softirq_was_about_is_still_known_after_an_interrupt_in_it() {
+    check(
+        "0 switch 0 R 7; 1 named_call 7 poll; 2 switch 7 S 0; 3 irq 33 kernel; 4 softirq 3; 5 packet 60; 6 irq 34 kernel; \
+         7 irq_end 34; 8 waking 7; 9 softirq_end 3; 10 irq_end 33; 11 switch 0 R 7; 12 named_call 35 nanosleep; \
+         13 switch 7 S 0; 20 irq 35 kernel; 21 timer 99; 22 waking 7; 23 timer_end; 24 irq_end 35; 25 switch 0 R 7; 26 end",
+        expect![[r#"
+            7: running_unknown 1, syscall 1, blocked 6, runnable 3, syscall 2, blocked 9, runnable 3, syscall 1
+            cpu 0: running_unknown 1, syscall 1, idle 1, irq 1, softirq 2, irq 1, softirq 2, irq 1, idle 1, syscall 2, idle 7, irq 4, idle 1, syscall 1
+            Irq { vector: 34 } took 1
+            Softirq { vec: 3 } took 5
+            Irq { vector: 33 } took 7
+            Irq { vector: 35 } took 4
+            7 waited for poll, ended by packet
+            7 waited for time, ended by timer
+            ! entry_without_exit 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_thread_that_wakes_in_its_own_name_ends_the_wait() {
+    check(
+        "0 switch 0 R 7; 0@1 switch 0 R 8; 1 named_call 202 futex; 2 switch 7 S 0; 3@1 named_call 202 futex; 4@1 waking 7; \
+         5 switch 0 R 7; 6 ret 202 0; 7 irq 32 user; 8 switch 7 R 0; 9 switch 0 R 7; 10 end",
+        expect![[r#"
+            7: running_unknown 1, syscall 1, blocked 2, runnable 1, syscall 1, user 1, irq 1, runnable 1, irq 1
+            8: running_unknown 3, syscall 7
+            cpu 0: running_unknown 1, syscall 1, idle 3, syscall 1, user 1, irq 1, idle 1, irq 1
+            cpu 1: running_unknown 3, syscall 7
+            syscall 202 took 5 = 0
+            7 waited for futex, ended by thread
+        "#]],
     );
 }

@@ -4,8 +4,10 @@
 
 use std::collections::HashMap;
 
+use super::calls::CallArgs;
 use super::ids::{CpuId, GuestNanos, Pid, Tid};
 use super::state::{Activity, Frame, Ground, Scheduling};
+use super::wait::{Asked, Via};
 
 /// Names a thread of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +28,19 @@ pub struct OpenFrame {
     pub frame: Frame,
     /// When it was entered.
     pub entered: GuestNanos,
+    /// Arguments of a system call.
+    pub args: CallArgs,
+}
+
+impl OpenFrame {
+    /// One whose arguments are not known.
+    pub(super) fn of(frame: Frame, entered: GuestNanos) -> Self {
+        Self {
+            frame,
+            entered,
+            args: CallArgs::default(),
+        }
+    }
 }
 
 /// Who woke a thread.
@@ -35,6 +50,8 @@ pub struct Waker {
     pub thread: Option<ThreadIndex>,
     /// The innermost frame there: an interrupt or softirq wakes in nobody's name.
     pub frame: Option<Frame>,
+    /// Why.
+    pub via: Via,
     /// When.
     pub at: GuestNanos,
 }
@@ -64,8 +81,12 @@ pub struct Thread {
     pub ground: Ground,
     /// What it is nested in, outermost first.
     pub frames: Vec<OpenFrame>,
-    /// Who woke it last.
+    /// Who ended its latest wait; none while it waits, when that was not seen, and when it was only preempted.
     pub waker: Option<Waker>,
+    /// What it waited for last, or would have.
+    pub asked: Asked,
+    /// Function of the work item that this thread of the kernel is busy with.
+    pub work: Option<u64>,
     /// Woken while still running on its way to sleep.
     pub(super) early_wake: Option<Waker>,
     pub(super) exiting: bool,
@@ -75,6 +96,8 @@ pub struct Thread {
     pub(super) last_cpu: Option<CpuId>,
     pub(super) activity: Activity,
     pub(super) since: GuestNanos,
+    /// Sum of its stretches that are over.
+    pub(super) accounted: GuestNanos,
 }
 
 impl Thread {
@@ -92,12 +115,15 @@ impl Thread {
             ground: Ground::Unknown,
             frames: Vec::new(),
             waker: None,
+            asked: Asked::Kernel,
+            work: None,
             early_wake: None,
             exiting: false,
             execed: false,
             last_cpu: None,
             activity: Activity::Unknown,
             since: born,
+            accounted: GuestNanos(0),
         }
     }
 
@@ -112,8 +138,14 @@ impl Thread {
         }
     }
 
+    /// What it is nested in most deeply.
+    #[must_use]
+    pub fn innermost(&self) -> Option<Frame> {
+        self.frames.last().map(|open| open.frame)
+    }
+
     fn running_activity(&self) -> Activity {
-        match self.frames.last().map(|open| open.frame) {
+        match self.innermost() {
             Some(Frame::Launch) => Activity::Kernel,
             Some(Frame::Syscall { .. }) => Activity::Syscall,
             // An exception inside an interrupt is part of the interrupt.
@@ -142,6 +174,8 @@ impl Thread {
         self.scheduling = Scheduling::Unknown;
         self.frames.clear();
         self.early_wake = None;
+        self.waker = None;
+        self.work = None;
         // Idle and kernel threads stay what they are; any other may be anywhere in the kernel.
         if self.ground == Ground::User {
             self.ground = Ground::Unknown;

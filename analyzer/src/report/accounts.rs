@@ -1,8 +1,10 @@
 //! Adds up what the model sees: times of threads and CPUs, and how often frames were entered.
 
+use super::pass::Analysis;
 use super::selection::Selection;
 use crate::model::{
-    Activity, CpuId, Frame, GuestNanos, Observer, Span, ThreadIndex, ThreadInterval,
+    Activity, CpuId, Frame, GuestNanos, Machine, Observer, OpenFrame, Span, ThreadIndex,
+    ThreadInterval,
 };
 
 /// Time by activity.
@@ -58,8 +60,6 @@ impl Times {
 pub struct ThreadAccount {
     /// Its time.
     pub times: Times,
-    /// Its whole time since it was made, within and without the selection.
-    whole: GuestNanos,
     /// System calls it made.
     pub syscall_count: u64,
     /// Exceptions it raised.
@@ -71,7 +71,7 @@ pub struct ThreadAccount {
 pub struct Accounts {
     selection: Selection,
     threads: Vec<ThreadAccount>,
-    cpus: Vec<(Times, GuestNanos)>,
+    cpus: Vec<Times>,
 }
 
 impl Accounts {
@@ -99,26 +99,7 @@ impl Accounts {
     /// Time of a CPU.
     #[must_use]
     pub fn cpu(&self, cpu: CpuId) -> Times {
-        self.cpus
-            .get(cpu.0 as usize)
-            .map(|(times, _)| times.clone())
-            .unwrap_or_default()
-    }
-
-    /// All of a thread's time, whatever the selection.
-    #[must_use]
-    pub fn whole_thread(&self, index: ThreadIndex) -> GuestNanos {
-        self.threads
-            .get(index.index())
-            .map_or(GuestNanos(0), |account| account.whole)
-    }
-
-    /// All of a CPU's time, whatever the selection.
-    #[must_use]
-    pub fn whole_cpu(&self, cpu: CpuId) -> GuestNanos {
-        self.cpus
-            .get(cpu.0 as usize)
-            .map_or(GuestNanos(0), |(_, whole)| *whole)
+        self.cpus.get(cpu.0 as usize).cloned().unwrap_or_default()
     }
 
     fn account(&mut self, index: ThreadIndex) -> &mut ThreadAccount {
@@ -130,36 +111,35 @@ impl Accounts {
     }
 }
 
+impl Analysis for Accounts {}
+
 impl Observer for Accounts {
-    fn thread_interval(&mut self, interval: &ThreadInterval<'_>) {
+    fn thread_interval(&mut self, _machine: &Machine, interval: &ThreadInterval<'_>) {
         let span = interval.span.within(self.selection.span);
         let elsewhere = interval.cpu.is_some_and(|cpu| !self.selection.has_cpu(cpu));
-        let account = self.account(interval.index);
-        account.whole += interval.span.length();
         if !elsewhere {
+            let account = self.account(interval.index);
             account.times.charge(interval.activity, span.length());
         }
     }
 
-    fn cpu_interval(&mut self, cpu: CpuId, activity: Activity, span: Span) {
+    fn cpu_interval(&mut self, _machine: &Machine, cpu: CpuId, activity: Activity, span: Span) {
         let inside = span.within(self.selection.span);
-        let wanted = self.selection.has_cpu(cpu);
-        let slot = cpu.0 as usize;
-        if self.cpus.len() <= slot {
-            self.cpus.resize_with(slot + 1, Default::default);
-        }
-        let (times, whole) = &mut self.cpus[slot];
-        *whole += span.length();
-        if wanted {
-            times.charge(activity, inside.length());
-        }
-    }
-
-    fn frame_entered(&mut self, thread: ThreadIndex, frame: Frame, at: GuestNanos) {
-        if !self.selection.span.contains(at) {
+        if !self.selection.has_cpu(cpu) {
             return;
         }
-        match frame {
+        let slot = cpu.0 as usize;
+        if self.cpus.len() <= slot {
+            self.cpus.resize_with(slot + 1, Times::default);
+        }
+        self.cpus[slot].charge(activity, inside.length());
+    }
+
+    fn frame_entered(&mut self, _machine: &Machine, thread: ThreadIndex, open: &OpenFrame) {
+        if !self.selection.span.contains(open.entered) {
+            return;
+        }
+        match open.frame {
             Frame::Syscall { .. } => self.account(thread).syscall_count += 1,
             Frame::Trap { .. } => self.account(thread).trap_count += 1,
             Frame::Launch

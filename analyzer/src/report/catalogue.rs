@@ -1,7 +1,6 @@
 //! The reports there are.
 
-use super::pass::{Pass, run};
-use super::selection::Selection;
+use super::options::Options;
 use super::table::Report;
 use super::{processes, summary};
 use crate::sources::{Trace, TraceError};
@@ -13,7 +12,7 @@ pub struct ReportKind {
     pub name: &'static str,
     /// One sentence.
     pub doc: &'static str,
-    make: fn(&Trace, &Pass) -> Report,
+    make: fn(&Trace, &Options) -> Result<Report, TraceError>,
 }
 
 /// Every report.
@@ -26,7 +25,7 @@ pub const REPORTS: &[ReportKind] = &[
     ReportKind {
         name: "processes",
         doc: "Where each thread's life went: user code, system calls, traps, interrupts, waiting.",
-        make: |_, pass| processes::report(pass),
+        make: processes::report,
     },
 ];
 
@@ -41,8 +40,7 @@ impl ReportKind {
     ///
     /// # Errors
     /// When the trace cannot be read.
-    pub fn make(&self, trace: &Trace, selection: &Selection) -> Result<Report, TraceError> {
-        let pass = run(trace, selection)?;
-        Ok((self.make)(trace, &pass))
+    pub fn make(&self, trace: &Trace, options: &Options) -> Result<Report, TraceError> {
+        (self.make)(trace, options)
     }
 }

@@ -2,18 +2,38 @@
 
 use trace_format::Severity;
 
-use super::accounts::Accounts;
 use super::selection::Selection;
-use crate::model::{Binding, CpuId, Doubt, GuestNanos, KernelEvent, Model, Reading};
+use crate::model::{Binding, Doubt, GuestNanos, KernelEvent, Machine, Model, Observer, Reading};
 use crate::sources::{
     Finding, Item, Loss, Range, Record, RecordStream, Trace, TraceError, sort_findings,
 };
 
+/// What a report gathers while a trace is read. Whatever is not of interest need not be written.
+pub trait Analysis: Observer {
+    /// A record of any kind, those that the model does not know included: the machine is as it was just before.
+    fn record(&mut self, machine: &Machine, record: &Record<'_>) {
+        let _ = (machine, record);
+    }
+}
+
+impl Analysis for () {}
+
+impl<A: Analysis, B: Analysis> Analysis for (A, B) {
+    fn record(&mut self, machine: &Machine, record: &Record<'_>) {
+        self.0.record(machine, record);
+        self.1.record(machine, record);
+    }
+}
+
 /// What a pass found.
 #[derive(Debug)]
-pub struct Pass {
-    /// The machine at the end, with its accounts.
-    pub model: Model<Accounts>,
+pub struct Pass<A> {
+    /// What was gathered.
+    pub analysis: A,
+    /// The machine at the end.
+    pub machine: Machine,
+    /// What the pass was about.
+    pub selection: Selection,
     /// Events in the selection, by id.
     pub counts: Vec<u64>,
     /// All of them.
@@ -26,19 +46,7 @@ pub struct Pass {
     pub end: GuestNanos,
 }
 
-impl Pass {
-    /// What the pass was about.
-    #[must_use]
-    pub fn selection(&self) -> &Selection {
-        self.model.observer.selection()
-    }
-
-    /// Whether a CPU belongs to the selection.
-    #[must_use]
-    pub fn has_cpu(&self, cpu: CpuId) -> bool {
-        self.selection().has_cpu(cpu)
-    }
-
+impl<A> Pass<A> {
     /// Number of events of one kind in the selection; `None` when the trace does not record that kind.
     #[must_use]
     pub fn count(&self, trace: &Trace, event: &str) -> Option<u64> {
@@ -50,24 +58,28 @@ impl Pass {
                 .unwrap_or(0),
         )
     }
+
+    /// Length of what was looked at.
+    #[must_use]
+    pub fn length(&self) -> GuestNanos {
+        self.end.since(self.start)
+    }
 }
 
-/// Reads a trace.
+/// Reads a trace once, for one analysis or several in a pair.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn run(trace: &Trace, selection: &Selection) -> Result<Pass, TraceError> {
+pub fn run<A: Analysis>(
+    trace: &Trace,
+    selection: &Selection,
+    analysis: A,
+) -> Result<Pass<A>, TraceError> {
+    let kinds = trace.schema().events.last();
     let mut reader = Reader {
         binding: Binding::new(trace.schema()),
-        model: Model::new(Accounts::new(selection.clone())),
-        counts: vec![
-            0;
-            trace
-                .schema()
-                .events
-                .last()
-                .map_or(0, |event| usize::from(event.id.0) + 1)
-        ],
+        model: Model::new(analysis),
+        counts: vec![0; kinds.map_or(0, |event| usize::from(event.id.0) + 1)],
         event_count: 0,
         incomplete: 0,
     };
@@ -76,27 +88,30 @@ pub fn run(trace: &Trace, selection: &Selection) -> Result<Pass, TraceError> {
     let end = trace.duration().min(selection.span.end);
     reader.model.finish(end);
     let mut findings = trace.findings();
-    reader.add_findings(&mut findings, &*stream, end);
+    reader.add_findings(&mut findings, &*stream);
     sort_findings(&mut findings);
+    let (analysis, machine) = reader.model.into_parts();
     Ok(Pass {
+        analysis,
+        machine,
+        selection: selection.clone(),
         start: selection.span.start.min(end),
         end,
-        model: reader.model,
         counts: reader.counts,
         event_count: reader.event_count,
         findings,
     })
 }
 
-struct Reader {
+struct Reader<A> {
     binding: Binding,
-    model: Model<Accounts>,
+    model: Model<A>,
     counts: Vec<u64>,
     event_count: u64,
     incomplete: u64,
 }
 
-impl Reader {
+impl<A: Analysis> Reader<A> {
     fn read_to(
         &mut self,
         stream: &mut dyn RecordStream,
@@ -114,8 +129,12 @@ impl Reader {
 
     fn take(&mut self, record: &Record<'_>, selection: &Selection) {
         // A buffer may end between a scheduling change and its context record: then the next one repeats an old context.
-        if record.is_repeated && self.model.current(record.cpu).is_some() {
+        if record.is_repeated && self.model.machine().current(record.cpu).is_some() {
             return;
+        }
+        if !record.is_repeated && !record.is_context {
+            let (analysis, machine) = self.model.parts_mut();
+            analysis.record(machine, record);
         }
         match self.binding.read(record.event, &record.fields) {
             Reading::Event(event) => {
@@ -135,12 +154,7 @@ impl Reader {
         }
     }
 
-    fn add_findings(
-        &mut self,
-        findings: &mut Vec<Finding>,
-        stream: &dyn RecordStream,
-        end: GuestNanos,
-    ) {
+    fn add_findings(&mut self, findings: &mut Vec<Finding>, stream: &dyn RecordStream) {
         for damage in stream.damage() {
             findings.push(finding(damage.severity(), "file", None, damage.to_string()));
         }
@@ -161,8 +175,9 @@ impl Reader {
                 text,
             ));
         }
-        self.check_partitions(end);
-        for (doubt, count) in self.model.doubts().iter() {
+        let broken = self.model.machine().broken_partitions();
+        self.model.add_doubts(Doubt::PartitionBroken, broken as u64);
+        for (doubt, count) in self.model.machine().doubts().iter() {
             findings.push(finding(
                 Severity::Notice,
                 doubt.name(),
@@ -170,22 +185,6 @@ impl Reader {
                 doubt.doc().to_owned(),
             ));
         }
-    }
-
-    /// The states of every CPU and thread must add up to its time.
-    fn check_partitions(&mut self, end: GuestNanos) {
-        let accounts = &self.model.observer;
-        let cpus = self
-            .model
-            .cpus()
-            .filter(|cpu| accounts.whole_cpu(*cpu) != end)
-            .count();
-        let threads = self.model.threads().iter().filter(|(index, thread)| {
-            let life = thread.died.unwrap_or(end).since(thread.born);
-            accounts.whole_thread(*index) != life
-        });
-        let broken = cpus + threads.count();
-        self.model.add_doubts(Doubt::PartitionBroken, broken as u64);
     }
 }
 

@@ -1,23 +1,27 @@
 //! `processes`: where each thread's life went, and the machine's time.
 
-use super::accounts::{ThreadAccount, Times};
-use super::pass::Pass;
+use super::accounts::{Accounts, ThreadAccount, Times};
+use super::options::Options;
+use super::pass::{Pass, run};
 use super::table::{Cell, Column, Report, Shape, Table, column};
 use crate::model::{Activity, GuestNanos, Pid, Thread, ThreadIndex, Threads};
+use crate::sources::{Trace, TraceError};
 
 /// Makes the report.
-pub(super) fn report(pass: &Pass) -> Report {
-    Report {
+pub(super) fn report(trace: &Trace, options: &Options) -> Result<Report, TraceError> {
+    let accounts = Accounts::new(options.selection.clone());
+    let pass = run(trace, &options.selection, accounts)?;
+    Ok(Report {
         name: "processes",
-        findings: pass.findings.clone(),
-        tables: vec![system_table(pass), thread_table(pass)],
-    }
+        tables: vec![system_table(&pass), thread_table(&pass)],
+        findings: pass.findings,
+    })
 }
 
-fn system_table(pass: &Pass) -> Table {
+fn system_table(pass: &Pass<Accounts>) -> Table {
     let mut times = Times::default();
-    for cpu in pass.model.cpus() {
-        times.add(&pass.model.observer.cpu(cpu));
+    for cpu in pass.machine.cpus() {
+        times.add(&pass.analysis.cpu(cpu));
     }
     let total = times.total();
     let idle = times.of(Activity::Idle);
@@ -79,19 +83,19 @@ const COLUMNS: &[Column] = &[
     column("traps", "Traps taken"),
 ];
 
-fn thread_table(pass: &Pass) -> Table {
-    let threads = pass.model.threads();
-    let selection = pass.selection();
+fn thread_table(pass: &Pass<Accounts>) -> Table {
+    let threads = pass.machine.threads();
+    let selection = &pass.selection;
     let mut rows = Vec::new();
     for (depth, index) in tree(threads) {
         let thread = &threads[index];
-        let account = pass.model.observer.thread(index);
+        let account = pass.analysis.thread(index);
         let lived = account.times.total().0 > 0 || selection.span.contains(thread.born);
         if lived && selection.has_thread(thread) {
             rows.push(thread_row(pass, depth, thread, &account));
         }
     }
-    let note = if pass.model.wakes_seen() {
+    let note = if pass.machine.wakes_seen() {
         ""
     } else {
         "; without wake-ups, time spent runnable counts as waiting"
@@ -105,7 +109,12 @@ fn thread_table(pass: &Pass) -> Table {
     }
 }
 
-fn thread_row(pass: &Pass, depth: usize, thread: &Thread, account: &ThreadAccount) -> Vec<Cell> {
+fn thread_row(
+    pass: &Pass<Accounts>,
+    depth: usize,
+    thread: &Thread,
+    account: &ThreadAccount,
+) -> Vec<Cell> {
     let times = &account.times;
     let of = |activity: Activity| Cell::Time(times.of(activity));
     // An idle thread waits for nothing: when it does not run, others do.
@@ -130,9 +139,9 @@ fn thread_row(pass: &Pass, depth: usize, thread: &Thread, account: &ThreadAccoun
         },
         Cell::Count(u64::from(thread.tid.0)),
         number(thread.pid),
-        number(parent_process(pass.model.threads(), thread)),
+        number(parent_process(pass.machine.threads(), thread)),
         Cell::Time(times.running()),
-        Cell::percent(times.running(), pass.end.since(pass.start)),
+        Cell::percent(times.running(), pass.length()),
         of(Activity::User),
         of(Activity::Syscall),
         of(Activity::Trap),

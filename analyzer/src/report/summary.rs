@@ -2,11 +2,12 @@
 //!
 //! The counters are those of the Linux Trace Toolkit's summary, and what it lacked.
 
-use super::accounts::Times;
-use super::pass::Pass;
+use super::accounts::{Accounts, Times};
+use super::options::Options;
+use super::pass::{Pass, run};
 use super::table::{Cell, Report, Shape, Table, column};
 use crate::model::Activity;
-use crate::sources::Trace;
+use crate::sources::{Trace, TraceError};
 
 /// What is counted, and the events that count.
 const COUNTERS: &[(&str, &str, &[&str])] = &[
@@ -57,21 +58,27 @@ const COUNTERS: &[(&str, &str, &[&str])] = &[
 ];
 
 /// Makes the report.
-pub(super) fn report(trace: &Trace, pass: &Pass) -> Report {
-    Report {
+pub(super) fn report(trace: &Trace, options: &Options) -> Result<Report, TraceError> {
+    let accounts = Accounts::new(options.selection.clone());
+    let pass = run(trace, &options.selection, accounts)?;
+    Ok(Report {
         name: "summary",
-        findings: pass.findings.clone(),
         tables: vec![
-            trace_table(trace, pass),
-            count_table(trace, pass),
-            cpu_table(pass),
+            trace_table(trace, &pass),
+            count_table(trace, &pass),
+            cpu_table(&pass),
         ],
-    }
+        findings: pass.findings,
+    })
 }
 
-fn trace_table(trace: &Trace, pass: &Pass) -> Table {
+fn trace_table(trace: &Trace, pass: &Pass<Accounts>) -> Table {
     let clock = trace.clock();
-    let cpus = pass.model.cpus().filter(|cpu| pass.has_cpu(*cpu)).count();
+    let cpus = pass
+        .machine
+        .cpus()
+        .filter(|cpu| pass.selection.has_cpu(*cpu))
+        .count();
     Table {
         name: "trace",
         title: "Trace".to_owned(),
@@ -95,7 +102,7 @@ fn trace_table(trace: &Trace, pass: &Pass) -> Table {
     }
 }
 
-fn count_table(trace: &Trace, pass: &Pass) -> Table {
+fn count_table(trace: &Trace, pass: &Pass<Accounts>) -> Table {
     let row = |(name, title, events): &(&str, &str, &[&str])| {
         let counts: Vec<u64> = events
             .iter()
@@ -121,12 +128,16 @@ fn count_table(trace: &Trace, pass: &Pass) -> Table {
     }
 }
 
-fn cpu_table(pass: &Pass) -> Table {
-    let cpus: Vec<_> = pass.model.cpus().filter(|cpu| pass.has_cpu(*cpu)).collect();
+fn cpu_table(pass: &Pass<Accounts>) -> Table {
+    let cpus: Vec<_> = pass
+        .machine
+        .cpus()
+        .filter(|cpu| pass.selection.has_cpu(*cpu))
+        .collect();
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     let mut all = Times::default();
     for cpu in &cpus {
-        let times = pass.model.observer.cpu(*cpu);
+        let times = pass.analysis.cpu(*cpu);
         all.add(&times);
         rows.push(cpu_row(Cell::Text(cpu.to_string()), &times));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitCode;
 
-use analyzer::report::{ReportFormat, Selection, report_named};
+use analyzer::report::{Options, ReportFormat, report_named};
 use analyzer::sources::Trace;
 use anyhow::Result;
 use trace_format::TraceFile;
@@ -230,7 +230,7 @@ fn show_last_lines(finished: &Finished, console: &mut Console<'_>) -> Result<()>
 fn summarise(args: &RecordArgs, finished: &Finished, console: &mut Console<'_>) -> Result<()> {
     let trace = tell::open(&args.trace)?;
     if let Some(kind) = report_named("summary") {
-        let report = kind.make(&trace, &Selection::default())?;
+        let report = kind.make(&trace, &Options::default())?;
         report.write(
             ReportFormat::Text {
                 width: console.width,
