@@ -4,6 +4,7 @@
 //! is an `Option` may be missing from a schema or from a record; without any of the others the event cannot be used.
 
 use super::bind::{Column, FromColumn, Row};
+use super::calls::CallArgs;
 use super::ids::{CpuId, Pid, Tid};
 
 /// Text as the kernel holds it: not necessarily UTF-8.
@@ -272,4 +273,38 @@ kernel_events! {
     Halt "halt" {}
     /// The kernel gives up.
     Panic "panic" {}
+}
+
+impl SyscallEntry<'_> {
+    /// The arguments, as far as they are known.
+    #[must_use]
+    pub fn args(&self) -> CallArgs {
+        let Self {
+            arg0,
+            arg1,
+            arg2,
+            arg3,
+            arg4,
+            arg5,
+            ..
+        } = *self;
+        [arg0, arg1, arg2, arg3, arg4, arg5]
+    }
+}
+
+impl CompatSyscallEntry<'_> {
+    /// The arguments, as far as they are known.
+    #[must_use]
+    pub fn args(&self) -> CallArgs {
+        let Self {
+            arg0,
+            arg1,
+            arg2,
+            arg3,
+            arg4,
+            arg5,
+            ..
+        } = *self;
+        [arg0, arg1, arg2, arg3, arg4, arg5]
+    }
 }

@@ -165,16 +165,10 @@ impl<O: Observer> Model<O> {
         use KernelEvent as E;
         match event {
             E::SyscallEntry(call) => {
-                let args = [
-                    call.arg0, call.arg1, call.arg2, call.arg3, call.arg4, call.arg5,
-                ];
-                self.call(at, cpu, (Abi::Native, call.nr), call.name, args);
+                self.call(at, cpu, (Abi::Native, call.nr), call.name, call.args());
             }
             E::CompatSyscallEntry(call) => {
-                let args = [
-                    call.arg0, call.arg1, call.arg2, call.arg3, call.arg4, call.arg5,
-                ];
-                self.call(at, cpu, (Abi::Compat, call.nr), call.name, args);
+                self.call(at, cpu, (Abi::Compat, call.nr), call.name, call.args());
             }
             E::SyscallExit(exit) => self.leave_syscall(at, cpu, exit.nr, exit.ret),
             E::CompatSyscallExit(exit) => self.leave_syscall(at, cpu, exit.nr, exit.ret),
@@ -224,49 +218,8 @@ impl<O: Observer> Model<O> {
             E::NetifReceiveSkb(packet) => self.evidence(cpu).packet = Some(packet.len),
             E::WorkStart(work) => self.work(cpu, work.function),
             E::WorkEnd(_) => self.work(cpu, None),
-            // These change neither what a thread nor what a CPU is doing: reports look at them.
-            E::SoftirqRaise(_)
-            | E::SchedMigrate(_)
-            | E::ProcessWait(_)
-            | E::SignalGenerate(_)
-            | E::SignalDeliver(_)
-            | E::Tick(_)
-            | E::PowerOff(_)
-            | E::Restart(_)
-            | E::Halt(_)
-            | E::RecordingStart(_)
-            | E::Panic(_)
-            | E::TimerStart(_)
-            | E::TimerCancel(_)
-            | E::HrtimerStart(_)
-            | E::HrtimerCancel(_)
-            | E::TaskletEntry(_)
-            | E::TaskletExit(_)
-            | E::WorkQueue(_)
-            | E::PageWaitStart(_)
-            | E::PageWaitEnd(_)
-            | E::BufferWaitStart(_)
-            | E::BufferWaitEnd(_)
-            | E::FileOpen(_)
-            | E::FileClose(_)
-            | E::FileRead(_)
-            | E::FileWrite(_)
-            | E::OpenFile(_)
-            | E::SocketCreate(_)
-            | E::SocketCall(_)
-            | E::FutexStart(_)
-            | E::FutexEnd(_)
-            | E::NetDevQueue(_)
-            | E::NetDevXmit(_)
-            | E::NetifRx(_)
-            | E::MmPageAlloc(_)
-            | E::MmPageFree(_)
-            | E::MmPageFreeBatched(_)
-            | E::HandleMmFault(_)
-            | E::Printk(_)
-            | E::Marker(_)
-            | E::ModuleLoad(_)
-            | E::ModuleFree(_) => {}
+            // The others change neither what a thread nor what a CPU is doing: reports look at them.
+            _ => {}
         }
     }
 

@@ -3,6 +3,7 @@
 mod bind;
 mod calls;
 mod doubt;
+mod errno;
 mod event;
 mod follow;
 mod frames;
@@ -20,6 +21,7 @@ mod wait;
 pub use bind::{Binding, Reading, Row, UnusableEvent};
 pub use calls::CallArgs;
 pub use doubt::{Doubt, Doubts};
+pub use errno::{errno_name, errno_of};
 pub use event::*;
 pub use follow::Model;
 pub use ids::{CpuId, GuestNanos, Pid, Span, Tid};

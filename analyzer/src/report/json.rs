@@ -38,14 +38,15 @@ struct Row<'a> {
 impl Serialize for Row<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let names = self.table.columns.iter().map(|column| column.name);
-        serializer.collect_map(names.zip(self.cells))
+        // A column without a name is for people only.
+        serializer.collect_map(names.zip(self.cells).filter(|(name, _)| !name.is_empty()))
     }
 }
 
 impl Serialize for Cell {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Absent => serializer.serialize_none(),
+            Self::Absent | Self::Bar { .. } => serializer.serialize_none(),
             Self::Text(text) | Self::Branch { text, .. } => serializer.serialize_str(text),
             Self::Flag(flag) => serializer.serialize_bool(*flag),
             Self::Count(count) => serializer.serialize_u64(*count),

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod catalogue;
+mod distribution;
 mod glob;
 mod info;
 mod json;
@@ -15,6 +16,7 @@ mod table;
 
 pub use accounts::{Accounts, Times};
 pub use catalogue::{REPORTS, ReportKind, report_named};
+pub use distribution::{DISTRIBUTION_COLUMNS, Distribution};
 pub use glob::Glob;
 pub use info::info;
 pub use options::Options;

@@ -72,10 +72,13 @@ impl Report {
             push_row(
                 &mut bytes,
                 "table",
-                table.columns.iter().map(|column| column.name),
+                table.named_columns().map(|(_, name)| name),
             );
             for cells in &table.rows {
-                let cells: Vec<String> = cells.iter().map(csv_cell).collect();
+                let cells = table
+                    .named_columns()
+                    .map(|(index, _)| csv_cell(&cells[index]));
+                let cells: Vec<String> = cells.collect();
                 push_row(&mut bytes, table.name, cells.iter().map(String::as_str));
             }
         }
@@ -84,6 +87,12 @@ impl Report {
 }
 
 impl Table {
+    /// The columns that programs get, with their positions.
+    fn named_columns(&self) -> impl Iterator<Item = (usize, &'static str)> + '_ {
+        let names = self.columns.iter().map(|column| column.name).enumerate();
+        names.filter(|(_, name)| !name.is_empty())
+    }
+
     /// Writes only this table, for people.
     ///
     /// # Errors
@@ -100,15 +109,15 @@ impl Table {
     /// # Errors
     /// When the output fails.
     pub fn write_csv(&self, out: &mut dyn Write) -> io::Result<()> {
-        let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
+        let names: Vec<&str> = self.named_columns().map(|(_, name)| name).collect();
         let mut bytes = names.join(",").into_bytes();
         bytes.push(b'\n');
         for cells in &self.rows {
-            for (index, cell) in cells.iter().enumerate() {
-                if index > 0 {
+            for (position, (index, _)) in self.named_columns().enumerate() {
+                if position > 0 {
                     bytes.push(b',');
                 }
-                push_csv(&mut bytes, csv_cell(cell).as_bytes());
+                push_csv(&mut bytes, csv_cell(&cells[index]).as_bytes());
             }
             bytes.push(b'\n');
         }
@@ -151,7 +160,7 @@ fn write_grid(table: &Table, width: Option<u16>, out: &mut dyn Write) -> io::Res
     }
     let is_text = |index: usize| {
         let mut cells = table.rows.iter().filter_map(|row| row.get(index));
-        cells.any(|cell| matches!(cell, Cell::Text(_) | Cell::Branch { .. }))
+        cells.any(|cell| matches!(cell, Cell::Text(_) | Cell::Branch { .. } | Cell::Bar { .. }))
     };
     for (index, column) in grid.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
@@ -194,7 +203,20 @@ fn text_cell(cell: &Cell) -> String {
         ),
         Cell::Percent(percent) => format!("{percent:.2}"),
         Cell::Hex(value) => format!("{value:#x}"),
+        Cell::Bar { part, whole } => bar(*part, *whole),
     }
+}
+
+/// Columns of the longest bar.
+const BAR_COLUMNS: u64 = 40;
+
+/// A bar of text; a part that is not 0 is seen.
+fn bar(part: u64, whole: u64) -> String {
+    let columns = u128::from(part) * u128::from(BAR_COLUMNS) / u128::from(whole.max(1));
+    let columns = usize::try_from(columns)
+        .unwrap_or(0)
+        .max(usize::from(part > 0));
+    "█".repeat(columns)
 }
 
 fn csv_cell(cell: &Cell) -> String {
@@ -206,6 +228,7 @@ fn csv_cell(cell: &Cell) -> String {
         Cell::Time(time) => time.0.to_string(),
         Cell::Percent(percent) => format!("{percent:.4}"),
         Cell::Hex(value) => format!("{value:#x}"),
+        Cell::Bar { .. } => String::new(),
     }
 }
 

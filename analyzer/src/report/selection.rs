@@ -1,6 +1,6 @@
 //! What part of a trace a report is about.
 
-use crate::model::{CpuId, Pid, Span, Thread, Tid};
+use crate::model::{CpuId, FrameInterval, Pid, Span, Thread, Tid};
 use crate::report::glob::Glob;
 use crate::sources::Record;
 
@@ -53,6 +53,14 @@ impl Selection {
             Tid(number) => number,
         }));
         (self.pids.is_empty() || self.pids.contains(&pid)) && self.has_comm(&thread.comm)
+    }
+
+    /// Whether a system call, trap or interrupt of that thread ended within it.
+    #[must_use]
+    pub fn has_end(&self, interval: &FrameInterval<'_>, thread: &Thread) -> bool {
+        self.span.contains(interval.span.end)
+            && self.has_cpu(interval.cpu)
+            && self.has_thread(thread)
     }
 
     fn has_comm(&self, comm: &[u8]) -> bool {

@@ -43,7 +43,7 @@ pub enum Shape {
 /// A column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Name, in JSON and CSV; its unit is its last word.
+    /// Name, in JSON and CSV; its unit is its last word. Without one it is for people only.
     pub name: &'static str,
     /// Heading, for people.
     pub title: &'static str,
@@ -79,6 +79,13 @@ pub enum Cell {
     Percent(f64),
     /// An address or a bit mask.
     Hex(u64),
+    /// A number as a bar beside that of `whole`; programs get nothing, they have the number elsewhere.
+    Bar {
+        /// Length of the bar.
+        part: u64,
+        /// Length of the longest.
+        whole: u64,
+    },
 }
 
 impl Cell {

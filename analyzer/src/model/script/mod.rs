@@ -10,6 +10,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod lives;
+mod waits;
+
 #[derive(Default)]
 struct Log {
     /// What ended each wait, and what the thread had asked for.
@@ -50,7 +53,7 @@ impl Observer for Log {
         let since = |time: Option<GuestNanos>| time.map(|time| at.since(time).0);
         let thread = request.thread.map(|index| machine.threads()[index].tid.0);
         self.waits.push(format!(
-            "request {sector} of {thread:?}: {done} bytes, {:?} after it was queued, {:?} after it was issued",
+            "request {sector} of {thread:?}: {done} bytes, {:?} after queue, {:?} after issue",
             since(request.inserted),
             since(request.issued)
         ));
@@ -512,72 +515,6 @@ fn thread_preempted_on_the_way_out_of_an_interrupt_resumes_there() {
 }
 
 #[test]
-fn child_of_clone_returns_from_its_parents_call() {
-    check(
-        "0 switch 0 R 7; 1 call 56; 2 fork 7 9; 3 new 9; 4 ret 56 9; 5 switch 7 R 9; 6 ret 56 0; 8 switch 9 S 7; 9 end",
-        expect![[r#"
-            7: running_unknown 1, syscall 3, user 1, runnable 3, user 1
-            9: blocked 1, runnable 2, syscall 1, user 2, blocked 1
-            cpu 0: running_unknown 1, syscall 3, user 1, syscall 1, user 3
-            syscall 56 took 3 = 9
-            syscall 56 took 4 = 0
-            9 waited for kernel, ended by thread
-        "#]],
-    );
-}
-
-#[test]
-fn exec_and_exit_never_return_to_their_caller() {
-    check(
-        "0 switch 0 R 7; 1 call 59; 2 exec 7; 3 ret 59; 4 call 231; 5 exit 7; 6 switch 7 X 0; 9 end",
-        expect![[r#"
-            7: running_unknown 1, syscall 2, user 1, syscall 2
-            cpu 0: running_unknown 1, syscall 2, user 1, syscall 2, idle 3
-            syscall 59 took 2 = 0
-        "#]],
-    );
-}
-
-#[test]
-fn exec_of_a_second_thread_takes_the_leaders_number() {
-    check(
-        "0 switch 0 R 7; 1 call 56; 2 fork 7 8; 2 new 8; 3 ret 56 8; 4 call 202; 5 switch 7 S 8; 6 ret 56; 7 call 59; \
-         8 exec 7 8; 9 ret 59; 10 switch 7 S 0; 11 end",
-        expect![[r#"
-            7: running_unknown 1, syscall 2, user 1, syscall 1, blocked 3
-            7: syscall 2, user 1, blocked 1
-            8: runnable 3, syscall 1, user 1
-            cpu 0: running_unknown 1, syscall 2, user 1, syscall 2, user 1, syscall 2, user 1, idle 1
-            syscall 56 took 2 = 8
-            syscall 56 took 4 = 0
-            syscall 59 took 2 = 0
-        "#]],
-    );
-}
-
-#[test]
-fn kernel_thread_that_becomes_a_program_returns_from_no_call() {
-    check(
-        "0 boot; 1 fork 0 1; 2 new 1; 3 switch 0 R 1; 4 exec 1; 6 ret 59; 8 call 1; 9 ret 1; 10 end",
-        expect![[r#"
-            1: blocked 1, runnable 1, kernel 3, user 2, syscall 1, user 1
-            cpu 0: kernel 6, user 2, syscall 1, user 1
-            syscall 1 took 1 = 0
-            1 waited for kernel, ended by thread
-        "#]],
-    );
-    check(
-        "0 boot; 1 fork 0 1; 2 new 1; 3 switch 0 R 1; 4 exec 1; 6 trap 14 user; 7 trap_end 14; 10 end",
-        expect![[r#"
-            1: blocked 1, runnable 1, kernel 3, trap 1, user 3
-            cpu 0: kernel 6, trap 1, user 3
-            Trap { vector: 14 } took 1
-            1 waited for kernel, ended by thread
-        "#]],
-    );
-}
-
-#[test]
 fn return_of_a_signal_handler_ends_with_another_number() {
     check(
         "0 switch 0 R 7; 1 call 15; 2 ret 4294967295; 3 call 0; 4 ret 0 5; 5 end",
@@ -744,20 +681,6 @@ fn time_never_runs_backwards() {
 }
 
 #[test]
-fn number_of_a_dead_thread_is_given_to_another() {
-    check(
-        "0 switch 0 R 7; 2 exit 7; 3 switch 7 X 8; 4 fork 8 7; 5 new 7; 6 switch 8 S 7; 8 end",
-        expect![[r#"
-            7: running_unknown 3
-            7: blocked 1, runnable 1, running_unknown 2
-            8: unknown 3, running_unknown 3, blocked 2
-            cpu 0: running_unknown 8
-            7 waited for kernel, ended by thread
-        "#]],
-    );
-}
-
-#[test]
 fn sleeping_cpu_runs_its_idle_thread() {
     check(
         "2 sleep; 5 switch 0 R 7; 6 end",
@@ -765,57 +688,5 @@ fn sleeping_cpu_runs_its_idle_thread() {
         7: unknown 5, running_unknown 1
         cpu 0: unseen 2, idle 3, running_unknown 1
     "#]],
-    );
-}
-
-#[test]
-fn a_wait_for_a_device_is_ended_by_its_request() {
-    check(
-        "0 switch 0 R 7; 1 named_call 0 read; 2 queue 64 4096; 3 issue 64 4096; 4 switch 7 D 0; 9 irq 33 kernel; \
-         10 complete 64 1024; 11 complete 66 3072; 12 waking 7; 13 irq_end 33; 14 switch 0 R 7; 15 ret 0 100; 16 end",
-        expect![[r#"
-            7: running_unknown 1, syscall 3, blocked 8, runnable 2, syscall 1, user 1
-            cpu 0: running_unknown 1, syscall 3, idle 5, irq 4, idle 1, syscall 1, user 1
-            Irq { vector: 33 } took 4
-            syscall 0 took 14 = 100
-            request 64 of Some(7): 4096 bytes, Some(9) after it was queued, Some(8) after it was issued
-            7 waited for file, ended by request
-        "#]],
-    );
-}
-
-#[test]
-fn what_a_softirq_was_about_is_still_known_after_an_interrupt_in_it() {
-    check(
-        "0 switch 0 R 7; 1 named_call 7 poll; 2 switch 7 S 0; 3 irq 33 kernel; 4 softirq 3; 5 packet 60; 6 irq 34 kernel; \
-         7 irq_end 34; 8 waking 7; 9 softirq_end 3; 10 irq_end 33; 11 switch 0 R 7; 12 named_call 35 nanosleep; \
-         13 switch 7 S 0; 20 irq 35 kernel; 21 timer 99; 22 waking 7; 23 timer_end; 24 irq_end 35; 25 switch 0 R 7; 26 end",
-        expect![[r#"
-            7: running_unknown 1, syscall 1, blocked 6, runnable 3, syscall 2, blocked 9, runnable 3, syscall 1
-            cpu 0: running_unknown 1, syscall 1, idle 1, irq 1, softirq 2, irq 1, softirq 2, irq 1, idle 1, syscall 2, idle 7, irq 4, idle 1, syscall 1
-            Irq { vector: 34 } took 1
-            Softirq { vec: 3 } took 5
-            Irq { vector: 33 } took 7
-            Irq { vector: 35 } took 4
-            7 waited for poll, ended by packet
-            7 waited for time, ended by timer
-            ! entry_without_exit 1
-        "#]],
-    );
-}
-
-#[test]
-fn a_thread_that_wakes_in_its_own_name_ends_the_wait() {
-    check(
-        "0 switch 0 R 7; 0@1 switch 0 R 8; 1 named_call 202 futex; 2 switch 7 S 0; 3@1 named_call 202 futex; 4@1 waking 7; \
-         5 switch 0 R 7; 6 ret 202 0; 7 irq 32 user; 8 switch 7 R 0; 9 switch 0 R 7; 10 end",
-        expect![[r#"
-            7: running_unknown 1, syscall 1, blocked 2, runnable 1, syscall 1, user 1, irq 1, runnable 1, irq 1
-            8: running_unknown 3, syscall 7
-            cpu 0: running_unknown 1, syscall 1, idle 3, syscall 1, user 1, irq 1, idle 1, irq 1
-            cpu 1: running_unknown 3, syscall 7
-            syscall 202 took 5 = 0
-            7 waited for futex, ended by thread
-        "#]],
     );
 }
