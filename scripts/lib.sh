@@ -29,7 +29,7 @@ unknown_option() { die "unknown option \"$1\"" "$(basename "$0") --help" 2; }
 # version_reaches HAVE WANT: true when version HAVE is WANT or later.
 version_reaches() { [ "$(printf '%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
-# The oldest cargo that builds the project, such as 1.88.
+# The oldest cargo that builds the project, such as 1.89.
 cargo_wanted() { sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$project_dir/Cargo.toml"; }
 
 # Puts a cargo that is new enough first in PATH; false when there is none.

@@ -1,5 +1,7 @@
 //! `guesttrace events`: the events of a trace, a line each.
 
+mod follow;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,12 +22,16 @@ use crate::{Usage, failure, tell};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
 guesttrace events out.bin --event 'sched_*' --from 1.5s --to 1.6s\n  \
-guesttrace events out.bin --filter 'syscall_exit.ret < 0 && comm == \"sh\"' --format json\n\n\
+guesttrace events out.bin --filter 'syscall_exit.ret < 0 && comm == \"sh\"' --format json\n  \
+guesttrace events --follow out.bin --event sched_process_exec\n\n\
 Records that only say which thread runs (thread_context) are shown when --event names them.")]
 pub(crate) struct EventsArgs {
-    /// Trace to read
+    /// Trace to read; `-` for standard input
     #[arg(value_name = "TRACE")]
     trace: PathBuf,
+    /// Show events as they are recorded, in order over all CPUs; waits for TRACE if it is not there yet
+    #[arg(long)]
+    follow: bool,
     /// Only events for which this holds, such as 'prev_state == S && prev_pid != 0'
     #[arg(long, value_name = "EXPR")]
     filter: Option<String>,
@@ -61,62 +67,90 @@ struct Choice {
 
 /// Runs the verb.
 pub(crate) fn run(args: &EventsArgs, console: &mut Console<'_>) -> Result<ExitCode> {
-    let trace = tell::open(&args.trace)?;
+    if args.follow {
+        return follow::run(args, console);
+    }
+    show(args, &tell::open(&args.trace)?, console)
+}
+
+/// Shows the events of a trace that is there.
+fn show(args: &EventsArgs, trace: &Trace, console: &mut Console<'_>) -> Result<ExitCode> {
     let findings = trace.findings();
     tell::warn(&findings, console.talk)?;
-    let choice = Choice::new(args, trace.schema())?;
-    let format = match args.format {
-        Format::Text => LineFormat::Text,
-        Format::Json => LineFormat::Json,
-        Format::Csv => LineFormat::Csv,
-    };
-    let mut lines = LineWriter::new(trace.schema(), format).with_symbols(trace.symbols());
-    let mut block = Vec::with_capacity(2 * BLOCK_BYTES);
-    lines.push_header(&mut block, choice.only_event(trace.schema()));
-    let mut stream = trace.stream(&range(&trace, args))?;
-    let limit = args.limit.unwrap_or(u64::MAX);
-    let written = copy(&mut *stream, &choice, limit, |record| {
-        lines.push(&mut block, record);
-        if block.len() >= BLOCK_BYTES {
-            console.out.write_all(&block)?;
-            block.clear();
-        }
-        Ok(())
-    });
-    console.out.write_all(&block)?;
-    written?;
+    let mut lines = Lines::new(args, trace.schema(), console)?;
+    lines.writer.set_symbols(trace.symbols());
+    let mut stream = trace.stream(&range(trace, args))?;
+    while lines.take(&mut *stream, console)? && lines.left > 0 {}
+    lines.flush(console)?;
     for damage in stream.damage() {
         writeln!(console.talk, "warning: {damage}")?;
     }
     let unreliable = tell::is_unreliable(&findings) || !stream.damage().is_empty();
-    Ok(if unreliable {
+    Ok(exit_code(unreliable))
+}
+
+fn exit_code(unreliable: bool) -> ExitCode {
+    if unreliable {
         ExitCode::from(failure::BAD_DATA)
     } else {
         ExitCode::SUCCESS
-    })
+    }
 }
 
-/// Hands the chosen records over, at most `limit`.
-fn copy(
-    stream: &mut dyn RecordStream,
-    choice: &Choice,
-    limit: u64,
-    mut write: impl FnMut(&Record<'_>) -> Result<()>,
-) -> Result<()> {
-    let mut left = limit;
-    while left > 0 {
+/// The chosen records on their way out.
+struct Lines {
+    choice: Choice,
+    writer: LineWriter,
+    block: Vec<u8>,
+    /// Lines that may still be written.
+    left: u64,
+}
+
+impl Lines {
+    /// Begins, with the line that names the columns if there is one.
+    fn new(args: &EventsArgs, schema: &Schema, console: &mut Console<'_>) -> Result<Self> {
+        let choice = Choice::new(args, schema)?;
+        let format = match args.format {
+            Format::Text => LineFormat::Text,
+            Format::Json => LineFormat::Json,
+            Format::Csv => LineFormat::Csv,
+        };
+        let mut writer = LineWriter::new(schema, format);
+        let mut block = Vec::with_capacity(2 * BLOCK_BYTES);
+        writer.push_header(&mut block, choice.only_event(schema));
+        let mut lines = Self {
+            choice,
+            writer,
+            block,
+            left: args.limit.unwrap_or(u64::MAX),
+        };
+        lines.flush(console)?;
+        Ok(lines)
+    }
+
+    /// Takes the next item of a stream; false when there is none.
+    fn take(&mut self, stream: &mut dyn RecordStream, console: &mut Console<'_>) -> Result<bool> {
         match stream.next_item()? {
-            None => break,
+            None => return Ok(false),
             Some(Item::Loss(_)) => {}
             Some(Item::Record(record)) => {
-                if choice.has(&record) {
-                    write(&record)?;
-                    left -= 1;
+                if self.left > 0 && self.choice.has(&record) {
+                    self.writer.push(&mut self.block, &record);
+                    self.left -= 1;
                 }
             }
         }
+        if self.block.len() >= BLOCK_BYTES {
+            self.flush(console)?;
+        }
+        Ok(true)
     }
-    Ok(())
+
+    fn flush(&mut self, console: &mut Console<'_>) -> Result<()> {
+        console.out.write_all(&self.block)?;
+        self.block.clear();
+        Ok(())
+    }
 }
 
 /// The part of the trace that has to be read.

@@ -212,6 +212,10 @@ impl Recorder {
         };
         if session.set_running(false) {
             self.write_stop(state, index, here, why);
+            // Nothing may come for long.
+            if let Some(track) = state.tracks.get_mut(index) {
+                self.flush(index, here, track);
+            }
         }
     }
 
@@ -234,25 +238,35 @@ impl Recorder {
         };
         self.append_text(state, index, here, (event, why));
         session.snapshots.fetch_add(1, Ordering::Relaxed);
-        self.write_snapshot(state, index, here.cpu);
+        let mut is_whole = true;
         for (cpu, slot) in self.cpus.iter().enumerate() {
-            // This CPU's own state is taken. In wall mode another's may be too: it writes at its next event.
-            if let Ok(mut slot) = slot.try_lock()
-                && let Some(other) = slot.as_mut()
-            {
-                self.write_snapshot(other, index, cpu);
+            if cpu == here.cpu {
+                continue;
+            }
+            // In wall mode another's state may be taken too: it writes at its next event.
+            match slot.try_lock().as_deref_mut() {
+                Ok(Some(other)) => self.write_snapshot(other, index, cpu, None),
+                Ok(None) => {}
+                Err(_) => is_whole = false,
             }
         }
+        self.write_snapshot(state, index, here.cpu, is_whole.then_some(here.tsc));
     }
 
-    /// Writes a CPU's part of a snapshot that it has not written yet.
-    pub(crate) fn write_snapshot(&self, state: &mut CpuRecorder, index: usize, cpu: usize) {
+    /// Writes a CPU's part of a snapshot that it has not written yet; `up_to` as for `TraceSession::make_room`.
+    pub(crate) fn write_snapshot(
+        &self,
+        state: &mut CpuRecorder,
+        index: usize,
+        cpu: usize,
+        up_to: Option<u64>,
+    ) {
         let session = &self.sessions[index];
         let snapshot = session.snapshots.load(Ordering::Relaxed);
         let track = state.tracks.get_mut(index);
         if let Some(track) = track.filter(|track| track.snapshot != snapshot) {
             track.snapshot = snapshot;
-            session.write_kept(cpu, track);
+            session.write_kept(cpu, track, up_to);
         }
     }
 
@@ -276,7 +290,7 @@ impl Recorder {
         let Some(track) = tracks.get_mut(index) else {
             return;
         };
-        let put = session.put(here.cpu, track, |track| {
+        let put = self.put(index, here, track, |track| {
             track.append_text(here.tsc, event, text, sticky)
         });
         if put.is_some() {
@@ -293,7 +307,7 @@ impl Recorder {
             return;
         };
         track.epoch = epoch;
-        let put = session.put(here.cpu, track, |track| {
+        let put = self.put(index, here, track, |track| {
             track.append_sticky(here.tsc, sticky)
         });
         let count = put.unwrap_or(0);

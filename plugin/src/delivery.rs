@@ -272,7 +272,7 @@ impl Recorder {
             return;
         };
         self.enter(state, index, here);
-        self.write_snapshot(state, index, here.cpu);
+        self.write_snapshot(state, index, here.cpu, None);
         let CpuRecorder {
             fetcher,
             sticky,
@@ -284,11 +284,11 @@ impl Recorder {
         };
         let age = here.tsc.saturating_sub(track.current.first_stamp());
         let is_old = track.current.record_count() != 0 && age > self.recording.flush_interval_ticks;
-        if is_old && track.is_flushed() {
-            session.make_room(here.cpu, track);
+        if is_old {
+            self.flush(index, here, track);
         }
         let (keep, layout) = (&wanted.keep, &info.layout);
-        let put = session.put(here.cpu, track, |track| {
+        let put = self.put(index, here, track, |track| {
             track.append(here.tsc, &record, keep, layout, sticky)
         });
         if put.is_some() {

@@ -261,21 +261,30 @@ impl Recorder {
     }
 
     /// Does everything that is armed at a probe.
-    pub(crate) fn record(&self, cpu: usize, probe: &Probe, tsc: u64, guest: &mut impl GuestView) {
+    ///
+    /// The clock is read once no other CPU can write what this one has: what comes is then not before what was written.
+    pub(crate) fn record(
+        &self,
+        cpu: usize,
+        probe: &Probe,
+        clock: impl FnOnce() -> u64,
+        guest: &mut impl GuestView,
+    ) {
         let Some(slot) = self.cpus.get(cpu) else {
             return self.note_unknown_cpu();
         };
-        self.shared
-            .progress
-            .latest_tick
-            .store(tsc, Ordering::Relaxed);
-        let end = match lock(slot).as_mut() {
+        let mut slot = lock(slot);
+        let tsc = clock();
+        let progress = &self.shared.progress;
+        progress.latest_tick.store(tsc, Ordering::Relaxed);
+        let end = match slot.as_mut() {
             Some(state) if !self.has_ended() => self
                 .address(state, probe.place, guest)
                 .and_then(|addr| self.visit(state, probe, Here { cpu, tsc, addr }, guest)),
             _ => None,
         };
-        // Only now that this CPU's state is free: the end takes that of every CPU.
+        // The end takes the state of every CPU.
+        drop(slot);
         if let Some(reason) = end {
             self.finish(reason);
         }

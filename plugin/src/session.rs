@@ -9,7 +9,7 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use guesttrace_filter::{BoundFilter, Filter, FilterError};
 use probe_plan::{Plan, Recording, SessionSpec};
-use trace_format::{BufferFull, Counter, EventId, HookCount, RecordBuffer, Stats, Trailer};
+use trace_format::{Counter, EventId, HookCount, RecordBuffer, Stats, Trailer};
 
 use crate::cpu::Keep;
 use crate::modules::Modules;
@@ -226,45 +226,40 @@ impl TraceSession {
         ))
     }
 
-    /// Appends to a CPU's buffers; a full one is seen to first. `None` when there was no room.
-    pub(crate) fn put<T>(
-        &self,
-        cpu: usize,
-        track: &mut Track,
-        mut append: impl FnMut(&mut Track) -> Result<T, BufferFull>,
-    ) -> Option<T> {
-        if let Ok(done) = append(track) {
-            return Some(done);
-        }
-        self.make_room(cpu, track);
-        let done = append(track).ok();
-        if done.is_none() {
-            track.note_loss();
-            self.counts.lost.fetch_add(1, Ordering::Relaxed);
-        }
-        done
+    /// A record found no room.
+    pub(crate) fn note_loss(&self, track: &mut Track) {
+        track.note_loss();
+        self.counts.lost.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Puts an empty buffer in the place of a CPU's current one, if there is one or can be waited for.
-    pub(crate) fn make_room(&self, cpu: usize, track: &mut Track) {
+    /// Puts an empty buffer in the place of a CPU's current one, if there is one or can be waited for; false if not.
+    ///
+    /// `up_to` is a tick that nothing still to be written is before, if that can be told.
+    pub(crate) fn make_room(&self, cpu: usize, track: &mut Track, up_to: Option<u64>) -> bool {
         match track.make_room() {
-            Room::Write(full) => self.submit(cpu, full),
+            Room::Write(buffer) => self.send(Message::Chunk { cpu, buffer, up_to }),
             Room::Kept { overwritten } => {
                 let counts = &self.counts;
                 counts.overwritten.fetch_add(overwritten, Ordering::Relaxed);
                 counts.records.fetch_sub(overwritten, Ordering::Relaxed);
             }
-            Room::None | Room::Closed => {}
+            Room::None | Room::Closed => return false,
         }
+        true
     }
 
-    /// Writes what a CPU's flight recorder remembers.
-    pub(crate) fn write_kept(&self, cpu: usize, track: &mut Track) {
+    /// Writes what a CPU's flight recorder remembers; `up_to` as for [`Self::make_room`].
+    pub(crate) fn write_kept(&self, cpu: usize, track: &mut Track, up_to: Option<u64>) {
         if track.current.record_count() != 0 {
-            self.make_room(cpu, track);
+            self.make_room(cpu, track, None);
         }
-        for buffer in track.take_kept() {
+        let mut kept = track.take_kept();
+        let last = kept.pop_back();
+        for buffer in kept {
             self.submit(cpu, buffer);
+        }
+        if let Some(buffer) = last {
+            self.send(Message::Chunk { cpu, buffer, up_to });
         }
     }
 
@@ -277,7 +272,8 @@ impl TraceSession {
 
     /// Hands a full buffer to the writer.
     fn submit(&self, cpu: usize, buffer: RecordBuffer) {
-        self.send(Message::Chunk { cpu, buffer });
+        let up_to = None;
+        self.send(Message::Chunk { cpu, buffer, up_to });
     }
 
     fn send(&self, message: Message) {

@@ -191,7 +191,7 @@ impl<G: GuestView> Walker<'_, G> {
                 .collect()
         });
         let stamp = self.here.tsc;
-        let put = session.put(self.here.cpu, track, |track| {
+        let put = self.recorder.put(self.session, self.here, track, |track| {
             track.append(stamp, &record, keep, &layout, sticky)
         });
         if put.is_some() {

@@ -31,6 +31,8 @@ pub(crate) enum Message {
     Chunk {
         cpu: usize,
         buffer: RecordBuffer,
+        /// A tick that no record of a later chunk is before, if that can be told.
+        up_to: Option<u64>,
     },
     Finish {
         trailer: Box<Trailer>,
@@ -100,6 +102,20 @@ pub(crate) fn partial_path(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Creates a file that is locked as long as this process writes it: so readers know that more is to come.
+///
+/// What an earlier recording left there is removed rather than emptied, since somebody may be reading it.
+fn create(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = File::create(path)?;
+    // Not every file system can; the recording does without.
+    let _ = file.try_lock();
+    Ok(file)
+}
+
 impl Writer {
     /// Creates the file and writes its header.
     pub(crate) fn create(
@@ -111,7 +127,7 @@ impl Writer {
     ) -> Result<Self, OutputError> {
         let path = spec.out.clone();
         let partial = partial_path(&path);
-        let file = File::create(&partial).map_err(|source| OutputError::Create {
+        let file = create(&partial).map_err(|source| OutputError::Create {
             path: partial.clone(),
             source,
         })?;
@@ -148,7 +164,7 @@ impl Writer {
     ) {
         loop {
             let result = match messages.recv_timeout(STATUS_INTERVAL) {
-                Ok(Message::Chunk { cpu, buffer }) => self.write_chunk(cpu, buffer),
+                Ok(Message::Chunk { cpu, buffer, up_to }) => self.write_chunk(cpu, buffer, up_to),
                 Ok(Message::Finish { trailer, slide }) => {
                     self.slide = slide;
                     let _ = done.send(self.finish(*trailer));
@@ -175,26 +191,30 @@ impl Writer {
         }
     }
 
-    fn write_chunk(&mut self, cpu: usize, mut buffer: RecordBuffer) -> Result<(), OutputError> {
-        if buffer.record_count() != 0 {
-            let slide = self.progress.slide();
-            if let Some(slide) = slide {
-                self.note_symbols(&buffer, slide);
-            }
-            let meta = ChunkMeta {
-                cpu: u32::try_from(cpu).unwrap_or(u32::MAX),
-                lost_before: buffer.lost_before,
-            };
-            let symbols = self.symbols.take_fresh();
-            let slide = slide.map_or(0, |slide| slide.0);
-            self.out
-                .write_symbols(slide, &symbols)
-                .and_then(|()| self.out.write_chunk(&meta, &buffer, |tsc| tsc))
-                .map_err(|source| OutputError::Write {
-                    path: self.partial.clone(),
-                    source,
-                })?;
+    fn write_chunk(
+        &mut self,
+        cpu: usize,
+        mut buffer: RecordBuffer,
+        up_to: Option<u64>,
+    ) -> Result<(), OutputError> {
+        let slide = self.progress.slide();
+        if let Some(slide) = slide {
+            self.note_symbols(&buffer, slide);
         }
+        let meta = ChunkMeta {
+            cpu: u32::try_from(cpu).unwrap_or(u32::MAX),
+            lost_before: buffer.lost_before,
+        };
+        let symbols = self.symbols.take_fresh();
+        let slide = slide.map_or(0, |slide| slide.0);
+        let out = &mut self.out;
+        out.write_symbols(slide, &symbols)
+            .and_then(|()| out.write_chunk(&meta, &buffer, |tsc| tsc))
+            .and_then(|()| up_to.map_or(Ok(()), |tick| out.write_up_to(tick)))
+            .map_err(|source| OutputError::Write {
+                path: self.partial.clone(),
+                source,
+            })?;
         buffer.clear();
         if let Some(home) = self.homes.get(cpu) {
             let _ = home.send(buffer);

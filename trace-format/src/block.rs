@@ -28,6 +28,8 @@ impl BlockKind {
     pub const CHUNK: Self = Self(*b"CHNK");
     /// Names of the kernel addresses that occur first in the chunks after it.
     pub const SYMBOLS: Self = Self(*b"SYMB");
+    /// A TSC that no record of a later chunk is before.
+    pub const UP_TO: Self = Self(*b"UPTO");
     /// The trailer, as compressed JSON.
     pub const TRAILER: Self = Self(*b"TRLR");
     /// The header again, for the day the first one is damaged.

@@ -121,6 +121,9 @@ pub enum Fault {
     /// A chunk comes again, or behind a later one.
     #[error("a chunk with its sequence number, or a later one, came before")]
     Sequence,
+    /// Its records are earlier than what was said to be complete.
+    #[error("it has records from before a time up to which all was said to be there")]
+    Late,
     /// It belongs to another recording than the header.
     #[error("it belongs to another recording")]
     Foreign,

@@ -33,6 +33,8 @@ mod decode;
 
 mod reader;
 
+mod tail;
+
 mod salvage;
 
 pub use block::{BlockKind, FORMAT_VERSION};
@@ -58,4 +60,5 @@ pub use schema::{
 };
 pub use stats::{Counter, Severity, Stats};
 pub use symbols::SymbolTable;
+pub use tail::{PackedChunk, Part, Tail};
 pub use writer::{ChunkMeta, JSON_BYTES_MAX, TraceWriter, WriteError, WriterOptions};

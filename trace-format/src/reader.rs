@@ -22,6 +22,7 @@ use crate::index::{self, END_BYTES, End};
 use crate::mapping::Mapping;
 use crate::packed::{decompress, unpack};
 use crate::recovery::{Block, Scan};
+use crate::schema::Schema;
 use crate::symbols::{Gathered, SymbolTable};
 use crate::writer::JSON_BYTES_MAX;
 
@@ -179,15 +180,7 @@ impl TraceFile {
             .get(index)
             .ok_or(ReadError::NoSuchChunk { index, count })?;
         let block = Block::of_kind(&self.bytes, info.offset, BlockKind::CHUNK)?;
-        let invalid = |fault| ReadError::Damaged(block.invalid(fault));
-        let head = ChunkHead::decode(block.payload).ok_or_else(|| invalid(Fault::Numbers))?;
-        let length = (HEADER_BYTES + block.payload.len()) as u64;
-        if head.info(info.offset, length) != info {
-            return Err(invalid(Fault::Index));
-        }
-        let compressed = &block.payload[CHUNK_HEAD_BYTES..];
-        let data = decompress(compressed, head.column_bytes, COLUMN_BYTES_MAX).map_err(invalid)?;
-        decode::decode(info, data, &self.header.schema).map_err(|fault| invalid(fault.into()))
+        Ok(decode_chunk(&block, info, &self.header.schema)?)
     }
 
     /// The payload of a chunk's block, which has the right checksum.
@@ -295,7 +288,7 @@ impl Layout {
     }
 }
 
-fn check_preamble(bytes: &[u8]) -> Result<(), ReadError> {
+pub(crate) fn check_preamble(bytes: &[u8]) -> Result<(), ReadError> {
     if !bytes.starts_with(&FILE_MAGIC) {
         return Err(ReadError::NotATrace);
     }
@@ -335,12 +328,29 @@ fn read_header(bytes: &[u8], layout: &mut Layout) -> Result<(Header, u32), ReadE
     Ok(header)
 }
 
+/// Decodes the chunk of a block.
+pub(crate) fn decode_chunk(
+    block: &Block<'_>,
+    info: ChunkInfo,
+    schema: &Schema,
+) -> Result<Chunk, Diagnostic> {
+    let invalid = |fault| block.invalid(fault);
+    let head = ChunkHead::decode(block.payload).ok_or_else(|| invalid(Fault::Numbers))?;
+    let length = (HEADER_BYTES + block.payload.len()) as u64;
+    if head.info(info.offset, length) != info {
+        return Err(invalid(Fault::Index));
+    }
+    let compressed = &block.payload[CHUNK_HEAD_BYTES..];
+    let data = decompress(compressed, head.column_bytes, COLUMN_BYTES_MAX).map_err(invalid)?;
+    decode::decode(info, data, schema).map_err(|fault| invalid(fault.into()))
+}
+
 fn read_header_copy(bytes: &[u8], offset: u64) -> Result<(Header, u32), Diagnostic> {
     let block = Block::of_kind(bytes, offset, BlockKind::HEADER_COPY)?;
     parse_header(&block)
 }
 
-fn parse_header(block: &Block<'_>) -> Result<(Header, u32), Diagnostic> {
+pub(crate) fn parse_header(block: &Block<'_>) -> Result<(Header, u32), Diagnostic> {
     let json = unpack_json(block)?;
     let header: Header = parse_json(block, &json)?;
     header
@@ -350,11 +360,14 @@ fn parse_header(block: &Block<'_>) -> Result<(Header, u32), Diagnostic> {
     Ok((header, crc32fast::hash(&json)))
 }
 
-fn unpack_json(block: &Block<'_>) -> Result<Vec<u8>, Diagnostic> {
+pub(crate) fn unpack_json(block: &Block<'_>) -> Result<Vec<u8>, Diagnostic> {
     unpack(block.payload, JSON_BYTES_MAX).map_err(|fault| block.invalid(fault))
 }
 
-fn parse_json<T: DeserializeOwned>(block: &Block<'_>, json: &[u8]) -> Result<T, Diagnostic> {
+pub(crate) fn parse_json<T: DeserializeOwned>(
+    block: &Block<'_>,
+    json: &[u8],
+) -> Result<T, Diagnostic> {
     serde_json::from_slice(json).map_err(|fault| block.invalid(Fault::Json(fault.to_string())))
 }
 

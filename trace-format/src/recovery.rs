@@ -167,7 +167,7 @@ impl Scan {
                     self.diagnostics.push(block.invalid(Fault::Numbers));
                 }
             }
-            BlockKind::HEADER => {}
+            BlockKind::HEADER | BlockKind::UP_TO => {}
             kind => self.diagnostics.push(Diagnostic::UnknownBlock {
                 offset: block.offset,
                 kind,

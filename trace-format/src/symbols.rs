@@ -46,7 +46,7 @@ pub(crate) fn encode(
 }
 
 /// Gathers the blocks of one file.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Gathered {
     table: SymbolTable,
     bytes: usize,

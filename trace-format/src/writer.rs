@@ -245,6 +245,17 @@ impl<W: Write + Seek> TraceWriter<W> {
         Ok(())
     }
 
+    /// Says that no chunk after this has a record before `tsc`: whoever reads along can put in order what is before.
+    ///
+    /// # Errors
+    /// When the output fails.
+    pub fn write_up_to(&mut self, tsc: u64) -> Result<(), WriteError> {
+        let mut payload = self.recording.to_le_bytes().to_vec();
+        payload.extend_from_slice(&tsc.to_le_bytes());
+        self.write_payload(BlockKind::UP_TO, &payload)?;
+        Ok(())
+    }
+
     /// Bytes of the trace so far.
     #[must_use]
     pub fn bytes_written(&self) -> u64 {

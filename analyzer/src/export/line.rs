@@ -61,6 +61,11 @@ impl LineWriter {
         Self { symbols, ..self }
     }
 
+    /// Names kernel addresses by these from now on.
+    pub fn set_symbols(&mut self, symbols: Symbols) {
+        self.symbols = symbols;
+    }
+
     /// Appends the line that names the columns; of fields there is one column, or one each if `only` one event is
     /// going to be written. Nothing for formats without such a line.
     pub fn push_header(&mut self, out: &mut Vec<u8>, only: Option<&EventSchema>) {

@@ -1,6 +1,8 @@
 //! What is lost or doubtful in a trace, as rows that every report shows first.
 
-use trace_format::{Counter, END_CUT_OFF, ModuleState, ModuleUse, Severity, TraceFile};
+use trace_format::{
+    Counter, Diagnostic, END_CUT_OFF, ModuleState, ModuleUse, Severity, TraceFile, Trailer,
+};
 
 /// One thing that is lost, doubtful or surprising.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +39,20 @@ impl Finding {
 /// What a trace file says of itself, worst first.
 #[must_use]
 pub fn findings_of_file(file: &TraceFile) -> Vec<Finding> {
+    let lost = file.chunks().iter().map(|chunk| chunk.lost_before).sum();
+    findings_of_parts(file.diagnostics(), file.trailer(), lost)
+}
+
+/// What a trace says of itself that was read to its end: what is wrong with it, its trailer if it has one, and the
+/// number of records that its chunks say are lost; worst first.
+#[must_use]
+pub fn findings_of_parts(
+    diagnostics: &[Diagnostic],
+    trailer: Option<&Trailer>,
+    lost: u64,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for diagnostic in file.diagnostics() {
+    for diagnostic in diagnostics {
         findings.push(Finding {
             severity: diagnostic.severity(),
             name: "file".to_owned(),
@@ -49,9 +63,9 @@ pub fn findings_of_file(file: &TraceFile) -> Vec<Finding> {
             is_damage: diagnostic.severity() >= Severity::DataLoss,
         });
     }
-    let Some(trailer) = file.trailer() else {
+    let Some(trailer) = trailer else {
         findings.push(no_trailer());
-        findings.extend(lost_in_chunks(file));
+        findings.extend(lost_in_chunks(lost));
         sort_findings(&mut findings);
         return findings;
     };
@@ -74,7 +88,7 @@ pub fn findings_of_file(file: &TraceFile) -> Vec<Finding> {
         .iter()
         .any(|counter| trailer.stats.get(*counter) != 0);
     if !is_told {
-        findings.extend(lost_in_chunks(file));
+        findings.extend(lost_in_chunks(lost));
     }
     findings.extend(trailer.modules.iter().filter_map(of_module));
     sort_findings(&mut findings);
@@ -135,8 +149,7 @@ fn cut_off() -> Finding {
     }
 }
 
-fn lost_in_chunks(file: &TraceFile) -> Option<Finding> {
-    let lost: u64 = file.chunks().iter().map(|chunk| chunk.lost_before).sum();
+fn lost_in_chunks(lost: u64) -> Option<Finding> {
     (lost > 0).then(|| Finding {
         severity: Severity::DataLoss,
         name: "records_lost".to_owned(),

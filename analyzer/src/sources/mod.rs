@@ -5,6 +5,8 @@
 mod clock;
 mod context;
 mod finding;
+mod live;
+mod merge;
 mod own;
 mod record;
 mod stream;
@@ -13,7 +15,8 @@ mod trace;
 
 pub use clock::Clock;
 pub use context::Context;
-pub use finding::{Finding, findings_of_file, sort_findings};
+pub use finding::{Finding, findings_of_file, findings_of_parts, sort_findings};
+pub use live::LiveStream;
 pub use record::{Fields, Item, Loss, Record};
 pub use stream::{Range, RecordStream};
 pub use symbols::Symbols;

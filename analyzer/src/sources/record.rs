@@ -40,7 +40,9 @@ pub struct Record<'a> {
 pub struct Loss {
     /// Of which CPU.
     pub cpu: CpuId,
-    /// Time of the first event after it.
+    /// Time of the last event before it; `None` when there is none.
+    pub since: Option<GuestNanos>,
+    /// Time of the first event after it; of the last one before it when there is none after.
     pub at: GuestNanos,
     /// How many, if that is known.
     pub count: Option<u64>,

@@ -19,6 +19,14 @@ pub enum TraceError {
     /// It is a trace of our own that cannot be read.
     #[error(transparent)]
     Own(#[from] ReadError),
+    /// It arrives without ever saying what is complete.
+    #[error(
+        "more than {} MiB of events arrived without their order being certain", bytes_max >> 20
+    )]
+    Unordered {
+        /// Most that may wait.
+        bytes_max: usize,
+    },
 }
 
 /// A trace, opened.
@@ -54,6 +62,8 @@ impl Trace {
                 first_tsc: file
                     .chunks()
                     .iter()
+                    // One without records only tells of a loss.
+                    .filter(|chunk| chunk.record_count > 0)
                     .map(|chunk| chunk.first_tsc)
                     .min()
                     .unwrap_or(0),
@@ -106,7 +116,7 @@ impl Trace {
     /// When they cannot be read at all.
     pub fn stream(&self, range: &Range) -> Result<Box<dyn RecordStream + '_>, TraceError> {
         match self {
-            Self::Own(file) => Ok(Box::new(OwnStream::new(file, self.clock(), range)?)),
+            Self::Own(file) => Ok(Box::new(OwnStream::open(file, self.clock(), range)?)),
         }
     }
 }

@@ -30,6 +30,7 @@ use trace_format::{ClockInfo, ClockMode, Header};
 pub(crate) use args::RecordArgs;
 pub(crate) use control::{Answer, Ask, ask};
 pub(crate) use kernel::{file_stamp, sha256};
+pub(crate) use output::partial_path;
 pub(crate) use plan::{cache_dir, write_whole};
 
 use args::Clock;

@@ -44,9 +44,13 @@ pub(super) extern "C" fn on_probe(_cpu_index: u32, user_data: *mut c_void) {
             return;
         }
         let probe: &Probe = user(user_data);
-        let tsc = session.clock.tsc(probe.instructions_after);
+        let clock = || session.clock.tsc(probe.instructions_after);
         match session.clock.executing_cpu() {
-            Some(cpu) => session.recorder.record(cpu, probe, tsc, &mut Guest::new()),
+            Some(cpu) => {
+                session
+                    .recorder
+                    .record(cpu, probe, clock, &mut Guest::new());
+            }
             None => session.recorder.note_unknown_cpu(),
         }
         WANTS_AUDIT.store(true, Ordering::Relaxed);
