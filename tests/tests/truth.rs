@@ -1,6 +1,6 @@
 //! What a trace says, against what the guest's kernel says of itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use guesttrace_tests::{Counters, Event, Run, counters, events, guests_wanted, record, skip};
@@ -192,8 +192,12 @@ fn page_faults_are_those_that_the_kernel_counts() {
     if !guests_wanted() {
         skip!("GUESTTRACE_E2E is not set");
     }
-    let run = record(KERNEL, "mix", &["--events", "core,handle_mm_fault"]);
+    let more = ["--events", "core,handle_mm_fault", "--buffer-size", "128"];
+    let run = record(KERNEL, "mix", &more);
     let all = events(&run.trace, &[]);
+    // Neither one more kind of event nor how large the buffers are changes any other event.
+    let others = all.iter().filter(|event| event.name() != "handle_mm_fault");
+    assert!(others.eq(&mix().1), "the other events are not the same");
     let readings = Readings::of(&run);
     let between = between_readings(&all);
     let counted = readings.change("/proc/vmstat", "pgfault");
@@ -290,6 +294,40 @@ fn the_same_command_gives_the_same_bytes() {
     );
 }
 
+/// Disk, loopback and two network cards, on four CPUs: what has most chances to differ.
+#[test]
+fn four_cpus_under_load_are_the_same_again_and_every_stamp_is_exact() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let chosen = "core,block_rq_issue,net_dev_queue";
+    let heavy = [
+        "--smp",
+        "4",
+        "--net",
+        "hub",
+        "--events",
+        chosen,
+        "--audit-clock",
+    ];
+    let [first, second] = [(); 2].map(|()| record(KERNEL, "heavy", &heavy));
+    assert_eq!(first.status, 0, "{}\n{}", first.complaints, first.console);
+    check_clock(&first);
+    let all = events(&first.trace, &[]);
+    check_order(&all, 4);
+    for (name, least) in [
+        ("block_rq_issue", 50),
+        ("net_dev_queue", 100),
+        ("irq_handler_entry", 200),
+    ] {
+        let seen = count(&all, name);
+        assert!(seen >= least, "only {seen} of {name}");
+    }
+    assert_eq!(first.console, second.console);
+    let bytes = |run: &Run| std::fs::read(&run.trace).expect("a trace");
+    assert!(bytes(&first) == bytes(&second), "the traces differ");
+}
+
 #[test]
 fn the_guest_does_not_notice() {
     if !guests_wanted() {
@@ -307,6 +345,34 @@ fn check_clock(run: &Run) {
     let exactness = &trace.trailer().expect("a whole trace").exactness;
     assert!(exactness.compared > 1_000_000, "{exactness:?}");
     assert_eq!(exactness.exact, exactness.compared, "{exactness:?}");
+}
+
+/// Events are in one order over all CPUs: one thread runs them in turns and counts their instructions together, so that
+/// no two events, at different instructions, share a tick.
+fn check_order(all: &[Event], cpu_count: usize) {
+    for pair in all.windows(2) {
+        let [before, after] = [&pair[0], &pair[1]];
+        let is_later = before.number("tsc") < after.number("tsc");
+        assert!(is_later, "{} before {}", before.json, after.json);
+    }
+    let cpus: BTreeSet<u64> = all.iter().map(|event| event.number("cpu")).collect();
+    assert_eq!(cpus.len(), cpu_count);
+    // What follows on another CPU is behind it: no thread runs before the one that forks it has done so.
+    let mut unborn: BTreeSet<i64> = all
+        .iter()
+        .filter(|event| event.name() == "sched_process_fork")
+        .map(|event| event.field("child_pid"))
+        .collect();
+    assert!(unborn.len() > 100, "only {} forks", unborn.len());
+    for event in all {
+        match event.name() {
+            "sched_process_fork" => assert!(unborn.remove(&event.field("child_pid"))),
+            "sched_switch" => {
+                assert!(!unborn.contains(&event.field("next_pid")), "{}", event.json);
+            }
+            _ => {}
+        }
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ const WORKLOADS: &[(&str, &str)] = &[
     ),
     ("desktop", include_str!("../../../images/workloads/desktop")),
     ("ftrace", include_str!("../../../images/workloads/ftrace")),
+    ("heavy", include_str!("../../../images/workloads/heavy")),
     ("hostile", include_str!("../../../images/workloads/hostile")),
     ("ltt", include_str!("../../../images/workloads/ltt")),
     ("masks", include_str!("../../../images/workloads/masks")),

@@ -1,0 +1,180 @@
+//! Everything that reads a trace, over damaged ones: what `info`, `events`, `report` and `repair` do ends in peace.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+
+#[path = "support/synthetic.rs"]
+mod synthetic;
+
+use std::io::Cursor;
+use std::ops::Range as Bytes;
+use std::path::Path;
+
+use analyzer::export::{LineFormat, LineWriter};
+use analyzer::report::{REPORTS, ReportFormat, Selection, info};
+use analyzer::sources::{Item, Range, Trace};
+use guesttrace_tests::{Chance, fuzz};
+use trace_format::{TraceFile, salvage};
+
+/// Bytes of a file before its first block, and of a block before its payload.
+const PREAMBLE_BYTES: usize = 16;
+const BLOCK_HEADER_BYTES: usize = 20;
+const ZSTD_MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
+/// No damage makes reading a trace of some kilobytes need more.
+const MEMORY_BYTES_MAX: u64 = 2 << 30;
+
+/// Traces of a few chunks, and of many.
+fn traces() -> Vec<Vec<u8>> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let script = |name| std::fs::read_to_string(golden.join(name)).unwrap();
+    let scripts = ["first_program.script", "lost_records.script"].map(script);
+    let traces = scripts
+        .iter()
+        .flat_map(|script| [3, 1000].map(|records| synthetic::trace(script, records)));
+    traces.collect()
+}
+
+/// Places of the payloads of a whole file's blocks.
+fn payloads(bytes: &[u8]) -> Vec<Bytes<usize>> {
+    let mut found = Vec::new();
+    let mut at = PREAMBLE_BYTES;
+    while let Some(length) = bytes.get(at + 8..at + 12) {
+        let length = u32::from_le_bytes(length.try_into().unwrap());
+        let start = at + BLOCK_HEADER_BYTES;
+        at = start + usize::try_from(length).unwrap();
+        found.push(start..at);
+    }
+    found
+}
+
+/// A trace one of whose blocks was changed by somebody who knows the format: what is compressed in it is damaged before it
+/// is compressed, and the checksums are right.
+fn forge(bytes: &[u8], chance: &mut Chance) -> Vec<u8> {
+    let range = chance.pick(&payloads(bytes)).clone();
+    let mut payload = bytes[range.clone()].to_vec();
+    let is_magic = |window: &[u8]| window == ZSTD_MAGIC;
+    match payload.windows(4).position(is_magic) {
+        Some(at) if !chance.once_in(4) => {
+            let mut plain = zstd::decode_all(&payload[at..]).unwrap();
+            let length = plain.len();
+            chance.damage(&mut plain);
+            // Where the length is written somewhere, another one would be all that is noticed.
+            if !chance.once_in(4) {
+                plain.resize(length, 0);
+            }
+            payload.truncate(at);
+            payload.extend(zstd::encode_all(&plain[..], 1).unwrap());
+        }
+        _ => chance.damage(&mut payload),
+    }
+    let head = range.start - BLOCK_HEADER_BYTES;
+    let mut block = bytes[head..head + 16].to_vec();
+    block[8..12].copy_from_slice(&u32::try_from(payload.len()).unwrap().to_le_bytes());
+    block[12..16].copy_from_slice(&crc32fast::hash(&payload).to_le_bytes());
+    let checksum = crc32fast::hash(&block);
+    block.extend(checksum.to_le_bytes());
+    // Somebody who forges a file may leave out its end, so that the rest is not looked up in the index.
+    let rest = if chance.once_in(2) {
+        &[][..]
+    } else {
+        &bytes[range.end..]
+    };
+    [&bytes[..head], &block, &payload, rest].concat()
+}
+
+/// Writes every event in every format, and every report.
+fn read_everything(trace: &Trace) {
+    for format in [LineFormat::Text, LineFormat::Json, LineFormat::Csv] {
+        let mut lines = LineWriter::new(trace.schema(), format).with_symbols(trace.symbols());
+        let mut out = Vec::new();
+        let Ok(mut stream) = trace.stream(&Range::default()) else {
+            continue;
+        };
+        while let Ok(Some(item)) = stream.next_item() {
+            if let Item::Record(record) = item {
+                lines.push(&mut out, &record);
+            }
+            if format == LineFormat::Json && !out.is_empty() {
+                serde_json::from_slice::<serde_json::Value>(&out).unwrap();
+            }
+            out.clear();
+        }
+    }
+    for kind in REPORTS {
+        if let Ok(report) = kind.make(trace, &Selection::default()) {
+            report.write(ReportFormat::Json, &mut Vec::new()).unwrap();
+            let text = ReportFormat::Text { width: Some(80) };
+            report.write(text, &mut Vec::new()).unwrap();
+        }
+    }
+}
+
+/// What the verbs do with a file. Returns whether it could be opened.
+fn use_file(bytes: Vec<u8>, chance: &mut Chance) -> bool {
+    let Ok(file) = TraceFile::from_bytes(bytes) else {
+        return false;
+    };
+    let _ = file.verify();
+    // What was repaired is read again, and is not read any better. It is compressed with care, which takes its time.
+    if chance.once_in(10)
+        && let Ok((out, _)) = salvage(&file, Cursor::new(Vec::new()))
+    {
+        let records = |file: &TraceFile| -> u64 {
+            let chunks = 0..file.chunks().len();
+            chunks
+                .filter_map(|index| file.read_chunk(index).ok())
+                .map(|chunk| chunk.len() as u64)
+                .sum()
+        };
+        let repaired = TraceFile::from_bytes(out.into_inner()).expect("a repaired trace opens");
+        assert!(
+            records(&repaired) <= records(&file),
+            "a repair invents records"
+        );
+    }
+    let trace = Trace::Own(file);
+    let clock = trace.clock();
+    if let Trace::Own(file) = &trace {
+        let text = ReportFormat::Text { width: Some(80) };
+        info(file, clock).write(text, &mut Vec::new()).unwrap();
+    }
+    let _ = trace.findings();
+    read_everything(&trace);
+    true
+}
+
+/// Most memory that this process has had.
+fn memory_bytes_most() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib << 10
+}
+
+#[test]
+fn fuzz_readers_of_damaged_traces() {
+    let originals = traces();
+    let mut opened = 0;
+    fuzz(|chance| {
+        let mut bytes = chance.pick(&originals).clone();
+        chance.damage(&mut bytes);
+        opened += usize::from(use_file(bytes, chance));
+    });
+    assert!(opened > 100, "only {opened} could be opened");
+    assert!(memory_bytes_most() < MEMORY_BYTES_MAX);
+}
+
+#[test]
+fn fuzz_readers_of_forged_traces() {
+    let originals = traces();
+    let mut opened = 0;
+    fuzz(|chance| {
+        let original = chance.pick(&originals);
+        let bytes = forge(original, chance);
+        opened += usize::from(use_file(bytes, chance));
+    });
+    assert!(opened > 100, "only {opened} could be opened");
+    assert!(memory_bytes_most() < MEMORY_BYTES_MAX);
+}
