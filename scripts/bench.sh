@@ -1,50 +1,44 @@
 #!/usr/bin/env bash
-# Measures what tracing costs and prints it as Markdown for docs/performance.md.
+# Measures what tracing costs and how fast and small traces are, and prints it as Markdown for docs/performance.md.
 #
-# usage: scripts/bench.sh [--rounds N] [--guest NAME] >measured.md
+# usage: scripts/bench.sh [--rounds N] [--guest NAME] [--part cost|format|others]... >measured.md
 #
 #   --rounds N     rounds of one untraced run and one of each choice of events (default 15)
 #   --guest NAME   the guest (default 6.1-amd64)
+#   --part NAME    only this: cost, what recording costs; format, how fast traces are written, read and opened; others,
+#                  the same events in the files of trace-cmd and of LTTng, and how fast their readers are
 #
 # Cost is user CPU time, guesttrace's own included: wall time depends on what else the host does. The runs of a round
 # follow each other, so what the host does to one it does to all; a cost is that of a round, and the spread over the
-# rounds is printed with every mean.
+# rounds is printed with every mean. The part "others" needs trace-cmd and babeltrace2 (apt-get install trace-cmd
+# babeltrace2) and leaves out what it cannot compare.
 
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-rounds=15 guest=6.1-amd64
+rounds=15 guest=6.1-amd64 parts=()
 while [ $# -gt 0 ]; do
   case $1 in
     --rounds) needs_value "$1" $#; rounds=$2; shift ;;
     --guest) needs_value "$1" $#; guest=$2; shift ;;
+    --part) needs_value "$1" $#; parts+=("$2"); shift ;;
     --help|-h) manual; exit 0 ;;
     *) unknown_option "$1" ;;
   esac
   shift
 done
+[ ${#parts[@]} -gt 0 ] || parts=(cost format others)
+for part in "${parts[@]}"; do
+  case $part in cost|format|others) ;; *) die "there is no part \"$part\"" "scripts/bench.sh --help" 2 ;; esac
+done
 
-cd "$project_dir"
-use_cargo || die "no cargo is new enough" "scripts/setup.sh"
-cargo build --quiet --release
-images/build.sh --kernel "$guest"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-program=${CARGO_TARGET_DIR:-target}/release/guesttrace
-kernel=$build_dir/kernels/$guest/vmlinuz
-guest_dir=$build_dir/guest/$guest
+lay_bench "$guest"
+mapfile -t machine < <(machine_of "$guest_dir" mix)
 # As scripts/run-qemu.sh calls it, without the time that script takes.
-record=("$program" record --trace "$work/trace" --kernel "$kernel" --boot pvh --workload mix
-  --initrd "$guest_dir/initrd.cpio" --rootfs "$guest_dir/rootfs.img" --disk "$(cat "$guest_dir/disk")")
-
-# seconds FORMAT COMMAND...: prints the user (%U) or wall (%R) seconds that a command took.
-seconds() {
-  local TIMEFORMAT=$1
-  shift
-  { time "$@" >"$work/log" 2>&1; } 2>"$work/time" || die "$* failed: $(tail -n 1 "$work/log")"
-  cat "$work/time"
-}
+record=("$program" record --trace "$work/trace" "${machine[@]}")
 
 # Reads numbers, one a line; prints mean, standard deviation and extremes.
 spread() {
@@ -53,66 +47,196 @@ spread() {
           printf "%.2f ± %.2f (%.2f to %.2f, n = %d)", mean, sqrt(variance > 0 ? variance : 0), least, most, n }'
 }
 
-choices=(core ltt all 'core,tracepoint:*:*')
+# What recording costs, for several choices of events.
+measure_cost() {
+  choices=(core ltt all 'core,tracepoint:*:*')
 
-say "one run of each kind to warm up"
-seconds '' "${record[@]}" --no-plugin
-for choice in "${choices[@]}"; do seconds '' "${record[@]}" --events "$choice"; done
-for ((round = 1; round <= rounds; round++)); do
-  say "round $round of $rounds"
-  line=$(seconds '%U %R' "${record[@]}" --no-plugin)
-  for choice in "${choices[@]}"; do line+=" $(seconds '%U %R' "${record[@]}" --events "$choice")"; done
-  echo "$line"
-done >"$work/rounds"
+  say "one run of each kind to warm up"
+  seconds '' "${record[@]}" --no-plugin
+  for choice in "${choices[@]}"; do seconds '' "${record[@]}" --events "$choice"; done
+  for ((round = 1; round <= rounds; round++)); do
+    say "round $round of $rounds"
+    line=$(seconds '%U %R' "${record[@]}" --no-plugin)
+    for choice in "${choices[@]}"; do line+=" $(seconds '%U %R' "${record[@]}" --events "$choice")"; done
+    echo "$line"
+  done >"$work/rounds"
 
-# measured COLUMN: the spread of a column of the rounds.
-measured() { awk -v column="$1" '{ print $column }' "$work/rounds" | spread; }
+  # measured COLUMN: the spread of a column of the rounds.
+  measured() { awk -v column="$1" '{ print $column }' "$work/rounds" | spread; }
 
-echo "Measured on $(date -u +%F) at commit $(git rev-parse --short HEAD), $(nproc) host CPUs, $(qemu-system-x86_64 --version | sed -n 1p),"
-echo "guest $guest, workload \`mix\`, deterministic clock."
-echo
-row() { echo "| $1 |$(printf ' %s |' "${@:2}")"; }
-headings=(untraced)
-for choice in "${choices[@]}"; do headings+=("\`$choice\`"); done
-row what "${headings[@]}"
-echo "|---|---|$(printf -- '---|%.0s' "${choices[@]}")"
-user=() cost=(-) wall=() count=(-) rate=(-) density=(-)
-for ((index = 0; index <= ${#choices[@]}; index++)); do
-  user+=("$(measured $((2 * index + 1)))")
-  wall+=("$(measured $((2 * index + 2)))")
+  echo "$(measured_on "$guest"), workload \`mix\`, deterministic clock."
+  echo
+  headings=(untraced)
+  for choice in "${choices[@]}"; do headings+=("\`$choice\`"); done
+  row what "${headings[@]}"
+  echo "|---|---|$(printf -- '---|%.0s' "${choices[@]}")"
+  user=() cost=(-) wall=() count=(-) rate=(-) density=(-)
+  for ((index = 0; index <= ${#choices[@]}; index++)); do
+    user+=("$(measured $((2 * index + 1)))")
+    wall+=("$(measured $((2 * index + 2)))")
+  done
+  for ((index = 1; index <= ${#choices[@]}; index++)); do
+    cost+=("$(awk -v column=$((2 * index + 1)) '{ print ($column / $1 - 1) * 100 }' "$work/rounds" | spread)")
+    seconds '' "${record[@]}" --events "${choices[index - 1]}"
+    events=$("$program" events "$work/trace" --format json | wc -l)
+    bytes=$(stat -c %s "$work/trace")
+    count+=("$events")
+    rate+=("$(awk -v column=$((2 * index + 2)) -v events="$events" '{ sum += $column } END { printf "%.0f", events / (sum / NR) }' "$work/rounds")")
+    density+=("$(awk "BEGIN { printf \"%.1f\", $bytes / $events }")")
+  done
+  row "user CPU seconds" "${user[@]}"
+  row "cost of tracing, percent of user CPU, round by round" "${cost[@]}"
+  row "wall seconds" "${wall[@]}"
+  row "events" "${count[@]}"
+  row "events per wall second" "${rate[@]}"
+  row "bytes per event in the file" "${density[@]}"
+  echo
+}
+
+# How long the preparation of a recording takes.
+measure_preparation() {
+  plan_image=$(seconds %R "$program" plan --kernel "$kernel" --events core)
+  plan_every=$(seconds %R "$program" plan --kernel "$kernel" --events 'core,tracepoint:*:*')
+  echo "| what | measured |"
+  echo "|---|---|"
+  echo "| wall seconds to plan from the bzImage | $plan_image |"
+  echo "| the same with all tracepoints | $plan_every |"
+
+  debug_image=$build_dir/kernels/6.1-cloud-amd64
+  if [ -f "$debug_image/vmlinux" ]; then
+    # A cache directory of its own makes the first preparation a first one.
+    prepare=(env XDG_CACHE_HOME="$work/cache" "$program" record --dry-run --trace "$work/unused"
+      --kernel "$debug_image/vmlinuz" --vmlinux "$debug_image/vmlinux" --initrd "$guest_dir/initrd.cpio")
+    mkdir "$work/cache"
+    prepared_seconds() { "${prepare[@]}" 2>&1 >/dev/null | sed -n 's/.*prepared in \(.*\) s$/\1/p'; }
+    prepare_first=$(prepared_seconds)
+    prepare_cached=$(prepared_seconds)
+    echo "| seconds to prepare a recording with a vmlinux with DWARF ($(($(stat -c %s "$debug_image/vmlinux") / 1000000)) MB), first time | $prepare_first |"
+    echo "| the same, cached | $prepare_cached |"
+  fi
+}
+
+# cpu_seconds COMMAND...: prints the least user and system seconds of five runs of a command.
+cpu_seconds() {
+
+  for _ in 1 2 3 4 5; do seconds '%U %S' "$@"; done | awk 'NR == 1 || $1 + $2 < least { least = $1 + $2 } END { print least }'
+}
+
+# speed_row WHAT EVENTS COMMAND...: a row that says how many events a second of CPU time a command gets through.
+speed_row() {
+  row "$1" "$(awk -v events="$2" -v seconds="$(cpu_seconds "${@:3}")" 'BEGIN { printf "%.2f million", events / seconds / 1e6 }')"
+}
+
+# per_event BYTES EVENTS
+per_event() { awk -v bytes="$1" -v events="$2" 'BEGIN { printf "%.2f", bytes / events }'; }
+
+# What the trace format and its readers do in a second.
+measure_format() {
+  local what count records examples
+  examples=$(dirname "$program")/examples
+  cargo build --quiet --release -p trace-format --example throughput --example reading
+  echo "The trace format alone (\`cargo run --release -p trace-format --example throughput 6\`: synthetic records of all kinds, one thread, at the level of compression that \`record\` uses):"
+  echo
+  row what measured
+  echo "|---|---|"
+  "$examples/throughput" 6 | while read -r line; do
+    case $line in
+      *' records/s') what=${line%%:*} count=${line##* plain records, }
+        row "$what, records/s" "${count% records/s}" ;;
+      *' bytes per record') row "bytes per record" "${line%% *}" ;;
+    esac
+  done
+
+  mapfile -t machine < <(machine_of "$guest_dir" desktop)
+  "$program" record --trace "$work/desktop" --serial "$work/console" --quiet --events all "${machine[@]}"
+  "$examples/reading" "$work/desktop" >"$work/reading"
+  # of NAME: the number that the example printed.
+  of() { sed -n "s/^$1 //p" "$work/reading"; }
+  records=$(of records)
+  echo
+  echo "A recording of workload \`desktop\`, all events ($records records, $(of file_bytes) bytes); speeds for a second of CPU time, the best of five runs:"
+  echo
+  row what measured
+  echo "|---|---|"
+  row "reading to columns, records/s" "$(of columns_per_second)"
+  row "reading every field, records/s" "$(of fields_per_second)"
+  speed_row "\`events\`, events/s" "$records" "$program" events "$work/desktop"
+  speed_row "\`events --format json\`, events/s" "$records" "$program" events "$work/desktop" --format json
+  row "bytes per event in the file" "$(per_event "$(of file_bytes)" "$records")"
+  row "bytes per event in the recorder's buffers" "$(per_event "$(of plain_bytes)" "$records")"
+  echo
+}
+
+# What workload tracecmd has trace-cmd record.
+compared_events=sched_switch,sched_waking,sched_wakeup,sched_wakeup_new,sched_process_fork,sched_process_exec
+compared_events+=,sched_process_exit,irq_handler_entry,irq_handler_exit,softirq_entry,softirq_exit,softirq_raise
+compared_events+=,tasklet_entry,tasklet_exit,syscall_entry,syscall_exit,signal_generate,signal_deliver,timer_start
+compared_events+=,timer_cancel,timer_expire_entry,timer_expire_exit,hrtimer_start,hrtimer_cancel
+compared_events+=,hrtimer_expire_entry,hrtimer_expire_exit
+
+# Runs workload desktop under trace-cmd in the guest while we record the same events: $work/trace.dat and $work/same.
+record_twice() {
+  local trace_cmd_guest=$guest_dir+trace-cmd length
+  images/build.sh --kernel "$guest" --with trace-cmd
+  mapfile -t machine < <(machine_of "$trace_cmd_guest" tracecmd)
+  "$program" record --trace "$work/same" --serial "$work/console" --quiet --events "$compared_events" \
+    --start marker:trace-cmd-begin --stop marker:trace-cmd-end "${machine[@]}" \
+    -- -object "memory-backend-file,id=shared,share=on,mem-path=$work/shared,size=64M" -device ivshmem-plain,memdev=shared
+  # `exercise export` puts a line of 128 bytes before the file: "== NAME BYTES ==".
+  length=$(head -c 128 "$work/shared" | awk '{ print $3 }')
+  head -c $((128 + length)) "$work/shared" | tail -c +129 >"$work/trace.dat"
+  rm "$work/shared"
+}
+
+# The same events as three tools keep and read them.
+measure_others() {
+  local ours theirs bytes ring
+  if ! command -v trace-cmd >/dev/null; then
+    echo "Not compared with trace-cmd and LTTng: trace-cmd is not installed (apt-get install trace-cmd)."
+    return
+  fi
+  record_twice
+  # Rows of the recorder, such as what exists when it starts, are not trace-cmd's.
+  only=()
+  for event in ${compared_events//,/ }; do only+=(--event "$event"); done
+  "$program" events "$work/same" "${only[@]}" --format json >"$work/same.json"
+  ours=$(wc -l <"$work/same.json")
+  theirs=$(trace-cmd report "$work/trace.dat" 2>"$work/log" | grep -c ': ')
+  bytes=$(stat -c %s "$work/same")
+  ring=$(trace-cmd dump -i "$work/trace.dat" --summary | sed -n 's/.* \([0-9]*\) bytes flyrecord data.*/\1/p')
+
+  echo "The same run of workload \`desktop\`, recorded by trace-cmd $(trace-cmd --version | sed -n 's/.*version \([^ ]*\).*/\1/p') in the guest and by guesttrace from outside: switches, wake-ups, forks, interrupts, softirqs, system calls, signals and timers ($ours events here, $theirs there, which counts its own start and end too)."
+  echo "The CTF is what LTTng would have written of them: our events in the layout of its kernel channels (\`scripts/to_ctf.py\`), as no LTTng runs in the guest."
+  echo
+  row file "bytes per event"
+  echo "|---|---|"
+  row "guesttrace, whole file" "$(per_event "$bytes" "$ours")"
+  row "trace-cmd, zstd, whole file (which holds the names of all kernel functions)" "$(per_event "$(stat -c %s "$work/trace.dat")" "$theirs")"
+  row "trace-cmd, zstd, its rings alone" "$(per_event "$ring" "$theirs")"
+  "$program" list events --format json >"$work/events.json"
+  python3 scripts/to_ctf.py "$work/events.json" "$work/ctf" <"$work/same.json" >"$work/log"
+  row "CTF in LTTng's layout" "$(per_event "$(stat -c %s "$work/ctf/channel0_0")" "$ours")"
+  row "the same, xz -6" "$(per_event "$(xz -6 -T1 -c "$work/ctf/channel0_0" | wc -c)" "$ours")"
+  echo
+  echo "Events for a second of CPU time when all of them are printed, start of the program included, the best of five runs:"
+  echo
+  row reader "events/s"
+  echo "|---|---|"
+  speed_row "\`guesttrace events\`" "$ours" "$program" events "$work/same" "${only[@]}"
+  speed_row "\`guesttrace events --format json\`" "$ours" "$program" events "$work/same" "${only[@]}" --format json
+  speed_row "\`trace-cmd report\`" "$theirs" trace-cmd report "$work/trace.dat"
+  if command -v babeltrace2 >/dev/null; then
+    speed_row "\`babeltrace2\`, version $(babeltrace2 --version | sed -n '1 s/[^0-9]*\([0-9.]*\).*/\1/p'), of the CTF" "$ours" babeltrace2 "$work/ctf"
+    speed_row "the same, without printing (\`-o dummy\`)" "$ours" babeltrace2 -o dummy "$work/ctf"
+  else
+    row "\`babeltrace2\`" "not installed (apt-get install babeltrace2)"
+  fi
+  echo
+}
+
+for part in "${parts[@]}"; do
+  case $part in
+    cost) measure_cost; measure_preparation; echo ;;
+    *) "measure_$part" ;;
+  esac
 done
-for ((index = 1; index <= ${#choices[@]}; index++)); do
-  cost+=("$(awk -v column=$((2 * index + 1)) '{ print ($column / $1 - 1) * 100 }' "$work/rounds" | spread)")
-  seconds '' "${record[@]}" --events "${choices[index - 1]}"
-  events=$("$program" events "$work/trace" --format json | wc -l)
-  bytes=$(stat -c %s "$work/trace")
-  count+=("$events")
-  rate+=("$(awk -v column=$((2 * index + 2)) -v events="$events" '{ sum += $column } END { printf "%.0f", events / (sum / NR) }' "$work/rounds")")
-  density+=("$(awk "BEGIN { printf \"%.1f\", $bytes / $events }")")
-done
-row "user CPU seconds" "${user[@]}"
-row "cost of tracing, percent of user CPU, round by round" "${cost[@]}"
-row "wall seconds" "${wall[@]}"
-row "events" "${count[@]}"
-row "events per wall second" "${rate[@]}"
-row "bytes per event in the file" "${density[@]}"
-echo
-plan_image=$(seconds %R "$program" plan --kernel "$kernel" --events core)
-plan_every=$(seconds %R "$program" plan --kernel "$kernel" --events 'core,tracepoint:*:*')
-echo "| what | measured |"
-echo "|---|---|"
-echo "| wall seconds to plan from the bzImage | $plan_image |"
-echo "| the same with all tracepoints | $plan_every |"
-
-debug_image=$build_dir/kernels/6.1-cloud-amd64
-if [ -f "$debug_image/vmlinux" ]; then
-  # A cache directory of its own makes the first preparation a first one.
-  prepare=(env XDG_CACHE_HOME="$work/cache" "$program" record --dry-run --trace "$work/unused"
-    --kernel "$debug_image/vmlinuz" --vmlinux "$debug_image/vmlinux" --initrd "$guest_dir/initrd.cpio")
-  mkdir "$work/cache"
-  prepared_seconds() { "${prepare[@]}" 2>&1 >/dev/null | sed -n 's/.*prepared in \(.*\) s$/\1/p'; }
-  prepare_first=$(prepared_seconds)
-  prepare_cached=$(prepared_seconds)
-  echo "| seconds to prepare a recording with a vmlinux with DWARF ($(($(stat -c %s "$debug_image/vmlinux") / 1000000)) MB), first time | $prepare_first |"
-  echo "| the same, cached | $prepare_cached |"
-fi

@@ -45,3 +45,41 @@ use_cargo() {
   done
   return 1
 }
+
+# What the scripts that measure share. They set `work`, a directory for their files.
+work=''
+
+# lay_bench GUEST: builds the program and that guest.
+# shellcheck disable=SC2034 # for the scripts that source this
+lay_bench() {
+  cd "$project_dir" || return
+  use_cargo || die "no cargo is new enough" "scripts/setup.sh"
+  cargo build --quiet --release
+  images/build.sh --kernel "$1"
+  program=${CARGO_TARGET_DIR:-target}/release/guesttrace
+  kernel=$build_dir/kernels/$1/vmlinuz
+  guest_dir=$build_dir/guest/$1
+}
+
+# machine_of DIR WORKLOAD: prints the options that boot a guest, as scripts/run-qemu.sh does, one a line.
+machine_of() {
+  printf '%s\n' --kernel "$kernel" --boot pvh --workload "$2" --initrd "$1/initrd.cpio" --rootfs "$1/rootfs.img" \
+    --disk "$(cat "$1/disk")"
+}
+
+# seconds FORMAT COMMAND...: prints the user (%U) or wall (%R) seconds that a command took.
+seconds() {
+  local TIMEFORMAT=$1
+  shift
+  { time "$@" >"$work/log" 2>&1; } 2>"$work/time" || die "$* failed: $(tail -n 1 "$work/log")"
+  cat "$work/time"
+}
+
+# row CELL...: a line of a table in Markdown.
+row() { echo "|$(printf ' %s |' "$@")"; }
+
+# measured_on GUEST: the sentence that says where and on what was measured.
+measured_on() {
+  echo "Measured on $(date -u +%F) at commit $(git rev-parse --short HEAD), $(nproc) host CPUs, $(qemu-system-x86_64 --version | sed -n 1p),"
+  echo "guest $1"
+}

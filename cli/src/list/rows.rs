@@ -31,6 +31,10 @@ const WORKLOADS: &[(&str, &str)] = &[
     ("shell", include_str!("../../../images/workloads/shell")),
     ("stacks", include_str!("../../../images/workloads/stacks")),
     ("strace", include_str!("../../../images/workloads/strace")),
+    (
+        "tracecmd",
+        include_str!("../../../images/workloads/tracecmd"),
+    ),
     ("uprobe", include_str!("../../../images/workloads/uprobe")),
 ];
 
