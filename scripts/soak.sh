@@ -92,6 +92,7 @@ check_identities() {
   done
   check_identity "6.1-amd64, heavy (disk, loopback, two network cards), 4 CPUs" --workload heavy --smp 4 --net hub
   check_identity "6.1-amd64, mix, 2 CPUs, a card on a network of its own" --smp 2 --net user
+  check_identity "6.1-amd64, mix, 1 CPU, persistent memory instead of an SD card" --disk pmem
   be_quiet
 }
 

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use guesttrace_tests::{Event, Run, events, guests_wanted, record, skip};
+use guesttrace_tests::{
+    Event, Run, events, guest_arguments_on, guests_wanted, record, record_guest, skip,
+};
 use trace_format::{Counter, TraceFile};
 
 const KERNEL: &str = "6.1-amd64";
@@ -52,6 +54,11 @@ fn what_is_discarded_is_counted_where_it_is_missing() {
         count(&whole, Counter::RecordsWritten)
     );
     assert!(whole.header().machine.reproducible);
+    let obstacles = &part.header().machine.reproducible_obstacles;
+    assert!(
+        obstacles[0].contains("how fast the host writes"),
+        "{obstacles:?}"
+    );
     assert!(!part.header().machine.reproducible);
 }
 
@@ -108,12 +115,42 @@ fn what_cannot_be_repeated_is_refused_where_that_is_asked() {
     if !guests_wanted() {
         skip!("GUESTTRACE_E2E is not set");
     }
-    for (option, value, why) in [
-        ("--mode", "discard", "how fast the host writes"),
-        ("--clock", "wall", "time is the host's"),
+    for (options, why) in [
+        (&["--mode", "discard"][..], "how fast the host writes"),
+        (&["--clock", "wall"], "time is the host's"),
+        (&["--disk", "nvme"], "NVMe completes requests at moments"),
+        (
+            &["--disk", "virtio"],
+            "virtio-blk completes requests at moments",
+        ),
+        (
+            &["--control", "ctl.sock"],
+            "commands come when the host sends them",
+        ),
+        (
+            &["--", "-netdev", "user,id=outside"],
+            "passed on to QEMU are not checked",
+        ),
     ] {
-        let run = record(KERNEL, "mix", &["--require-reproducible", option, value]);
+        let run = record(
+            KERNEL,
+            "mix",
+            &[&["--require-reproducible"], options].concat(),
+        );
         assert_eq!(run.status, 2, "{}", run.complaints);
         assert!(run.complaints.contains(why), "{}", run.complaints);
     }
+}
+
+#[test]
+fn a_kernel_without_a_driver_for_sd_cards_gets_another_disk_that_is_reproducible() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    // It has NVMe built in, which is not; our initial ramdisk brings the driver of persistent memory.
+    let guest = guest_arguments_on("6.1-cloud-amd64", "auto", "mix").expect("guests are built");
+    let run = record_guest(&guest, &["--require-reproducible", "--dry-run"]);
+    assert_eq!(run.status, 0, "{}", run.complaints);
+    let said = "disk: persistent memory; the same command gives the same trace";
+    assert!(run.complaints.contains(said), "{}", run.complaints);
 }

@@ -40,5 +40,7 @@ const ERRNO_MAX: i64 = 4095;
 #[must_use]
 pub fn errno_of(ret: i64) -> Option<u64> {
     let number = ret.checked_neg()?;
-    (1..=ERRNO_MAX).contains(&number).then_some(number.unsigned_abs())
+    (1..=ERRNO_MAX)
+        .contains(&number)
+        .then_some(number.unsigned_abs())
 }

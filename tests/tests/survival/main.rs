@@ -9,6 +9,7 @@ macro_rules! guests_or_skip {
     };
 }
 
+mod damage;
 mod disk_full;
 mod kills;
 mod recording;
