@@ -1,6 +1,6 @@
 //! Translation callback: looks a new block's instructions up and attaches what has to happen when they execute.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::c_void;
 
 use probe_plan::{GuestView as _, RuntimeAddr, UserPage, is_kernel_address};
@@ -22,15 +22,38 @@ pub(super) struct Translation {
     slide: Option<SlideFinder>,
     /// By their place, which a module loaded once more has elsewhere, the first of their sites and the instructions behind.
     probes: HashMap<(Place, usize, u64), &'static Probe>,
-    clock_read_ends: HashSet<u64>,
+    clock_read_ends: BTreeSet<u64>,
 }
 
 /// An instruction of the block under translation.
 struct Instruction {
     handle: *mut sys::qemu_plugin_insn,
     addr: u64,
+    size: usize,
+}
+
+impl Instruction {
+    fn bytes(&self) -> InstructionBytes {
+        let mut bytes = [0; INSTRUCTION_BYTES_MAX];
+        let size = self.size.min(INSTRUCTION_BYTES_MAX);
+        // SAFETY: rule 1; the destination has `size` bytes.
+        unsafe { sys::qemu_plugin_insn_data(self.handle, bytes.as_mut_ptr().cast(), size) };
+        InstructionBytes { bytes, size }
+    }
+}
+
+/// The bytes of an instruction.
+struct InstructionBytes {
     bytes: [u8; INSTRUCTION_BYTES_MAX],
     size: usize,
+}
+
+impl std::ops::Deref for InstructionBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.size]
+    }
 }
 
 impl Translation {
@@ -38,7 +61,7 @@ impl Translation {
         Self {
             slide: Some(SlideFinder::new()),
             probes: HashMap::new(),
-            clock_read_ends: HashSet::new(),
+            clock_read_ends: BTreeSet::new(),
         }
     }
 
@@ -62,18 +85,15 @@ impl Translation {
     /// Looks for the kernel in a new block.
     fn find_kernel(&mut self, session: &Session, instructions: &[Instruction]) {
         let image = &session.recorder.plan.image;
-        let Some(first) = instructions.first() else {
+        let (Some(first), Some(finder)) = (instructions.first(), &mut self.slide) else {
             return;
         };
         if !SlideFinder::concerns(image, RuntimeAddr(first.addr)) {
             return;
         }
-        let Some(finder) = &mut self.slide else {
-            return;
-        };
         let observed: Vec<_> = instructions
             .iter()
-            .map(|item| (RuntimeAddr(item.addr), item.bytes[..item.size].to_vec()))
+            .map(|item| (RuntimeAddr(item.addr), item.bytes().to_vec()))
             .collect();
         match finder.observe(image, &observed) {
             Search::Undecided => {}
@@ -107,41 +127,43 @@ pub(super) extern "C" fn on_translate(_id: PluginId, tb: *mut sys::qemu_plugin_t
     });
 }
 
+/// The instructions of a block, which lie one behind the other.
+///
+/// This is done for all code that the guest runs, so it asks QEMU for no more than it needs.
 fn instructions(tb: *mut sys::qemu_plugin_tb) -> Vec<Instruction> {
     // SAFETY: rule 1.
     let count = unsafe { sys::qemu_plugin_tb_n_insns(tb) };
-    (0..count)
-        .map(|index| {
-            // SAFETY: rule 1; the index is below the count.
-            let handle = unsafe { sys::qemu_plugin_tb_get_insn(tb, index) };
-            // SAFETY: rule 1.
-            let addr = unsafe { sys::qemu_plugin_insn_vaddr(handle) };
-            // SAFETY: rule 1.
-            let size = unsafe { sys::qemu_plugin_insn_size(handle) };
-            let size = size.min(INSTRUCTION_BYTES_MAX);
-            let mut bytes = [0; INSTRUCTION_BYTES_MAX];
-            // SAFETY: rule 1; the destination has `size` bytes.
-            unsafe { sys::qemu_plugin_insn_data(handle, bytes.as_mut_ptr().cast(), size) };
-            Instruction {
-                handle,
-                addr,
-                bytes,
-                size,
-            }
-        })
-        .collect()
+    // SAFETY: rule 1.
+    let mut addr = unsafe { sys::qemu_plugin_tb_vaddr(tb) };
+    let mut instructions = Vec::with_capacity(count);
+    for index in 0..count {
+        // SAFETY: rule 1; the index is below the count.
+        let handle = unsafe { sys::qemu_plugin_tb_get_insn(tb, index) };
+        // SAFETY: rule 1.
+        let size = unsafe { sys::qemu_plugin_insn_size(handle) };
+        instructions.push(Instruction { handle, addr, size });
+        addr = addr.wrapping_add(size as u64);
+    }
+    instructions
 }
 
 /// Predicts what an RDTSC gives, and looks at what it gave at the instruction behind it, in this block or another.
 fn attach_audit(translation: &mut Translation, instructions: &[Instruction]) {
     let number = |addr| std::ptr::without_provenance_mut(usize::try_from(addr).unwrap_or(0));
+    let (Some(first), Some(last)) = (instructions.first(), instructions.last()) else {
+        return;
+    };
+    let known = translation.clock_read_ends.range(first.addr..);
+    let mut ends: Vec<u64> = known.copied().take_while(|end| *end <= last.addr).collect();
     for instruction in instructions {
-        if translation.clock_read_ends.contains(&instruction.addr) {
+        if ends.contains(&instruction.addr) {
             call_at_instruction(instruction.handle, on_clock_read, number(instruction.addr));
         }
-        if reads_clock(&instruction.bytes[..instruction.size]) {
+        if matches!(instruction.size, 2 | 3) && reads_clock(&instruction.bytes()) {
             let end = instruction.addr.wrapping_add(instruction.size as u64);
-            translation.clock_read_ends.insert(end);
+            if translation.clock_read_ends.insert(end) {
+                ends.push(end);
+            }
             call_at_instruction(instruction.handle, on_clock_read_ahead, number(end));
         }
     }
@@ -198,8 +220,7 @@ fn user_places<'r>(
     let candidates = recorder.user_code.candidates(instruction.addr).iter();
     candidates.filter(move |place| {
         let (code, plan) = (&recorder.user_code, &recorder.plan);
-        let bytes = &instruction.bytes[..instruction.size];
-        code.begins_with(plan, place, bytes)
+        code.begins_with(plan, place, &instruction.bytes())
             && page
                 .read(instruction)
                 .is_some_and(|found| code.is_page(plan, place, found))
