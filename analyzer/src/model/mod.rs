@@ -30,4 +30,4 @@ pub use observer::{FrameInterval, Moment, Observer, ThreadInterval};
 pub use requests::{Request, Requests};
 pub use state::{Abi, Activity, Frame, Ground, Scheduling, Wait};
 pub use thread::{OpenFrame, Thread, ThreadIndex, Threads, Waker};
-pub use wait::{Asked, Via};
+pub use wait::{Asked, Cause, Via};

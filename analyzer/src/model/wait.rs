@@ -4,6 +4,7 @@
 //! The two are kept apart: a `read` of a pipe is ended by the thread that writes, one of a file by a device's request.
 
 use super::requests::Request;
+use super::thread::{ThreadIndex, Waker};
 
 /// What a blocked thread waits for, as its own last steps tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +126,51 @@ impl Via {
             Self::Softirq { .. } => "softirq",
             Self::Irq { .. } => "irq",
             Self::Thread => "thread",
+        }
+    }
+}
+
+/// What ended a wait, as far as it is the same for many waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// A timer with that function.
+    Timer(u64),
+    /// A request to a disk.
+    Disk {
+        /// The disk: major << 20 | minor.
+        dev: u64,
+        /// What it did, as the kernel numbers it.
+        op: Option<u64>,
+    },
+    /// A packet.
+    Packet,
+    /// A device's line.
+    Device(i64),
+    /// A softirq.
+    Softirq(u64),
+    /// An interrupt's vector.
+    Irq(u64),
+    /// Another thread.
+    Thread(ThreadIndex),
+    /// Nobody was seen.
+    Unknown,
+}
+
+impl Cause {
+    /// What ended a wait that this waker ended, if one was seen.
+    #[must_use]
+    pub fn of(waker: Option<&Waker>) -> Self {
+        let Some(waker) = waker else {
+            return Self::Unknown;
+        };
+        match waker.via {
+            Via::Timer { function } => Self::Timer(function),
+            Via::Request(Request { dev, op, .. }) => Self::Disk { dev, op },
+            Via::Packet { .. } => Self::Packet,
+            Via::Device { irq } => Self::Device(irq),
+            Via::Softirq { vec } => Self::Softirq(vec),
+            Via::Irq { vector } => Self::Irq(vector),
+            Via::Thread => waker.thread.map_or(Self::Unknown, Self::Thread),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::options::Options;
 use super::table::Report;
-use super::{processes, summary};
+use super::{interrupts, processes, sched, slowest, summary, syscalls};
 use crate::sources::{Trace, TraceError};
 
 /// A report that can be asked for.
@@ -26,6 +26,41 @@ pub const REPORTS: &[ReportKind] = &[
         name: "processes",
         doc: "Where each thread's life went: user code, system calls, traps, interrupts, waiting.",
         make: processes::report,
+    },
+    ReportKind {
+        name: "syscalls",
+        doc: "What system calls cost, how they failed, who made them.",
+        make: syscalls::report,
+    },
+    ReportKind {
+        name: "slowest",
+        doc: "The system calls that took longest, and what they waited for.",
+        make: slowest::report,
+    },
+    ReportKind {
+        name: "irqs",
+        doc: "Interrupts and the handlers of devices: how often, how long, where.",
+        make: interrupts::irqs,
+    },
+    ReportKind {
+        name: "softirqs",
+        doc: "Softirqs: how often, how long, how long after they were raised.",
+        make: interrupts::softirqs,
+    },
+    ReportKind {
+        name: "traps",
+        doc: "Exceptions, and page faults by what they were for and where.",
+        make: interrupts::traps,
+    },
+    ReportKind {
+        name: "sched",
+        doc: "Who ran, who waited for a CPU and because of whom; migrations.",
+        make: sched::sched,
+    },
+    ReportKind {
+        name: "wakeups",
+        doc: "Who wakes whom, and how long it takes until that runs.",
+        make: sched::wakeups,
     },
 ];
 

@@ -117,7 +117,7 @@ impl Distribution {
             self.max,
         ];
         std::iter::once(Cell::Count(self.count))
-            .chain(times.map(Cell::Time))
+            .chain(times.map(Cell::Length))
             .collect()
     }
 
@@ -135,8 +135,8 @@ impl Distribution {
             let count = octaves.get(&octave).copied().unwrap_or(0);
             let start = if octave == 0 { 0 } else { 1 << octave };
             vec![
-                Cell::Time(GuestNanos(start)),
-                Cell::Time(GuestNanos((2u64 << octave.min(62)) - 1)),
+                Cell::Length(GuestNanos(start)),
+                Cell::Length(GuestNanos((2u64 << octave.min(62)) - 1)),
                 Cell::Count(count),
                 Cell::Bar {
                     part: count,

@@ -50,7 +50,7 @@ impl Serialize for Cell {
             Self::Text(text) | Self::Branch { text, .. } => serializer.serialize_str(text),
             Self::Flag(flag) => serializer.serialize_bool(*flag),
             Self::Count(count) => serializer.serialize_u64(*count),
-            Self::Time(time) => serializer.serialize_u64(time.0),
+            Self::Time(time) | Self::Length(time) => serializer.serialize_u64(time.0),
             Self::Percent(percent) => {
                 serializer.serialize_f64((percent * 10_000.0).round() / 10_000.0)
             }

@@ -5,13 +5,18 @@ mod catalogue;
 mod distribution;
 mod glob;
 mod info;
+mod interrupts;
 mod json;
+mod names;
 mod options;
 mod pass;
 mod processes;
 mod render;
+mod sched;
 mod selection;
+mod slowest;
 mod summary;
+mod syscalls;
 mod table;
 
 pub use accounts::{Accounts, Times};

@@ -1,6 +1,11 @@
 //! How reports name what the model knows by numbers.
 
-use crate::model::{Abi, Machine, Pid, Thread, ThreadIndex, errno_name};
+use std::collections::BTreeMap;
+
+use trace_format::EnumSchema;
+
+use crate::model::{Abi, Cause, Machine, Pid, Thread, ThreadIndex, errno_name};
+use crate::sources::{Symbols, Trace};
 
 /// Name of a system call, or its number.
 pub(super) fn call_name(machine: &Machine, abi: Abi, nr: u64) -> String {
@@ -19,7 +24,11 @@ pub(super) fn error_name(number: u64) -> String {
 
 /// Name of a thread, or `?`.
 pub(super) fn comm(thread: &Thread) -> String {
-    super::guest_text(if thread.comm.is_empty() { b"?" } else { &thread.comm })
+    super::guest_text(if thread.comm.is_empty() {
+        b"?"
+    } else {
+        &thread.comm
+    })
 }
 
 /// `comm:tid`, as events are shown.
@@ -32,14 +41,80 @@ pub(super) fn process_of(thread: &Thread) -> Pid {
     thread.pid.unwrap_or(Pid(thread.tid.0))
 }
 
-/// The thread by which a process is named: the one that leads it, or the first that is known.
-pub(super) fn leader(machine: &Machine, pid: Pid) -> Option<ThreadIndex> {
-    let mut members = machine
-        .threads()
-        .iter()
-        .filter(|(_, thread)| thread.idle_of.is_none() && process_of(thread) == pid);
-    let first = members.clone().next()?;
-    // A number may have been given twice: the latest bearer is the one that people know.
-    let leads = members.rfind(|(_, thread)| thread.tid.0 == pid.0);
-    Some(leads.unwrap_or(first).0)
+/// The thread by which each process is named: the one that leads it, or the first that is known.
+pub(super) fn leaders(machine: &Machine) -> BTreeMap<Pid, ThreadIndex> {
+    let mut leaders = BTreeMap::new();
+    for (index, thread) in machine.threads().iter() {
+        let pid = process_of(thread);
+        // A number may have been given twice: the latest bearer is the one that people know.
+        if thread.tid.0 == pid.0 {
+            leaders.insert(pid, index);
+        } else {
+            leaders.entry(pid).or_insert(index);
+        }
+    }
+    leaders
+}
+
+/// Names what only the trace's own tables name: addresses, softirqs.
+pub(super) struct Namer {
+    symbols: Symbols,
+    softirqs: Option<EnumSchema>,
+}
+
+impl Namer {
+    pub(super) fn new(trace: &Trace) -> Self {
+        Self {
+            symbols: trace.symbols(),
+            softirqs: trace.schema().enumeration("softirq").cloned(),
+        }
+    }
+
+    /// Name of a function of the kernel, or its address.
+    pub(super) fn function(&self, addr: u64) -> String {
+        match self.symbols.find(addr) {
+            Some((name, 0)) => super::guest_text(name.as_bytes()),
+            Some((name, offset)) => {
+                format!("{}+{offset:#x}", super::guest_text(name.as_bytes()))
+            }
+            None => format!("{addr:#x}"),
+        }
+    }
+
+    /// Name of a softirq, or its number.
+    pub(super) fn softirq(&self, vec: u64) -> String {
+        let name = self.softirqs.as_ref().and_then(|names| names.name_of(vec));
+        name.map_or_else(|| format!("softirq {vec}"), str::to_owned)
+    }
+
+    /// What ended a wait, in a few words.
+    pub(super) fn cause(&self, machine: &Machine, cause: Cause) -> String {
+        match cause {
+            Cause::Timer(function) => format!("timer {}", self.function(function)),
+            Cause::Disk { dev, op } => format!("{} of disk {}", op_name(op), disk_name(dev)),
+            Cause::Packet => "packet".to_owned(),
+            Cause::Device(irq) => format!("interrupt {irq}"),
+            Cause::Softirq(vec) => format!("softirq {}", self.softirq(vec)),
+            Cause::Irq(vector) => format!("interrupt vector {vector}"),
+            Cause::Thread(thread) => thread_label(&machine.threads()[thread]),
+            Cause::Unknown => "?".to_owned(),
+        }
+    }
+}
+
+/// Major and minor number of a disk.
+pub(super) fn disk_name(dev: u64) -> String {
+    format!("{}:{}", dev >> 20, dev & 0xf_ffff)
+}
+
+/// What a block request does (`enum req_op` of the kernel).
+pub(super) fn op_name(op: Option<u64>) -> &'static str {
+    match op {
+        Some(0) => "read",
+        Some(1) => "write",
+        Some(2) => "flush",
+        Some(3) => "discard",
+        Some(_) => "other request",
+        None => "request",
+    }
 }

@@ -201,6 +201,7 @@ fn text_cell(cell: &Cell) -> String {
             time.0 / 1_000_000_000,
             time.0 / 1000 % 1_000_000
         ),
+        Cell::Length(time) => format!("{}.{:03}", time.0 / 1000, time.0 % 1000),
         Cell::Percent(percent) => format!("{percent:.2}"),
         Cell::Hex(value) => format!("{value:#x}"),
         Cell::Bar { part, whole } => bar(*part, *whole),
@@ -225,7 +226,7 @@ fn csv_cell(cell: &Cell) -> String {
         Cell::Text(text) | Cell::Branch { text, .. } => text.clone(),
         Cell::Flag(flag) => flag.to_string(),
         Cell::Count(count) => count.to_string(),
-        Cell::Time(time) => time.0.to_string(),
+        Cell::Time(time) | Cell::Length(time) => time.0.to_string(),
         Cell::Percent(percent) => format!("{percent:.4}"),
         Cell::Hex(value) => format!("{value:#x}"),
         Cell::Bar { .. } => String::new(),

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::distribution::{DISTRIBUTION_COLUMNS, Distribution};
-use super::names::{call_name, comm, error_name, leader, process_of};
+use super::names::{call_name, comm, error_name, leaders, process_of};
 use super::options::Options;
 use super::pass::{Analysis, Pass, run};
 use super::selection::Selection;
 use super::table::{Cell, Report, Shape, Table, column};
-use crate::model::{
-    Abi, Frame, FrameInterval, GuestNanos, Machine, Observer, Pid, errno_of,
-};
+use crate::model::{Abi, Frame, FrameInterval, GuestNanos, Machine, Observer, Pid, errno_of};
 use crate::sources::{Trace, TraceError};
 
 /// Makes the report.
@@ -22,7 +20,7 @@ pub(super) fn report(trace: &Trace, options: &Options) -> Result<Report, TraceEr
         process_table(&pass),
         pass.analysis.every().histogram(
             "histogram",
-            "Lengths of all calls (seconds)".to_owned(),
+            "Lengths of all calls (microseconds)".to_owned(),
         ),
     ];
     Ok(Report {
@@ -132,7 +130,7 @@ fn call_table(pass: &Pass<Calls>) -> Table {
     columns.extend(DISTRIBUTION_COLUMNS);
     Table {
         name: "calls",
-        title: "System calls, waiting included (seconds)".to_owned(),
+        title: "System calls, waiting included (microseconds)".to_owned(),
         shape: Shape::Rows,
         columns,
         rows: rows.collect(),
@@ -171,13 +169,17 @@ fn error_table(pass: &Pass<Calls>) -> Table {
 fn process_table(pass: &Pass<Calls>) -> Table {
     let mut processes: BTreeMap<Pid, Vec<((Abi, u64), &Account)>> = BTreeMap::new();
     for ((pid, abi, nr), account) in &pass.analysis.by_process {
-        processes.entry(*pid).or_default().push(((*abi, *nr), account));
+        processes
+            .entry(*pid)
+            .or_default()
+            .push(((*abi, *nr), account));
     }
+    let leaders = leaders(&pass.machine);
     let mut rows = Vec::new();
     for (pid, mut calls) in processes {
         calls.sort_by_key(|(key, call)| (std::cmp::Reverse(call.lengths.total()), *key));
-        let leader = leader(&pass.machine, pid).map(|index| &pass.machine.threads()[index]);
-        let name = leader.map_or_else(|| "?".to_owned(), comm);
+        let leader = leaders.get(&pid);
+        let name = leader.map_or_else(String::new, |index| comm(&pass.machine.threads()[*index]));
         for ((abi, nr), call) in calls {
             rows.push(vec![
                 Cell::Text(name.clone()),
@@ -185,15 +187,15 @@ fn process_table(pass: &Pass<Calls>) -> Table {
                 Cell::Text(call_name(&pass.machine, abi, nr)),
                 Cell::Count(call.lengths.count()),
                 Cell::Count(call.error_count()),
-                Cell::Time(call.lengths.total()),
-                Cell::Time(call.lengths.mean()),
-                Cell::Time(call.lengths.max()),
+                Cell::Length(call.lengths.total()),
+                Cell::Length(call.lengths.mean()),
+                Cell::Length(call.lengths.max()),
             ]);
         }
     }
     Table {
         name: "processes",
-        title: "By process (seconds)".to_owned(),
+        title: "By process (microseconds)".to_owned(),
         shape: Shape::Rows,
         columns: vec![
             column("comm", "Process"),

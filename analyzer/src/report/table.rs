@@ -73,8 +73,10 @@ pub enum Cell {
     Flag(bool),
     /// A number of things.
     Count(u64),
-    /// A length or point of time.
+    /// A length or point of time, which people see in seconds.
     Time(GuestNanos),
+    /// A short length of time, which people see in microseconds.
+    Length(GuestNanos),
     /// A part of a whole, in percent.
     Percent(f64),
     /// An address or a bit mask.
