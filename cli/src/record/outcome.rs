@@ -56,6 +56,9 @@ const CONSOLE_SIGNS: [(&str, &str); 5] = [
     ),
 ];
 
+/// Ends what QEMU says when an SD card cannot be read or written (`hw/sd/sd.c`).
+const DISK_SIGN: &str = "error on host side";
+
 impl Outcome {
     /// Judges a run.
     pub(crate) fn judge(finished: &Finished, traced: bool) -> Self {
@@ -67,6 +70,13 @@ impl Outcome {
         }
         if finished.interrupted && !ended_by_guest(finished) {
             return Self::Interrupted;
+        }
+        // An SD card answers as if all were well, and what it was to keep is gone.
+        let lines = finished.complaints.lines();
+        if let Some(line) = lines.rev().find(|line| line.ends_with(DISK_SIGN)) {
+            return Self::GuestFailed(format!(
+                "the guest's disk lost data: QEMU reports \"{line}\"\nhint: what the guest writes goes to a temporary file: set TMPDIR to a directory that has room"
+            ));
         }
         if finished.was_asked && finished.ended.is_some() {
             return Self::Well;

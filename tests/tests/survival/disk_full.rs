@@ -7,10 +7,12 @@ use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Command, Stdio};
 
-use guesttrace_tests::{Cage, End, guests_wanted, guesttrace, skip};
+use guesttrace_tests::{Cage, End, guest_arguments, guests_wanted, guesttrace, skip};
 use trace_format::TraceFile;
 
-use crate::recording::{assert_beginning, assert_partial, read, record, start, whole};
+use crate::recording::{
+    KERNEL, assert_beginning, assert_complete, assert_partial, read, record, start, whole,
+};
 
 /// Runs the arguments with a small file system over `out`, then copies what is in there.
 const ON_SMALL_DISK: &str = "mount -t tmpfs -o size=40k small out && mkdir copy || exit 99
@@ -57,13 +59,24 @@ fn a_full_disk_leaves_a_beginning_that_can_be_read() {
     assert_beginning(&assert_partial(&cage));
 }
 
-/// Records with files that cannot grow beyond so many bytes, a multiple of 512.
-fn record_in(cage: &Cage, bytes: u64) -> End {
+/// Runs a recording with files that cannot grow beyond so many bytes, a multiple of 512.
+fn run_in(cage: &Cage, bytes: u64, mut command: Command) -> End {
     let emulator = cage.write("emulator", SMALL_FILES);
     fs::set_permissions(&emulator, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut command = record(cage, "");
     command.env("GUESTTRACE_QEMU", emulator);
     cage.run(command.env("BLOCKS", (bytes / 512).to_string()))
+}
+
+#[test]
+fn a_disk_of_the_guest_that_has_no_room_is_told() {
+    guests_or_skip!();
+    let cage = Cage::new();
+    let mut command = cage.record();
+    command.args(guest_arguments(KERNEL, "boot").unwrap());
+    // The guest's changes begin with tables of 192 KiB.
+    let end = run_in(&cage, 225 << 10, command);
+    end.assert_error(1, "the guest's disk lost data", "set TMPDIR");
+    assert_complete(&cage);
 }
 
 #[test]
@@ -76,7 +89,7 @@ fn room_ends_in_each_part_of_the_file() {
     let in_the_middle = in_the_end / 1024 * 512;
     for bytes in [512, in_the_middle, in_the_end] {
         let cage = Cage::new();
-        let end = record_in(&cage, bytes);
+        let end = run_in(&cage, bytes, record(&cage, ""));
         end.assert_error(3, "File too large", "is the disk full?");
         if bytes == 512 {
             // Not even the header.
