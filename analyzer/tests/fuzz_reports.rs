@@ -10,7 +10,7 @@ use std::ops::Range as Bytes;
 use std::path::Path;
 
 use analyzer::export::{LineFormat, LineWriter};
-use analyzer::report::{REPORTS, ReportFormat, Selection, info};
+use analyzer::report::{Options, REPORTS, ReportFormat, info};
 use analyzer::sources::{Item, Range, Trace};
 use guesttrace_tests::{Chance, fuzz};
 use trace_format::{TraceFile, salvage};
@@ -100,7 +100,7 @@ fn read_everything(trace: &Trace) {
         }
     }
     for kind in REPORTS {
-        if let Ok(report) = kind.make(trace, &Selection::default()) {
+        if let Ok(report) = kind.make(trace, &Options::default()) {
             report.write(ReportFormat::Json, &mut Vec::new()).unwrap();
             let text = ReportFormat::Text { width: Some(80) };
             report.write(text, &mut Vec::new()).unwrap();

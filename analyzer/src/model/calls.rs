@@ -7,6 +7,63 @@ use super::wait::Asked;
 pub(super) struct Call {
     pub(super) name: Vec<u8>,
     pub(super) kind: CallKind,
+    pub(super) descriptors: Descriptors,
+    pub(super) transfer: Option<Transfer>,
+}
+
+/// What a system call does to the descriptors of its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Descriptors {
+    /// Nothing, or what an event of its own tells.
+    None,
+    /// Its first argument is one no more.
+    Close,
+    /// Its result is the same file as its first argument.
+    Copy,
+    /// Its result is something new, of that kind.
+    Make(&'static str),
+}
+
+/// How a system call moves bytes; its result says how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transfer {
+    /// From the file of its first argument.
+    Read,
+    /// To the file of its first argument.
+    Write,
+    /// From the file of its second argument to that of its first.
+    Send,
+}
+
+impl Descriptors {
+    fn of(name: &[u8]) -> Self {
+        match name {
+            b"close" => Self::Close,
+            b"dup" | b"dup2" | b"dup3" => Self::Copy,
+            b"epoll_create" | b"epoll_create1" => Self::Make("[epoll]"),
+            b"eventfd" | b"eventfd2" => Self::Make("[eventfd]"),
+            b"timerfd_create" => Self::Make("[timerfd]"),
+            b"signalfd" | b"signalfd4" => Self::Make("[signalfd]"),
+            b"inotify_init" | b"inotify_init1" => Self::Make("[inotify]"),
+            b"memfd_create" => Self::Make("[memfd]"),
+            b"accept" | b"accept4" => Self::Make("[connection]"),
+            b"pidfd_open" => Self::Make("[pidfd]"),
+            _ => Self::None,
+        }
+    }
+}
+
+impl Transfer {
+    fn of(name: &[u8]) -> Option<Self> {
+        match name {
+            b"read" | b"pread64" | b"readv" | b"preadv" | b"preadv2" | b"recvfrom" | b"recvmsg"
+            | b"recv" => Some(Self::Read),
+            b"write" | b"pwrite64" | b"writev" | b"pwritev" | b"pwritev2" | b"sendto"
+            | b"sendmsg" | b"send" => Some(Self::Write),
+            b"sendfile" | b"sendfile64" => Some(Self::Send),
+            _ => None,
+        }
+    }
 }
 
 /// Arguments of a system call, as far as the trace has them.
@@ -58,6 +115,8 @@ impl Call {
     pub(super) fn new(name: &[u8]) -> Self {
         Self {
             kind: CallKind::of(name),
+            descriptors: Descriptors::of(name),
+            transfer: Transfer::of(name),
             name: name.to_owned(),
         }
     }

@@ -205,11 +205,11 @@ kernel_events! {
     /// A file was opened, or was not: `fd` is then an error.
     FileOpen<'a> "file_open" { path: Option<Text<'a>>, flags: Option<u64>, fd: i64, }
     /// A file was closed.
-    FileClose "file_close" { fd: u64, ret: Option<i64>, }
+    FileClose "file_close" { fd: i64, ret: Option<i64>, }
     /// A file was read.
-    FileRead "file_read" { fd: Option<u64>, asked: Option<u64>, offset: Option<u64>, done: Option<i64>, }
+    FileRead "file_read" { fd: Option<i64>, asked: Option<u64>, offset: Option<i64>, done: Option<i64>, }
     /// A file was written.
-    FileWrite "file_write" { fd: Option<u64>, asked: Option<u64>, offset: Option<u64>, done: Option<i64>, }
+    FileWrite "file_write" { fd: Option<i64>, asked: Option<u64>, offset: Option<i64>, done: Option<i64>, }
     /// A file that a process has open when recording begins.
     OpenFile<'a> "open_file" {
         pid: Pid, fd: u64, name: Option<Text<'a>>, directory: Option<Text<'a>>, fs: Option<Text<'a>>,
@@ -221,7 +221,7 @@ kernel_events! {
     }
     /// A process has done something with a socket.
     SocketCall<'a> "socket_call" {
-        call: Option<Text<'a>>, fd: u64, ret: Option<i64>, family: Option<Text<'a>>, port: Option<u64>,
+        call: Option<Text<'a>>, fd: Option<i64>, ret: Option<i64>, family: Option<Text<'a>>, port: Option<u64>,
         address: Option<u64>, path: Option<Text<'a>>,
     }
     /// A thread waits at a futex, or wakes others there.

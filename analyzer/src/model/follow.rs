@@ -7,7 +7,7 @@
 use super::doubt::Doubt;
 use super::event::KernelEvent;
 use super::frames::Left;
-use super::ids::{CpuId, GuestNanos, Span};
+use super::ids::{CpuId, GuestNanos, Pid, Span};
 use super::machine::{Cpu, Evidence, Machine};
 use super::observer::{Moment, Observer, ThreadInterval};
 use super::state::{Abi, Activity, Frame, Ground, Scheduling};
@@ -111,6 +111,7 @@ impl<O: Observer> Model<O> {
     /// Nothing is recorded from here on: nothing is known, until it is said anew.
     fn stop(&mut self, at: GuestNanos) {
         self.machine.was_stopped = true;
+        self.machine.files.forget();
         self.machine.requests.clear();
         for slot in &mut self.machine.cpus {
             (slot.current, slot.claimed) = (None, None);
@@ -206,6 +207,17 @@ impl<O: Observer> Model<O> {
             E::CpuIdle(_) => self.idle_evidence(at, cpu),
             E::RecordingStop(_) => self.stop(at),
             E::TaskState(task) => self.task_state(at, cpu, task),
+            E::FileOpen(open) => {
+                if let Some(pid) = self.process_on(cpu) {
+                    self.machine.files.opened(pid, open);
+                }
+            }
+            E::OpenFile(open) => self.machine.files.found(open),
+            E::SocketCreate(socket) => {
+                if let Some(pid) = self.process_on(cpu) {
+                    self.machine.files.socket(pid, socket);
+                }
+            }
             E::BlockRqInsert(request) => self.queue_request(at, cpu, request),
             E::BlockRqIssue(request) => self.issue_request(at, cpu, request),
             E::BlockRqComplete(request) => self.complete_request(at, cpu, request),
@@ -287,6 +299,11 @@ impl<O: Observer> Model<O> {
     pub(super) fn evidence(&mut self, cpu: CpuId) -> &mut Evidence {
         let context = self.machine.context(cpu);
         &mut self.machine.cpus[cpu.0 as usize].evidence[context]
+    }
+
+    /// The process of the thread that runs on `cpu`.
+    pub(super) fn process_on(&self, cpu: CpuId) -> Option<Pid> {
+        Some(self.machine.current_thread(cpu)?.process())
     }
 
     fn timer_expires(&mut self, cpu: CpuId, function: Option<u64>) {

@@ -3,7 +3,7 @@
 //! The stack belongs to the thread, not to the CPU: a thread may be switched away from inside a system call, inside a
 //! page fault, and on the way out of an interrupt (`irqentry_exit` schedules), and resumes there.
 
-use super::calls::{Call, CallArgs};
+use super::calls::{Call, CallArgs, Descriptors};
 use super::doubt::Doubt;
 use super::follow::Model;
 use super::ids::{CpuId, GuestNanos, Span};
@@ -180,6 +180,20 @@ impl<O: Observer> Model<O> {
                 ret,
             };
             self.observer.frame_left(&self.machine, &interval);
+            self.change_descriptors(thread, &open, ret);
+        }
+    }
+
+    /// A call has returned: it may have opened or closed a descriptor.
+    fn change_descriptors(&mut self, thread: ThreadIndex, open: &OpenFrame, ret: Option<i64>) {
+        let Frame::Syscall { abi, nr } = open.frame else {
+            return;
+        };
+        let what = self.machine.calls.get(&(abi, nr));
+        let what = what.map_or(Descriptors::None, |call| call.descriptors);
+        if let (Some(ret), true) = (ret, what != Descriptors::None) {
+            let pid = self.machine.threads[thread].process();
+            self.machine.files.returned(pid, what, &open.args, ret);
         }
     }
 

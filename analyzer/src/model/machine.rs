@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::calls::{Call, CallKind};
+use super::calls::{Call, CallKind, Transfer};
 use super::doubt::Doubts;
+use super::files::Files;
 use super::ids::{CpuId, GuestNanos};
 use super::requests::{Request, Requests};
 use super::state::{Abi, Activity, Frame};
@@ -18,6 +19,7 @@ pub struct Machine {
     pub(super) doubts: Doubts,
     pub(super) calls: BTreeMap<(Abi, u64), Call>,
     pub(super) requests: Requests,
+    pub(super) files: Files,
     /// Whether the trace has wake-ups: without them a thread's way from waiting to running cannot be seen.
     pub(super) wakes_seen: bool,
     /// Recording was stopped at least once: a CPU's first event need not be its boot.
@@ -114,6 +116,18 @@ impl Machine {
     #[must_use]
     pub fn requests(&self) -> &Requests {
         &self.requests
+    }
+
+    /// The files that processes have open.
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// How a system call moves bytes, if it does.
+    #[must_use]
+    pub fn transfer(&self, abi: Abi, nr: u64) -> Option<Transfer> {
+        self.calls.get(&(abi, nr))?.transfer
     }
 
     /// What a thread that goes to sleep in these frames waits for.

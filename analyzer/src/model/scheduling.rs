@@ -147,6 +147,11 @@ impl<O: Observer> Model<O> {
         thread.comm = comm;
         thread.scheduling = Scheduling::Blocked(Wait::New);
         (thread.ground, thread.frames) = (ground, frames);
+        let (from, to) = (
+            self.machine.threads[parent].process(),
+            self.machine.threads[child].process(),
+        );
+        self.machine.files.forked(from, to);
         self.refresh_thread(at, child);
     }
 
@@ -177,16 +182,24 @@ impl<O: Observer> Model<O> {
         let thread = &mut self.machine.threads[index];
         thread.program = event.filename.map(<[u8]>::to_vec).or(thread.program.take());
         thread.execed = true;
+        let pid = thread.process();
         if thread.ground == Ground::Kernel {
             thread.ground = Ground::User;
             thread.frames.insert(0, OpenFrame::of(Frame::Launch, at));
         }
+        self.machine.files.execed(pid);
     }
 
     /// A thread is about to end: it will be switched away from once more.
     pub(super) fn exit(&mut self, _at: GuestNanos, cpu: CpuId, event: &ProcessExit<'_>) {
         if let Some(index) = self.current_named(cpu, event.pid) {
-            self.machine.threads[index].exiting = true;
+            let thread = &mut self.machine.threads[index];
+            thread.exiting = true;
+            // The others of its process go before it, or at once with it.
+            let (pid, leads) = (thread.process(), thread.process().0 == thread.tid.0);
+            if leads {
+                self.machine.files.ended(pid);
+            }
             self.name(index, event.comm);
         }
     }

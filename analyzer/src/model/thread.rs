@@ -138,6 +138,12 @@ impl Thread {
         }
     }
 
+    /// Its process; a thread of which that is not known stands for itself.
+    #[must_use]
+    pub fn process(&self) -> Pid {
+        self.pid.unwrap_or(Pid(self.tid.0))
+    }
+
     /// What it is nested in most deeply.
     #[must_use]
     pub fn innermost(&self) -> Option<Frame> {

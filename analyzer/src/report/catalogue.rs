@@ -2,7 +2,7 @@
 
 use super::options::Options;
 use super::table::Report;
-use super::{interrupts, processes, sched, slowest, summary, syscalls};
+use super::{interrupts, io, processes, sched, slowest, summary, syscalls};
 use crate::sources::{Trace, TraceError};
 
 /// A report that can be asked for.
@@ -61,6 +61,16 @@ pub const REPORTS: &[ReportKind] = &[
         name: "wakeups",
         doc: "Who wakes whom, and how long it takes until that runs.",
         make: sched::wakeups,
+    },
+    ReportKind {
+        name: "io",
+        doc: "Bytes that processes moved, and what the block devices did.",
+        make: io::io,
+    },
+    ReportKind {
+        name: "files",
+        doc: "Files by the bytes that were read from them and written to them.",
+        make: io::files,
     },
 ];
 

@@ -6,6 +6,7 @@ mod distribution;
 mod glob;
 mod info;
 mod interrupts;
+mod io;
 mod json;
 mod names;
 mod options;

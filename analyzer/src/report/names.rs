@@ -36,16 +36,11 @@ pub(super) fn thread_label(thread: &Thread) -> String {
     format!("{}:{}", comm(thread), thread.tid)
 }
 
-/// The process of a thread; a thread whose process is not known stands for itself.
-pub(super) fn process_of(thread: &Thread) -> Pid {
-    thread.pid.unwrap_or(Pid(thread.tid.0))
-}
-
 /// The thread by which each process is named: the one that leads it, or the first that is known.
 pub(super) fn leaders(machine: &Machine) -> BTreeMap<Pid, ThreadIndex> {
     let mut leaders = BTreeMap::new();
     for (index, thread) in machine.threads().iter() {
-        let pid = process_of(thread);
+        let pid = thread.process();
         // A number may have been given twice: the latest bearer is the one that people know.
         if thread.tid.0 == pid.0 {
             leaders.insert(pid, index);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::distribution::{DISTRIBUTION_COLUMNS, Distribution};
-use super::names::{Namer, comm, process_of, thread_label};
+use super::names::{Namer, comm, thread_label};
 use super::options::Options;
 use super::pass::{Analysis, Pass, run};
 use super::selection::Selection;
@@ -188,7 +188,7 @@ fn thread_table(pass: &Pass<Sched>) -> Table {
         vec![
             Cell::Text(comm(thread)),
             Cell::Count(u64::from(thread.tid.0)),
-            Cell::Count(u64::from(process_of(thread).0)),
+            Cell::Count(u64::from(thread.process().0)),
             Cell::Time(account.running),
             Cell::Count(account.switched_in),
             Cell::Time(account.blocked),

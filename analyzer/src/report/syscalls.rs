@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::distribution::{DISTRIBUTION_COLUMNS, Distribution};
-use super::names::{call_name, comm, error_name, leaders, process_of};
+use super::names::{call_name, comm, error_name, leaders};
 use super::options::Options;
 use super::pass::{Analysis, Pass, run};
 use super::selection::Selection;
@@ -91,7 +91,7 @@ impl Observer for Calls {
         if !self.selection.has_end(interval, thread) {
             return;
         }
-        let key = (process_of(thread), abi, nr);
+        let key = (thread.process(), abi, nr);
         let account = self.by_process.entry(key).or_default();
         account.lengths.add(interval.span.length());
         if let Some(error) = interval.ret.and_then(errno_of) {
@@ -166,8 +166,11 @@ fn error_table(pass: &Pass<Calls>) -> Table {
     }
 }
 
+/// A system call and what it cost a process.
+type Call<'a> = ((Abi, u64), &'a Account);
+
 fn process_table(pass: &Pass<Calls>) -> Table {
-    let mut processes: BTreeMap<Pid, Vec<((Abi, u64), &Account)>> = BTreeMap::new();
+    let mut processes: BTreeMap<Pid, Vec<Call<'_>>> = BTreeMap::new();
     for ((pid, abi, nr), account) in &pass.analysis.by_process {
         processes
             .entry(*pid)
