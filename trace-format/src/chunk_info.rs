@@ -2,6 +2,9 @@
 
 use crate::block::{u32_at, u64_at};
 
+/// A CPU's number is below this, the most that any distribution builds its kernel for: readers keep something for each.
+const CPU_COUNT_MAX: u32 = 8192;
+
 /// Bytes of a chunk's payload before its compressed columns.
 pub(crate) const CHUNK_HEAD_BYTES: usize = 52;
 
@@ -73,7 +76,10 @@ impl ChunkHead {
             column_bytes: u32_at(payload, 44)?,
             recording: u32_at(payload, 48)?,
         };
-        (head.first_tsc <= head.last_tsc && head.sticky_count <= head.record_count).then_some(head)
+        let is_sound = head.cpu < CPU_COUNT_MAX
+            && head.first_tsc <= head.last_tsc
+            && head.sticky_count <= head.record_count;
+        is_sound.then_some(head)
     }
 
     pub(crate) fn info(&self, offset: u64, length: u64) -> ChunkInfo {
