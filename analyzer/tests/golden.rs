@@ -7,7 +7,7 @@ mod synthetic;
 
 use std::path::Path;
 
-use analyzer::export::{LineFormat, LineWriter};
+use analyzer::export::{Gaps, LineFormat, LineWriter};
 use analyzer::report::{Options, REPORTS, ReportFormat, info};
 use analyzer::sources::{Item, Range, Trace};
 use expect_test::expect_file;
@@ -30,7 +30,11 @@ fn lines(trace: &Trace, format: LineFormat, range: &Range) -> String {
     let mut out = Vec::new();
     writer.push_header(&mut out, None);
     let mut stream = trace.stream(range).unwrap();
+    let mut gaps = Gaps::new(trace.schema());
     while let Some(item) = stream.next_item().unwrap() {
+        if let Some(gap) = gaps.before(&item) {
+            writer.push_gap(&mut out, &gap);
+        }
         if let Item::Record(record) = item
             && !record.is_repeated
             && !record.is_context

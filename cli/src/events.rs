@@ -5,7 +5,7 @@ mod follow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use analyzer::export::{LineFormat, LineWriter};
+use analyzer::export::{Gap, GapKind, Gaps, LineFormat, LineWriter};
 use analyzer::model::{CpuId, Tid};
 use analyzer::report::{Glob, Selection};
 use analyzer::sources::{Item, Range, Record, RecordStream, Trace};
@@ -24,7 +24,8 @@ use crate::{Usage, failure, tell};
 guesttrace events out.bin --event 'sched_*' --from 1.5s --to 1.6s\n  \
 guesttrace events out.bin --filter 'syscall_exit.ret < 0 && comm == \"sh\"' --format json\n  \
 guesttrace events --follow out.bin --event sched_process_exec\n\n\
-Records that only say which thread runs (thread_context) are shown when --event names them.")]
+Records that only say which thread runs (thread_context) are shown when --event names them.\n\
+Where events are missing there is a line `-- ... --`, in JSON an object with the key `gap`, whatever is chosen.")]
 pub(crate) struct EventsArgs {
     /// Trace to read; `-` for standard input
     #[arg(value_name = "TRACE")]
@@ -81,7 +82,7 @@ fn show(args: &EventsArgs, trace: &Trace, console: &mut Console<'_>) -> Result<E
     lines.writer.set_symbols(trace.symbols());
     let mut stream = trace.stream(&range(trace, args))?;
     while lines.take(&mut *stream, console)? && lines.left > 0 {}
-    lines.flush(console)?;
+    lines.finish(console)?;
     for damage in stream.damage() {
         writeln!(console.talk, "warning: {damage}")?;
     }
@@ -101,6 +102,7 @@ fn exit_code(unreliable: bool) -> ExitCode {
 struct Lines {
     choice: Choice,
     writer: LineWriter,
+    gaps: Gaps,
     block: Vec<u8>,
     /// Lines that may still be written.
     left: u64,
@@ -121,6 +123,7 @@ impl Lines {
         let mut lines = Self {
             choice,
             writer,
+            gaps: Gaps::new(schema),
             block,
             left: args.limit.unwrap_or(u64::MAX),
         };
@@ -130,20 +133,33 @@ impl Lines {
 
     /// Takes the next item of a stream; false when there is none.
     fn take(&mut self, stream: &mut dyn RecordStream, console: &mut Console<'_>) -> Result<bool> {
-        match stream.next_item()? {
-            None => return Ok(false),
-            Some(Item::Loss(_)) => {}
-            Some(Item::Record(record)) => {
-                if self.left > 0 && self.choice.has(&record) {
-                    self.writer.push(&mut self.block, &record);
-                    self.left -= 1;
-                }
-            }
+        let Some(item) = stream.next_item()? else {
+            return Ok(false);
+        };
+        let gap = self.gaps.before(&item);
+        if let Some(gap) = gap.filter(|gap| self.choice.concerns(gap)) {
+            self.writer.push_gap(&mut self.block, &gap);
+        }
+        if let Item::Record(record) = item
+            && self.left > 0
+            && self.choice.has(&record)
+        {
+            self.writer.push(&mut self.block, &record);
+            self.left -= 1;
         }
         if self.block.len() >= BLOCK_BYTES {
             self.flush(console)?;
         }
         Ok(true)
+    }
+
+    /// The trace has no more items.
+    fn finish(&mut self, console: &mut Console<'_>) -> Result<()> {
+        let gap = self.gaps.at_end().filter(|_| self.left > 0);
+        if let Some(gap) = gap.filter(|gap| self.choice.concerns(gap)) {
+            self.writer.push_gap(&mut self.block, &gap);
+        }
+        self.flush(console)
     }
 
     fn flush(&mut self, console: &mut Console<'_>) -> Result<()> {
@@ -223,6 +239,18 @@ impl Choice {
             }
         }
         Ok(())
+    }
+
+    /// Whether a gap may lack what was chosen.
+    fn concerns(&self, gap: &Gap) -> bool {
+        let Selection { span, cpus, .. } = &self.selection;
+        let is_of_cpu = match gap.kind {
+            GapKind::Lost(cpu, _) => cpus.is_empty() || cpus.contains(&cpu),
+            GapKind::NotRecorded => true,
+        };
+        let begins = gap.from.is_none_or(|from| from < span.end);
+        let ends = gap.to.is_none_or(|to| to >= span.start);
+        is_of_cpu && begins && ends
     }
 
     /// The event that is the only one to be shown.

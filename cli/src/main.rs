@@ -2,9 +2,11 @@
 //!
 //! Results go to standard output, talk to standard error. Errors become text and an exit status in one place, `failure`.
 
+mod collect;
 mod console;
 mod ctl;
 mod diff;
+mod endpoint;
 mod event_choice;
 mod events;
 mod failure;
@@ -50,6 +52,7 @@ struct Cli {
 enum Verb {
     Record(Box<record::RecordArgs>),
     Ctl(ctl::CtlArgs),
+    Collect(collect::CollectArgs),
     List(list::ListArgs),
     Plan(plan::PlanArgs),
     Info(info::InfoArgs),
@@ -94,6 +97,7 @@ fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Record(args) => record::run(args, console),
         Verb::Ctl(args) => ctl::run(args, console),
+        Verb::Collect(args) => collect::run(args, console),
         Verb::List(args) => list::run(args, console),
         Verb::Plan(args) => plan::run(args, console),
         Verb::Info(args) => info::run(args, console),

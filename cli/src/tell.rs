@@ -12,6 +12,9 @@ use crate::Usage;
 
 /// Opens a trace.
 pub(crate) fn open(path: &Path) -> Result<Trace> {
+    if path == Path::new("-") {
+        return of_stdin();
+    }
     if path.is_dir() {
         let usage = Usage::new(format!("{} is a directory", path.display()));
         return Err(usage.hint("name the trace file in it").into());
@@ -22,6 +25,13 @@ pub(crate) fn open(path: &Path) -> Result<Trace> {
         Err(error @ TraceError::Own(ReadError::Io { .. })) => Err(error.into()),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
+}
+
+/// A trace that is piped in. Verbs go back and forth in it, so it has to be a file while they do.
+fn of_stdin() -> Result<Trace> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    io::copy(&mut io::stdin().lock(), &mut file).context("cannot keep standard input")?;
+    Trace::open(file.path()).context("cannot read standard input")
 }
 
 /// Warns of what is missing in a trace.

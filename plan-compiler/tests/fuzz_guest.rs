@@ -239,6 +239,7 @@ fn through_a_file(schema: &Schema, buffer: &RecordBuffer) -> Records {
         schema: schema.clone(),
         digests: Vec::new(),
         absent: Vec::new(),
+        chunks: None,
     };
     let mut bytes = Cursor::new(Vec::new());
     let options = WriterOptions {

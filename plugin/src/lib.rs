@@ -18,6 +18,7 @@ mod recorder;
 mod retries;
 mod row;
 mod session;
+mod sink;
 mod slide;
 mod state_walk;
 mod status;

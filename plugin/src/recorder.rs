@@ -23,10 +23,10 @@ use crate::memory::MemoryMap;
 use crate::modules::Modules;
 use crate::retries::Retries;
 use crate::session::{Shared, TraceSession};
+use crate::sink::OutputError;
 use crate::status::StatusLine;
 use crate::user_code::UserCode;
 use crate::watch::{Armed, EventInfo, Followed, Watch, What, armed, events, watches};
-use crate::writer::OutputError;
 
 /// What is armed at one address, found when a block that holds it is translated.
 #[derive(Debug)]

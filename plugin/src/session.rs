@@ -14,9 +14,10 @@ use trace_format::{Counter, EventId, HookCount, RecordBuffer, Stats, Trailer};
 use crate::cpu::Keep;
 use crate::modules::Modules;
 use crate::recorder::Progress;
+use crate::sink::OutputError;
 use crate::status::StatusLine;
 use crate::track::{Room, Track};
-use crate::writer::{Message, OutputError, Writer};
+use crate::writer::{Message, Writer};
 
 /// Names of the rows that the recorder makes itself.
 const START_ROW: &str = "recording_start";

@@ -232,3 +232,44 @@ fn append_part(
     encoder.finish();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUFFER_BYTES: usize = 4096;
+
+    /// Fills buffers for long while the writer gives none back. Gives how many were handed to it, the most that were
+    /// remembered at once, and how often there was no room.
+    fn run(mode: Mode) -> (usize, usize, usize) {
+        let (_home, free) = crossbeam_channel::unbounded();
+        let mut track = Track::new(mode, BUFFER_BYTES, free);
+        let (mut written, mut kept_most, mut full) = (0, 0, 0);
+        for stamp in 0..100_000 {
+            if let Ok(record) = track.current.begin(stamp, EventId(1)) {
+                record.finish();
+                continue;
+            }
+            match track.make_room() {
+                Room::Write(_) => written += 1,
+                Room::Kept { .. } => kept_most = kept_most.max(track.kept.len()),
+                Room::None | Room::Closed => full += 1,
+            }
+        }
+        (written, kept_most, full)
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_the_recording() {
+        let (written, kept, full) = run(Mode::Discard);
+        assert_eq!((written, kept), (1, 0), "one of two is being filled");
+        assert!(full > 1000);
+        let bytes = 5 * BUFFER_BYTES;
+        let (written, kept, full) = run(Mode::Overwrite { bytes });
+        assert_eq!(
+            (written, kept, full),
+            (0, 4, 0),
+            "one of five is being filled"
+        );
+    }
+}

@@ -2,23 +2,21 @@
 //!
 //! The trace has its final name only when it is complete. A write error ends the recording; the guest goes on.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use guesttrace_filter::FilterError;
 use probe_plan::{RuntimeAddr, SessionSpec, Slide, Status};
 use trace_format::{
-    ChunkMeta, Counter, EventId, FieldKind, RecordBuffer, Schema, TraceWriter, Trailer, WriteError,
+    ChunkMeta, Counter, EventId, FieldKind, RecordBuffer, Schema, TraceWriter, Trailer,
     WriterOptions, addresses, within_function,
 };
 
 use crate::recorder::Progress;
 use crate::session::Shared;
+use crate::sink::{OutputError, Sink, working_name};
 use crate::status::StatusLine;
 use crate::symbols::Symbols;
 
@@ -40,38 +38,10 @@ pub(crate) enum Message {
     },
 }
 
-/// Why a trace cannot be written.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum OutputError {
-    #[error(
-        "a condition of the recording is wrong: {0}\nhint: use `guesttrace record`, which checks it first"
-    )]
-    Filter(FilterError),
-    #[error("cannot create {}: {source}\nhint: choose a directory that exists and can be written", path.display())]
-    Create { path: PathBuf, source: io::Error },
-    #[error("cannot write {}: {}\nhint: is the disk full?", path.display(), with_cause(source))]
-    Write { path: PathBuf, source: WriteError },
-    #[error("cannot rename {} to {}: {source}\nhint: the trace is complete: move it yourself", from.display(), to.display())]
-    Rename {
-        from: PathBuf,
-        to: PathBuf,
-        source: io::Error,
-    },
-}
-
-/// An error and what caused it, in one line.
-fn with_cause(error: &WriteError) -> String {
-    use std::error::Error as _;
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
-}
-
 /// Owner of the file.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    out: TraceWriter<BufWriter<File>>,
+    out: TraceWriter<Sink>,
     partial: PathBuf,
     path: PathBuf,
     /// Index of the session, and what else is told of it while it goes on.
@@ -95,27 +65,6 @@ enum FieldSlot {
     Addresses,
 }
 
-/// Name of a trace that is not complete.
-pub(crate) fn partial_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    PathBuf::from(name)
-}
-
-/// Creates a file that is locked as long as this process writes it: so readers know that more is to come.
-///
-/// What an earlier recording left there is removed rather than emptied, since somebody may be reading it.
-fn create(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = File::create(path)?;
-    // Not every file system can; the recording does without.
-    let _ = file.try_lock();
-    Ok(file)
-}
-
 impl Writer {
     /// Creates the file and writes its header.
     pub(crate) fn create(
@@ -126,18 +75,13 @@ impl Writer {
         (records, running): (Arc<AtomicU64>, Arc<AtomicBool>),
     ) -> Result<Self, OutputError> {
         let path = spec.out.clone();
-        let partial = partial_path(&path);
-        let file = create(&partial).map_err(|source| OutputError::Create {
-            path: partial.clone(),
-            source,
-        })?;
+        let partial = working_name(spec);
+        let sink = Sink::open(spec)?;
         let options = WriterOptions { compression_level };
         let out =
-            TraceWriter::new(BufWriter::new(file), &spec.header, options).map_err(|source| {
-                OutputError::Write {
-                    path: partial.clone(),
-                    source,
-                }
+            TraceWriter::new(sink, &spec.header, options).map_err(|source| OutputError::Write {
+                path: partial.clone(),
+                source,
             })?;
         let hex_fields = hex_fields(&spec.header.schema);
         Ok(Self {
@@ -237,18 +181,10 @@ impl Writer {
         let modules = self.symbols.of_modules();
         out.write_symbols(trailer.kernel_slide.unwrap_or(0), &modules)
             .map_err(write_error)?;
-        let out = out.finish(&trailer).map_err(write_error)?;
-        out.into_inner()
-            .map_err(io::IntoInnerError::into_error)
-            .and_then(|file| file.sync_all())
-            .map_err(|error| write_error(error.into()))?;
         // Without its kernel a recording has nothing in it, and an earlier one may have that name.
         if self.slide.is_some() {
-            fs::rename(&self.partial, &self.path).map_err(|source| OutputError::Rename {
-                from: self.partial.clone(),
-                to: self.path.clone(),
-                source,
-            })?;
+            let out = out.finish(&trailer).map_err(write_error)?;
+            out.complete(self.partial, &self.path)?;
         }
         self.status.send(&Status::Ended {
             session: self.session,

@@ -41,6 +41,8 @@ pub struct Recording {
 pub struct SessionSpec {
     /// The trace, once it is complete. Until then the name has `.partial` after it.
     pub out: PathBuf,
+    /// Whether `out` is a Unix socket on which somebody waits for the trace.
+    pub is_stream: bool,
     /// First block of the trace. Its schema has the events that are recorded, each with the fields that are kept.
     pub header: Header,
     /// What happens when a CPU's buffers are full.

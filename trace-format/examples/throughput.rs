@@ -81,6 +81,7 @@ fn header() -> Header {
         },
         digests: Vec::new(),
         absent: Vec::new(),
+        chunks: None,
     }
 }
 

@@ -26,6 +26,20 @@ pub struct Header {
     /// Events that were asked for and that this kernel has no place for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<AbsentEvent>,
+    /// How the records were cut into chunks, of which the events do not depend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<ChunkRule>,
+}
+
+/// When a chunk is written, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkRule {
+    /// Size of each of a CPU's two buffers.
+    pub buffer_kib: u64,
+    /// Guest time after which what is in the buffers is written at the latest.
+    pub flush_interval_ms: u64,
+    /// zstd level.
+    pub compression_level: i32,
 }
 
 /// An event that was asked for and cannot be recorded.

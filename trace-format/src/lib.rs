@@ -33,6 +33,7 @@ mod decode;
 
 mod reader;
 
+mod growing;
 mod tail;
 
 mod salvage;
@@ -45,9 +46,10 @@ pub use column::ColumnError;
 pub use columns::COLUMN_BYTES_MAX;
 pub use decode::DECODED_BYTES_MAX;
 pub use diagnostic::{Diagnostic, Fault};
+pub use growing::{create_growing, is_growing};
 pub use header::{
-    AbsentEvent, ClockInfo, ClockMode, Exactness, Header, HookCount, KernelInfo, MachineInfo,
-    ModuleState, ModuleUse, Trailer,
+    AbsentEvent, ChunkRule, ClockInfo, ClockMode, Exactness, Header, HookCount, KernelInfo,
+    MachineInfo, ModuleState, ModuleUse, Trailer,
 };
 pub use reader::{ReadError, TraceFile};
 pub use record::{

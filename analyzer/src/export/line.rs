@@ -5,6 +5,7 @@
 use trace_format::{EventId, EventSchema, Schema};
 
 use super::escape::{push_csv, push_json, push_text};
+use super::gap::Gap;
 use super::layout::Layouts;
 use super::number::{push_decimal, push_seconds};
 use super::stack::{has_names, push_named, push_names, push_offset};
@@ -33,6 +34,8 @@ pub struct LineWriter {
     symbols: Symbols,
     /// The only event that is written: its fields are then columns of their own.
     only: Option<EventId>,
+    /// Columns of a line of CSV.
+    columns: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -52,6 +55,7 @@ impl LineWriter {
             last: None,
             symbols: Symbols::default(),
             only: None,
+            columns: 8,
         }
     }
 
@@ -73,6 +77,7 @@ impl LineWriter {
             return;
         }
         self.only = only.map(|event| event.id);
+        self.columns = 7 + only.map_or(1, |event| event.fields.len());
         out.extend_from_slice(b"tsc,time_ns,cpu,pid,tid,comm,event");
         match only {
             None => out.extend_from_slice(b",fields"),
@@ -96,6 +101,11 @@ impl LineWriter {
             LineFormat::Json => self.push_json_line(out, record),
             LineFormat::Csv => self.push_csv_line(out, record),
         }
+    }
+
+    /// Appends the line of a gap, which no event's is like.
+    pub fn push_gap(&self, out: &mut Vec<u8>, gap: &Gap) {
+        gap.push(out, self.format, self.columns);
     }
 
     fn push_text_line(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {

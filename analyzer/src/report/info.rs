@@ -23,6 +23,7 @@ pub fn info(file: &TraceFile, clock: Clock) -> Report {
         tables.push(event_table(trailer));
         tables.push(silent_table(trailer));
     }
+    tables.push(chunks_table(file));
     tables.push(absent_table(file));
     tables.push(digest_table(file));
     tables.retain(|table| !table.rows.is_empty());
@@ -82,6 +83,29 @@ fn trace_table(file: &TraceFile, clock: Clock) -> Table {
             Cell::Count(file.header().schema.events.len() as u64),
             text(&file.header().producer),
         ]],
+    }
+}
+
+fn chunks_table(file: &TraceFile) -> Table {
+    let rule = file.header().chunks.iter();
+    Table {
+        name: "chunks",
+        title: "How it was written".to_owned(),
+        shape: Shape::Record,
+        columns: vec![
+            column("buffer_kib", "Buffers of a CPU (KiB)"),
+            column("flush_interval_ms", "Written at least every (ms)"),
+            column("compression", "Compression level"),
+        ],
+        rows: rule
+            .map(|rule| {
+                vec![
+                    Cell::Count(rule.buffer_kib),
+                    Cell::Count(rule.flush_interval_ms),
+                    Cell::Text(rule.compression_level.to_string()),
+                ]
+            })
+            .collect(),
     }
 }
 

@@ -104,6 +104,7 @@ pub(crate) fn header() -> Header {
             event: "tasklet_entry".to_owned(),
             reason: "no tracepoint tasklet_entry".to_owned(),
         }],
+        chunks: None,
     }
 }
 

@@ -3,7 +3,7 @@
 //! A file that grows is read on from where it was. It is at its end when its last block is there; it was cut when nobody
 //! holds the lock of whoever writes it any more.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Read as _, Stdin};
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use analyzer::sources::{LiveStream, RecordStream as _, Symbols, Trace, findings_of_parts};
 use anyhow::{Context as _, Result};
-use trace_format::{Diagnostic, Part, SymbolTable, Tail, Trailer};
+use trace_format::{Diagnostic, Part, SymbolTable, Tail, Trailer, is_growing};
 
 use super::{EventsArgs, Lines, exit_code, show};
 use crate::console::Console;
@@ -70,7 +70,7 @@ fn look_for(path: &Path) -> Result<Option<Found>> {
     };
     let growing = open_if_there(&partial)?;
     // What a recording that was killed has left must not hide a complete one.
-    if growing.as_ref().is_none_or(|file| !is_written(file))
+    if growing.as_ref().is_none_or(|file| !is_growing(file))
         && partial != path
         && path.try_exists().unwrap_or(true)
     {
@@ -84,17 +84,6 @@ fn open_if_there(path: &Path) -> Result<Option<File>> {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
-}
-
-/// Whether a recorder still writes a file. Where locks cannot be had, it may.
-fn is_written(file: &File) -> bool {
-    match file.try_lock_shared() {
-        Ok(()) => {
-            let _ = file.unlock();
-            false
-        }
-        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => true,
     }
 }
 
@@ -115,7 +104,7 @@ impl Input {
         let mut is_left = false;
         loop {
             let was_left = is_left;
-            is_left = !is_written(file);
+            is_left = !is_growing(file);
             let count = file.read(bytes)?;
             if count > 0 || (was_left && is_left) {
                 return Ok(count);
@@ -168,7 +157,11 @@ impl Follower {
         if !tail.has_header() {
             anyhow::bail!("it ends before its header does: nothing was recorded");
         }
-        self.advance(u64::MAX, console)
+        self.advance(u64::MAX, console)?;
+        match &mut self.shown {
+            Some(shown) if !self.is_enough => shown.lines.finish(console),
+            _ => Ok(()),
+        }
     }
 
     fn take(

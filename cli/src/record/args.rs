@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use probe_plan::Mode;
+use trace_format::ChunkRule;
 
 use super::limits::{ControlArgs, LimitArgs};
 use super::masks::MaskArgs;
@@ -19,10 +20,12 @@ guesttrace record ... --start marker:phase-files --duration 200ms\n  \
 guesttrace record ... --stack kernel=sched_switch --probe 'kfree_skb_reason by=stack(kernel)'\n  \
 guesttrace record ... --on 'event == sched_process_exec && current.uid != 0' log\n  \
 guesttrace record ... --uprobe '/lib/x86_64-linux-gnu/libc.so.6:malloc%return size=arg0 p:hex=retval took=elapsed'\n  \
-guesttrace record ... --session 'trace=irq.bin,events=irq,cpus=0'\n\n\
+guesttrace record ... --session 'trace=irq.bin,events=irq,cpus=0'\n  \
+guesttrace record --trace - ... | guesttrace events --follow -\n\n\
 Exit status: 0 guest and recording ended well, 1 guest panicked or failed, 2 usage, 3 incomplete recording, 4 timeout")]
 pub(crate) struct RecordArgs {
-    /// Trace to write; `FILE.partial` until it is complete
+    /// Trace to write; `FILE.partial` until it is complete. `-` for standard output, with the guest's console on standard
+    /// error; `unix:PATH` or `tcp:HOST:PORT` for `guesttrace collect`
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: PathBuf,
     /// Kernel to boot: a stock bzImage, or a vmlinux
@@ -76,9 +79,8 @@ pub(crate) struct RecordArgs {
     pub(crate) seed: u32,
     #[command(flatten)]
     pub(crate) mode: ModeArgs,
-    /// Size of each of a CPU's two buffers
-    #[arg(long, value_name = "KIB", default_value_t = 1024, value_parser = parse_buffer_size)]
-    pub(crate) buffer_size: usize,
+    #[command(flatten)]
+    pub(crate) chunks: ChunkArgs,
     /// Send the guest's console to a file instead of the terminal
     #[arg(long, value_name = "FILE")]
     pub(crate) serial: Option<PathBuf>,
@@ -189,6 +191,41 @@ impl ModeArgs {
                 bytes: usize::from(self.ring_size) << 20,
             },
         }
+    }
+}
+
+/// Largest of the intervals.
+const FLUSH_INTERVAL_MS_MAX: u64 = 60_000;
+
+/// How records are cut into the chunks of a trace; its events do not depend on that.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct ChunkArgs {
+    /// Size of each of a CPU's two buffers
+    #[arg(long, value_name = "KIB", default_value_t = 1024, value_parser = parse_buffer_size)]
+    pub(crate) buffer_size: usize,
+    /// Write what is in the buffers after so much guest time at the latest: what a killed recording lacks at most, and
+    /// how long events are on their way to somebody who follows them
+    #[arg(long, value_name = "MS", default_value_t = 250, value_parser = clap::value_parser!(u64).range(1..=FLUSH_INTERVAL_MS_MAX))]
+    pub(crate) flush_interval: u64,
+    /// How hard zstd tries: 1 is fastest, 19 is smallest
+    #[arg(long, value_name = "LEVEL", default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..=19))]
+    pub(crate) compression: i32,
+}
+
+impl ChunkArgs {
+    /// As the header says it.
+    pub(crate) fn rule(&self) -> ChunkRule {
+        ChunkRule {
+            buffer_kib: self.buffer_size as u64,
+            flush_interval_ms: self.flush_interval,
+            compression_level: self.compression,
+        }
+    }
+
+    /// The interval in ticks; in wall mode the recorder learns their rate only later, and counts nanoseconds.
+    pub(crate) fn flush_ticks(&self, tsc_hz: u64) -> u64 {
+        let hertz = if tsc_hz == 0 { 1_000_000_000 } else { tsc_hz };
+        self.flush_interval * (hertz / 1000)
     }
 }
 

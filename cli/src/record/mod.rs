@@ -16,6 +16,7 @@ mod outcome;
 mod output;
 mod plan;
 mod process;
+mod relay;
 mod sessions;
 mod triggers;
 mod work_dir;
@@ -30,7 +31,7 @@ use trace_format::{ClockInfo, ClockMode, Header};
 pub(crate) use args::RecordArgs;
 pub(crate) use control::{Answer, Ask, ask};
 pub(crate) use kernel::{file_stamp, sha256};
-pub(crate) use output::partial_path;
+pub(crate) use output::{check_trace, partial_path};
 pub(crate) use plan::{cache_dir, write_whole};
 
 use args::Clock;
@@ -39,6 +40,7 @@ use interrupts::Interrupts;
 use kernel::BootKernel;
 use machine::Machine;
 use outcome::Outcome;
+use relay::Relays;
 use sessions::Wishes;
 use triggers::Triggers;
 use work_dir::WorkDir;
@@ -50,8 +52,6 @@ use crate::{Hint, failure};
 const COUNTED_TSC_HZ: u64 = 1_000_000_000;
 /// `-icount shift=`: the cheapest on every kernel measured; smaller values make delay loops longer.
 const ICOUNT_SHIFT: u8 = 3;
-/// So often in guest time a buffer is written at least, so that a killed recording lacks little.
-const FLUSHES_PER_SECOND: u64 = 4;
 const WORK_DIR_HINT: Hint = Hint("set TMPDIR to a directory that has room and can be written");
 
 /// Runs the verb.
@@ -74,11 +74,20 @@ pub(crate) fn run(args: &RecordArgs, console: &mut Console<'_>) -> Result<ExitCo
         writeln!(console.out, "{}", shell_line(&command))?;
         return Ok(ExitCode::SUCCESS);
     }
+    let traced = if args.no_plugin { 0 } else { usize::MAX };
+    let traces = prepared.wishes.traces.iter().take(traced);
+    let relays = match Relays::connect(traces, prepared.work_dir.path()) {
+        Ok(relays) => relays,
+        Err(error) => {
+            failure::print(&error, console.talk);
+            return Ok(ExitCode::from(failure::USAGE));
+        }
+    };
     let triggers = prepared.triggers.take();
-    let finished = process::run(args, &prepared, triggers, console)?;
+    let finished = process::run(args, &prepared, triggers, relays, console)?;
     if !finished.armed && !args.no_plugin {
         // There is nothing in them.
-        for wanted in &prepared.wishes.traces {
+        for wanted in prepared.wishes.files() {
             let _ = std::fs::remove_file(output::partial_path(&wanted.trace));
         }
     }
@@ -130,7 +139,8 @@ fn prepare(args: &RecordArgs) -> Result<Prepared> {
             .context("cannot write the plan")
             .context(WORK_DIR_HINT)?;
         let header = header(args, &emulator, &machine, &kernel, &plan);
-        let (sessions, watches) = wishes.tell(args, &kernel, &plan, &header)?;
+        let (mut sessions, watches) = wishes.tell(args, &kernel, &plan, &header)?;
+        relay::aim(&mut sessions, &wishes.traces, work_dir.path());
         let actions = wishes.triggers.iter().map(|(_, action)| action.clone());
         triggers = Some(Triggers::new(
             actions.collect(),
@@ -158,15 +168,16 @@ fn prepare(args: &RecordArgs) -> Result<Prepared> {
 
 /// How the recording is kept, whatever is recorded.
 fn recording_of(args: &RecordArgs, clock: ClockInfo, work_dir: &std::path::Path) -> Recording {
+    let flush_interval_ticks = args.chunks.flush_ticks(clock.tsc_hz);
     Recording {
         plan: work_dir.join(plan::FILE_NAME),
         status_socket: Some(work_dir.join("status")),
         clock,
         memory_mib: args.memory,
         icount_shift: ICOUNT_SHIFT,
-        buffer_bytes: args.buffer_size * 1024,
-        flush_interval_ticks: COUNTED_TSC_HZ / FLUSHES_PER_SECOND,
-        compression_level: 6,
+        buffer_bytes: args.chunks.buffer_size * 1024,
+        flush_interval_ticks,
+        compression_level: args.chunks.compression,
         audit_clock: args.audit_clock,
         sessions: Vec::new(),
         watches: Vec::new(),
@@ -206,6 +217,7 @@ fn header(
         schema: plan.schema.clone(),
         digests,
         absent: plan.absent.clone(),
+        chunks: Some(args.chunks.rule()),
     }
 }
 

@@ -12,6 +12,7 @@ use trace_format::TraceFile;
 use super::args::RecordArgs;
 use super::process::Finished;
 use crate::console::Console;
+use crate::endpoint::Endpoint;
 use crate::tell;
 
 /// How a recording ended.
@@ -62,6 +63,14 @@ const DISK_SIGN: &str = "error on host side";
 impl Outcome {
     /// Judges a run.
     pub(crate) fn judge(finished: &Finished, traced: bool) -> Self {
+        match (Self::of_run(finished, traced), &finished.unconfirmed) {
+            (Self::Well, Some(message)) => Self::Incomplete(message.clone()),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Judges guest and recorder.
+    fn of_run(finished: &Finished, traced: bool) -> Self {
         if let Some(message) = &finished.failure {
             return Self::Incomplete(message.clone());
         }
@@ -201,6 +210,12 @@ pub(crate) fn report(
         writeln!(console.talk, "error: {trouble}")?;
     }
     if args.no_plugin {
+        return Ok(());
+    }
+    if let Some(endpoint) = Endpoint::parse(&args.trace) {
+        if let (Some((_, records, _)), false) = (&finished.ended, args.quiet) {
+            writeln!(console.talk, "{records} events went to {endpoint}")?;
+        }
         return Ok(());
     }
     let partial = super::output::partial_path(&args.trace);

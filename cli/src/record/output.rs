@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::args::RecordArgs;
 use super::sessions::Wishes;
+use crate::endpoint::Endpoint;
 use crate::{Hint, Usage};
 
 const WRITABLE_HINT: Hint =
@@ -21,7 +22,10 @@ pub(crate) fn check(args: &RecordArgs, wishes: &Wishes) -> Result<()> {
         refuse_inputs(args, output)?;
     }
     for trace in traced {
-        check_trace(trace)?;
+        match Endpoint::parse(trace) {
+            Some(endpoint) => endpoint.check()?,
+            None => check_trace(trace)?,
+        }
     }
     if let Some(serial) = &args.serial {
         // QEMU empties it in any case.
@@ -33,7 +37,7 @@ pub(crate) fn check(args: &RecordArgs, wishes: &Wishes) -> Result<()> {
 }
 
 /// A trace gets its name by renaming, which only a plain file survives.
-fn check_trace(trace: &Path) -> Result<()> {
+pub(crate) fn check_trace(trace: &Path) -> Result<()> {
     let partial = partial_path(trace);
     for path in [trace, &partial] {
         if fs::metadata(path).is_ok_and(|data| !data.is_file()) {

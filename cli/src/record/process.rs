@@ -18,6 +18,7 @@ use super::control::{Control, Link, TraceStatus};
 use super::disk::escape;
 use super::emulator::Emulator;
 use super::interrupts::Interrupts;
+use super::relay::Relays;
 use super::triggers::Triggers;
 use super::work_dir::WorkDir;
 use crate::console::Console;
@@ -38,6 +39,8 @@ pub(crate) struct Finished {
     pub(crate) armed: bool,
     pub(crate) ended: Option<(String, u64, u64)>,
     pub(crate) failure: Option<String>,
+    /// A trace was sent, and nobody said that it arrived.
+    pub(crate) unconfirmed: Option<String>,
     pub(crate) panicked: bool,
     pub(crate) timed_out: bool,
     /// By a signal such as Ctrl-C's.
@@ -58,6 +61,10 @@ pub(crate) enum Report {
     Status(Status),
     /// Somebody asked for the end.
     Quit,
+    /// A trace cannot be sent any more: why.
+    TraceLost(String),
+    /// A trace was sent, and nobody said that it arrived whole: why that matters.
+    Unconfirmed(String),
 }
 
 /// A QEMU, which ends at the latest when this is dropped.
@@ -109,6 +116,7 @@ pub(crate) fn run(
     args: &RecordArgs,
     prepared: &Prepared,
     triggers: Option<Triggers>,
+    relays: Relays,
     console: &mut Console<'_>,
 ) -> Result<Finished> {
     let (sender, reports) = channel();
@@ -141,12 +149,15 @@ pub(crate) fn run(
         .with_context(|| format!("cannot start {}", prepared.emulator.program.display()))?;
     let mut qemu = Qemu(child);
     forward(&mut qemu.0, &sender);
+    let relays = relays.start(&sender);
     drop(sender);
     let mut attendant = Attendant {
         finished: Finished::default(),
         progress: progress_bar(args),
         started,
-        out: Some(console.out),
+        // Without an `out` the console goes where talk goes.
+        out: (!prepared.wishes.takes_stdout()).then_some(&mut *console.out),
+        has_console: true,
         talk: console.talk,
         link,
         triggers,
@@ -159,6 +170,7 @@ pub(crate) fn run(
     if let Some(path) = recording.and_then(|recording| recording.status_socket.as_ref()) {
         let _ = UnixStream::connect(path);
     }
+    relays.finish();
     attendant.drain(&reports);
     attendant.finish_triggers()?;
     let mut finished = attendant.finished;
@@ -217,8 +229,10 @@ struct Attendant<'a> {
     finished: Finished,
     progress: ProgressBar,
     started: Instant,
-    /// For the guest's console, until its reader goes away.
+    /// For the guest's console, unless a trace goes there.
     out: Option<&'a mut dyn Write>,
+    /// Until the console's reader goes away.
+    has_console: bool,
     talk: &'a mut dyn Write,
     link: Link,
     triggers: Option<Triggers>,
@@ -296,6 +310,11 @@ impl Attendant<'_> {
                 self.finished.complaints.push('\n');
             }
             Report::Status(status) => return self.take_status(status),
+            Report::TraceLost(message) => {
+                self.finished.failure.get_or_insert(message);
+                return Some(PANIC_GRACE);
+            }
+            Report::Unconfirmed(message) => self.finished.unconfirmed = Some(message),
             Report::Quit => {
                 self.finished.was_asked = true;
                 return Some(QUIT_GRACE);
@@ -327,14 +346,12 @@ impl Attendant<'_> {
     }
 
     fn show(&mut self, bytes: &[u8]) {
-        if let Some(out) = &mut self.out {
-            let shown = self
-                .progress
-                .suspend(|| out.write_all(bytes).and_then(|()| out.flush()));
+        if self.has_console {
+            let talk = &mut self.talk;
+            let out = self.out.as_mut().unwrap_or(talk);
+            let show = || out.write_all(bytes).and_then(|()| out.flush());
             // Whoever looked on may have gone; that is no reason to end a recording.
-            if shown.is_err() {
-                self.out = None;
-            }
+            self.has_console = self.progress.suspend(show).is_ok();
         }
         let console = &mut self.finished.console;
         console.extend_from_slice(bytes);
@@ -401,7 +418,7 @@ impl Attendant<'_> {
                 return grace;
             }
             Status::Failed { message } => {
-                self.finished.failure = Some(message);
+                self.finished.failure.get_or_insert(message);
                 return Some(PANIC_GRACE);
             }
         }

@@ -15,6 +15,7 @@ use super::masks::MaskArgs;
 use super::plan::PreparedPlan;
 use super::triggers::TriggerAction;
 use crate::Usage;
+use crate::endpoint::Endpoint;
 use crate::event_choice::EventArgs;
 
 /// Rows that a trace with gaps has, and what tells what exists when it begins late.
@@ -204,6 +205,7 @@ impl Wishes {
             }
             specs.push(SessionSpec {
                 out: absolute(&wanted.trace),
+                is_stream: false,
                 mode: wanted.mode,
                 filter: wanted.masks.filter_text(),
                 header: Header {
@@ -270,6 +272,18 @@ impl Wishes {
             }));
         }
         Ok(watches)
+    }
+
+    /// The traces that are files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Wanted> {
+        let is_file = |wanted: &&Wanted| Endpoint::parse(&wanted.trace).is_none();
+        self.traces.iter().filter(is_file)
+    }
+
+    /// Whether a trace goes to standard output, where nothing else may be then.
+    pub(crate) fn takes_stdout(&self) -> bool {
+        let mut traces = self.traces.iter();
+        traces.any(|wanted| Endpoint::parse(&wanted.trace) == Some(Endpoint::Stdout))
     }
 
     /// Whether any trace may lose events.

@@ -15,8 +15,8 @@ use super::execute::host_tsc_hz;
 use super::translate::{Translation, on_translate};
 use super::{SESSION, Session, guard, guest};
 use crate::recorder::Recorder;
+use crate::sink::OutputError;
 use crate::status::StatusLine;
-use crate::writer::OutputError;
 
 /// What the wrapper installs.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ const BEGIN: &str = "<!-- table:begin -->\n";
 const END: &str = "<!-- table:end -->";
 
 /// Events that have a hook and do not fire, in which kernels, and why. Of all others it is asked that they fire.
-const SILENT: [(&str, &[&str], &str); 4] = [
+const SILENT: [(&str, &[&str], &str); 5] = [
     (
         "restart",
         &KERNELS,
@@ -32,6 +32,7 @@ const SILENT: [(&str, &[&str], &str); 4] = [
     ),
     ("halt", &KERNELS, "the same"),
     ("panic", &KERNELS, "the same"),
+    ("oops", &KERNELS, "nothing breaks these kernels"),
     (
         "block_rq_requeue",
         &KERNELS,

@@ -113,6 +113,7 @@ pub(crate) fn header(schema: Schema) -> Header {
         schema,
         digests: Vec::new(),
         absent: Vec::new(),
+        chunks: None,
     }
 }
 
