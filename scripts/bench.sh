@@ -167,6 +167,50 @@ measure_format() {
   echo
 }
 
+# peak_memory COMMAND...: prints the peaks of a command's own memory and of all that it has mapped, both in MiB.
+peak_memory() {
+  local reader own=0 all=0 now
+  "$@" >/dev/null 2>"$work/log" &
+  reader=$!
+  while now=$(awk '/^RssAnon/ { own = $2 } /^VmHWM/ { all = $2 } END { if (own && all) print own, all }' "/proc/$reader/status" 2>/dev/null) && kill -0 "$reader" 2>/dev/null; do
+    if [ -n "$now" ]; then
+      [ "${now% *}" -le "$own" ] || own=${now% *}
+      all=${now#* }
+    fi
+    sleep 0.05
+  done
+  wait "$reader" || die "$* failed: $(tail -n 1 "$work/log")"
+  echo "$((own / 1024)) $((all / 1024))"
+}
+
+# Opening and reading of long recordings: that of $work/desktop, again and again.
+measure_large() {
+  local large size end
+  if [ ! -f trace-format/examples/large.rs ]; then
+    say "nothing here makes long recordings: left out"
+    return
+  fi
+  large=$(dirname "$program")/examples/large
+  cargo build --quiet --release -p trace-format --example large
+  "$large" "$work/desktop" "$work/large" 1024 >"$work/log" 2>&1 || die "$large failed: $(tail -n 1 "$work/log")"
+  end=$("$program" info "$work/large" --format json | sed -n 's/.*"duration_ns": *\([0-9]*\).*/\1/p')
+  # The first time reads the file into the host's cache, which is not what is measured.
+  cat "$work/large" >/dev/null
+  echo "Long recordings (\`cargo run --release -p trace-format --example large\`: the same one again and again; wall time, the file in the host's cache):"
+  echo
+  row what measured
+  echo "|---|---|"
+  row "seconds to open $(($(stat -c %s "$work/large") / 1000000)) MB and show 20 events of its middle" \
+    "$(seconds %R "$program" events "$work/large" --from "$((end / 2))ns" --limit 20)"
+  for size in 16 128; do
+    "$large" "$work/desktop" "$work/large" "$size" >"$work/log" 2>&1 || die "$large failed: $(tail -n 1 "$work/log")"
+    read -r own all < <(peak_memory "$program" events "$work/large")
+    row "MiB of memory at most while \`events\` prints $size MiB; with the part of the file that is mapped" "$own; $all"
+  done
+  rm "$work/large"
+  echo
+}
+
 # What workload tracecmd has trace-cmd record.
 compared_events=sched_switch,sched_waking,sched_wakeup,sched_wakeup_new,sched_process_fork,sched_process_exec
 compared_events+=,sched_process_exit,irq_handler_entry,irq_handler_exit,softirq_entry,softirq_exit,softirq_raise
@@ -237,6 +281,7 @@ measure_others() {
 for part in "${parts[@]}"; do
   case $part in
     cost) measure_cost; measure_preparation; echo ;;
-    *) "measure_$part" ;;
+    format) measure_format; measure_large ;;
+    others) measure_others ;;
   esac
 done
