@@ -207,17 +207,7 @@ impl<O: Observer> Model<O> {
             E::CpuIdle(_) => self.idle_evidence(at, cpu),
             E::RecordingStop(_) => self.stop(at),
             E::TaskState(task) => self.task_state(at, cpu, task),
-            E::FileOpen(open) => {
-                if let Some(pid) = self.process_on(cpu) {
-                    self.machine.files.opened(pid, open);
-                }
-            }
-            E::OpenFile(open) => self.machine.files.found(open),
-            E::SocketCreate(socket) => {
-                if let Some(pid) = self.process_on(cpu) {
-                    self.machine.files.socket(pid, socket);
-                }
-            }
+            E::FileOpen(_) | E::OpenFile(_) | E::SocketCreate(_) => self.name_file(cpu, event),
             E::BlockRqInsert(request) => self.queue_request(at, cpu, request),
             E::BlockRqIssue(request) => self.issue_request(at, cpu, request),
             E::BlockRqComplete(request) => self.complete_request(at, cpu, request),
@@ -301,8 +291,20 @@ impl<O: Observer> Model<O> {
         &mut self.machine.cpus[cpu.0 as usize].evidence[context]
     }
 
+    /// A descriptor gets a name.
+    fn name_file(&mut self, cpu: CpuId, event: &KernelEvent<'_>) {
+        let process = self.process_on(cpu);
+        let files = &mut self.machine.files;
+        match (event, process) {
+            (KernelEvent::OpenFile(open), _) => files.found(open),
+            (KernelEvent::FileOpen(open), Some(pid)) => files.opened(pid, open),
+            (KernelEvent::SocketCreate(socket), Some(pid)) => files.socket(pid, socket),
+            _ => {}
+        }
+    }
+
     /// The process of the thread that runs on `cpu`.
-    pub(super) fn process_on(&self, cpu: CpuId) -> Option<Pid> {
+    fn process_on(&self, cpu: CpuId) -> Option<Pid> {
         Some(self.machine.current_thread(cpu)?.process())
     }
 
