@@ -176,9 +176,58 @@ def records(payload, events, identity):
     need(tsc == last_tsc, "stamp of the last record")
 
 
+def lists(content):
+    """An ascending list."""
+    number, found = 0, []
+    for _ in range(content.varint()):
+        number += content.varint()
+        found.append(number)
+    return found
+
+
+def index(payload):
+    """Offsets of the blocks of symbols; offset, length and head of each chunk, and the events in it."""
+    content = Bytes(packed(payload))
+    symbol_count, count = content.varint(), content.varint()
+    offset, symbols = 0, []
+    for step in numbers(content.column(), symbol_count):
+        offset += step
+        symbols.append(offset)
+    columns = [numbers(content.column(), count) for _ in range(9)]
+    held = [(lists(content), lists(content)) for _ in range(count)]
+    content.end()
+    chunks, free, following, last = [], 16, {}, 0
+    for row, (kinds, _threads) in zip(zip(*columns), held):
+        gap, length, cpu, number, jump, pause, span, lost, repeated = row
+        sequence = (following.get(cpu, 0) + jump) & MASK
+        first = (last + ((pause >> 1) ^ -(pause & 1))) & MASK
+        following[cpu], last = sequence + 1, first + span
+        head = (cpu, number, sequence, first, last, lost, repeated)
+        chunks.append((free + gap, length, head, kinds))
+        free += gap + length
+    return symbols, chunks
+
+
+def chunk_head(payload):
+    """What the index has of a chunk."""
+    head = struct.unpack("<IIQQQQI", payload.data[:44])
+    columns = Bytes(decompress(payload.data[52:], struct.unpack("<I", payload.data[44:48])[0]))
+    kinds = [(columns.varint(), columns.varint(), columns.varint())[0]
+             for _ in range(columns.varint())]
+    return head, kinds
+
+
 def read(data, out):
     identity, events, ended = None, {}, False
-    for _offset, kind, payload in blocks(data):
+    symbols, chunks = [], []
+    for offset, kind, payload in blocks(data):
+        if kind == b"SYMB":
+            symbols.append(offset)
+        elif kind == b"INDX":
+            need(index(payload) == (symbols, chunks), "the index is not that of the file")
+        elif kind == b"CHNK":
+            head, kinds = chunk_head(payload)
+            chunks.append((offset, len(payload.data) + 20, head, kinds))
         if kind == b"HEAD":
             header = packed(payload)
             identity = zlib.crc32(header)

@@ -138,6 +138,7 @@ fn a_part_is_what_the_whole_has_there() {
             let range = Range {
                 tscs: from..=to,
                 cpus: Vec::new(),
+                ..Range::default()
             };
             let inside = |line: &&str| {
                 let tsc: u64 = line["{\"tsc\":".len()..line.find(',').unwrap()]

@@ -12,7 +12,7 @@ use analyzer::sources::{Item, Range, Record, RecordStream, Trace};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use guesttrace_filter::{BoundFilter, Filter};
-use trace_format::{EventSchema, Schema};
+use trace_format::{EventId, EventSchema, Schema};
 
 use crate::console::Console;
 use crate::report::{Format, PartArgs};
@@ -80,7 +80,7 @@ fn show(args: &EventsArgs, trace: &Trace, console: &mut Console<'_>) -> Result<E
     tell::warn(&findings, console.talk)?;
     let mut lines = Lines::new(args, trace.schema(), console)?;
     lines.writer.set_symbols(trace.symbols());
-    let mut stream = trace.stream(&range(trace, args))?;
+    let mut stream = trace.stream(&range(trace, args, &lines.choice))?;
     while lines.take(&mut *stream, console)? && lines.left > 0 {}
     lines.finish(console)?;
     for damage in stream.damage() {
@@ -170,13 +170,20 @@ impl Lines {
 }
 
 /// The part of the trace that has to be read.
-fn range(trace: &Trace, args: &EventsArgs) -> Range {
+fn range(trace: &Trace, args: &EventsArgs, choice: &Choice) -> Range {
     let clock = trace.clock();
     let from = args.part.from.map_or(0, |from| clock.tsc(from));
     let to = args.part.to.map_or(u64::MAX, |to| clock.tsc(to));
+    // Where both are asked for, an event of the thread is one of the process.
+    let threads = match (&args.tid[..], &args.part.pid[..]) {
+        ([], pids) => pids,
+        (tids, _) => tids,
+    };
     Range {
         tscs: from..=to,
         cpus: args.part.cpu.iter().copied().map(CpuId).collect(),
+        events: choice.only_events(),
+        threads: threads.iter().copied().map(u64::from).collect(),
     }
 }
 
@@ -251,6 +258,17 @@ impl Choice {
         let begins = gap.from.is_none_or(|from| from < span.end);
         let ends = gap.to.is_none_or(|to| to >= span.start);
         is_of_cpu && begins && ends
+    }
+
+    /// The events that alone are to be shown; empty for all.
+    fn only_events(&self) -> Vec<EventId> {
+        if self.events.iter().all(|is_chosen| *is_chosen) {
+            return Vec::new();
+        }
+        let ids = (0..=u16::MAX).zip(&self.events);
+        ids.filter(|(_, is_chosen)| **is_chosen)
+            .map(|(id, _)| EventId(id))
+            .collect()
     }
 
     /// The event that is the only one to be shown.

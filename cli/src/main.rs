@@ -5,6 +5,7 @@
 mod collect;
 mod console;
 mod ctl;
+mod cut;
 mod diff;
 mod endpoint;
 mod event_choice;
@@ -13,7 +14,9 @@ mod failure;
 mod info;
 mod kernel_image;
 mod list;
+mod merge;
 mod modules;
+mod new_trace;
 mod plan;
 mod programs;
 mod record;
@@ -60,6 +63,8 @@ enum Verb {
     Report(report::ReportArgs),
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
+    Cut(cut::CutArgs),
+    Merge(merge::MergeArgs),
     Diff(diff::DiffArgs),
 }
 
@@ -105,6 +110,8 @@ fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
         Verb::Report(args) => report::run(args, console),
         Verb::Verify(args) => verify::run(args, console),
         Verb::Repair(args) => repair::run(args, console),
+        Verb::Cut(args) => cut::run(args, console),
+        Verb::Merge(args) => merge::run(args, console),
         Verb::Diff(args) => diff::run(args, console),
     }
 }

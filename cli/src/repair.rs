@@ -1,17 +1,15 @@
 //! `guesttrace repair`: what is whole of a damaged or cut trace, as a trace with an end and an index.
 
-use std::fs::{self, File};
-use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use analyzer::sources::Trace;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
-use trace_format::{Salvage, TraceFile, salvage};
+use trace_format::salvage;
 
 use crate::console::Console;
-use crate::{Usage, tell};
+use crate::{new_trace, tell};
 
 /// Write what is whole of a damaged or cut trace into a new file
 #[derive(Debug, Args)]
@@ -35,9 +33,7 @@ pub(crate) fn run(args: &RepairArgs, console: &mut Console<'_>) -> Result<ExitCo
     let Trace::Own(file) = &trace else {
         anyhow::bail!("only traces of guesttrace can be repaired");
     };
-    refuse_itself(&args.trace, &args.output)?;
-    let done = write(file, &args.output)
-        .with_context(|| format!("cannot write {}", args.output.display()))?;
+    let done = new_trace::write(&[&args.trace], &args.output, |out| Ok(salvage(file, out)?))?;
     for diagnostic in file.verify() {
         writeln!(console.out, "{diagnostic}")?;
     }
@@ -70,28 +66,4 @@ pub(crate) fn run(args: &RepairArgs, console: &mut Console<'_>) -> Result<ExitCo
         done.chunks
     )?;
     Ok(ExitCode::from(u8::from(!done.gaps.is_empty())))
-}
-
-/// The source is mapped while the result is written.
-fn refuse_itself(source: &Path, output: &Path) -> Result<()> {
-    let same = match (source.canonicalize(), output.canonicalize()) {
-        (Ok(source), Ok(output)) => source == output,
-        _ => false,
-    };
-    if same {
-        let usage = Usage::new("the repaired trace cannot take the place of its source");
-        return Err(usage.hint("name another file with -o").into());
-    }
-    Ok(())
-}
-
-/// Writes under another name until the file is complete.
-fn write(file: &TraceFile, output: &Path) -> Result<Salvage> {
-    let mut partial = output.as_os_str().to_owned();
-    partial.push(".partial");
-    let out = BufWriter::new(File::create(&partial)?);
-    let (out, done) = salvage(file, out)?;
-    out.into_inner()?.sync_all()?;
-    fs::rename(&partial, output)?;
-    Ok(done)
 }

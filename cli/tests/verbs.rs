@@ -206,9 +206,9 @@ fn wrong_usage_ends_with_2() {
         &["report", "sumary", whole],
         2,
         expect![[r#"
-        error: there is no report "sumary"
-        hint: there are summary, processes
-    "#]],
+            error: there is no report "sumary"
+            hint: there are summary, processes, syscalls, slowest, irqs, softirqs, traps, sched, wakeups, io, files
+        "#]],
     );
     check_failure(
         &["events", whole, "--event", "sched_swich"],

@@ -10,6 +10,7 @@ mod control;
 mod cpu;
 mod delivery;
 mod entries;
+mod files;
 mod flush;
 mod memory;
 mod module_symbols;

@@ -135,7 +135,7 @@ impl TraceSession {
         let (home_senders, homes) = (0..cpu_count).map(|_| unbounded()).unzip();
         let writer = Writer::create(
             (index, &spec),
-            recording.compression_level,
+            (recording.compression_level, recording.max_file_bytes),
             shared.clone(),
             home_senders,
             (Arc::clone(&counts.records), Arc::clone(&running)),

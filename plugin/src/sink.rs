@@ -50,12 +50,21 @@ impl Sink {
     /// Opens the output of a session.
     pub(crate) fn open(spec: &SessionSpec) -> Result<Self, OutputError> {
         let path = working_name(spec);
-        let opened = if spec.is_stream {
-            UnixStream::connect(&path).map(Self::Stream)
-        } else {
-            create_growing(&path).map(Self::File)
-        };
+        if !spec.is_stream {
+            return Self::create(&path);
+        }
+        let opened = UnixStream::connect(&path).map(Self::Stream);
         opened.map_err(|source| OutputError::Create { path, source })
+    }
+
+    /// Creates a file.
+    pub(crate) fn create(path: &Path) -> Result<Self, OutputError> {
+        create_growing(path)
+            .map(Self::File)
+            .map_err(|source| OutputError::Create {
+                path: path.to_owned(),
+                source,
+            })
     }
 
     /// Everything is written; a file gets its name.
@@ -90,7 +99,12 @@ pub(crate) fn working_name(spec: &SessionSpec) -> PathBuf {
     if spec.is_stream {
         return spec.out.clone();
     }
-    let mut name = spec.out.as_os_str().to_owned();
+    partial_path(&spec.out)
+}
+
+/// Name of a file while it is written.
+pub(crate) fn partial_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
     name.push(".partial");
     PathBuf::from(name)
 }

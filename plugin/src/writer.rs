@@ -14,9 +14,10 @@ use trace_format::{
     WriterOptions, addresses, within_function,
 };
 
+use crate::files::Files;
 use crate::recorder::Progress;
 use crate::session::Shared;
-use crate::sink::{OutputError, Sink, working_name};
+use crate::sink::{OutputError, Sink, partial_path, working_name};
 use crate::status::StatusLine;
 use crate::symbols::Symbols;
 
@@ -42,6 +43,8 @@ pub(crate) enum Message {
 #[derive(Debug)]
 pub(crate) struct Writer {
     out: TraceWriter<Sink>,
+    /// Of a recording in several files, which is written.
+    files: Option<Files>,
     partial: PathBuf,
     path: PathBuf,
     /// Index of the session, and what else is told of it while it goes on.
@@ -69,7 +72,7 @@ impl Writer {
     /// Creates the file and writes its header.
     pub(crate) fn create(
         (session, spec): (usize, &SessionSpec),
-        compression_level: i32,
+        (compression_level, max_file_bytes): (i32, Option<u64>),
         shared: Shared,
         homes: Vec<Sender<RecordBuffer>>,
         (records, running): (Arc<AtomicU64>, Arc<AtomicBool>),
@@ -78,14 +81,18 @@ impl Writer {
         let partial = working_name(spec);
         let sink = Sink::open(spec)?;
         let options = WriterOptions { compression_level };
-        let out =
-            TraceWriter::new(sink, &spec.header, options).map_err(|source| OutputError::Write {
+        let files = max_file_bytes.map(|bytes_max| Files::new(&path, bytes_max));
+        let part = files.as_ref().map(|_| Files::first_part());
+        let out = TraceWriter::of_part(sink, &spec.header, options, part).map_err(|source| {
+            OutputError::Write {
                 path: partial.clone(),
                 source,
-            })?;
+            }
+        })?;
         let hex_fields = hex_fields(&spec.header.schema);
         Ok(Self {
             out,
+            files,
             partial,
             path,
             session,
@@ -159,10 +166,30 @@ impl Writer {
                 path: self.partial.clone(),
                 source,
             })?;
+        self.go_on()?;
         buffer.clear();
         if let Some(home) = self.homes.get(cpu) {
             let _ = home.send(buffer);
         }
+        Ok(())
+    }
+
+    /// Goes on in the next file when this one is full.
+    fn go_on(&mut self) -> Result<(), OutputError> {
+        let written = self.out.file_bytes();
+        let next = self.files.as_mut().and_then(|files| files.next(written));
+        let Some(next) = next else {
+            return Ok(());
+        };
+        let partial = partial_path(&next);
+        let sink = Sink::create(&partial)?;
+        let out = self.out.continue_in(sink);
+        let out = out.map_err(|source| OutputError::Write {
+            path: self.partial.clone(),
+            source,
+        })?;
+        out.complete(self.partial.clone(), &self.path)?;
+        (self.path, self.partial) = (next, partial);
         Ok(())
     }
 

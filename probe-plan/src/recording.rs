@@ -24,6 +24,8 @@ pub struct Recording {
     pub buffer_bytes: usize,
     /// A buffer is written at the latest so many ticks of guest time after its first event.
     pub flush_interval_ticks: u64,
+    /// A trace goes on in another file when one has so many bytes.
+    pub max_file_bytes: Option<u64>,
     /// zstd level.
     pub compression_level: i32,
     /// Compares every RDTSC of the guest with the prediction, not only the first after each event.

@@ -24,6 +24,8 @@ pub struct BlockKind(pub [u8; 4]);
 impl BlockKind {
     /// The header, as compressed JSON; the first block.
     pub const HEADER: Self = Self(*b"HEAD");
+    /// What of its recording the file holds, when it is not all; the second block.
+    pub const PART: Self = Self(*b"PART");
     /// Records of one CPU.
     pub const CHUNK: Self = Self(*b"CHNK");
     /// Names of the kernel addresses that occur first in the chunks after it.

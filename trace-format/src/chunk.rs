@@ -138,6 +138,12 @@ impl<'a> RecordRef<'a> {
         self.kind.column_count
     }
 
+    /// Whether the field at `index` is a run of bytes, even where it is missing.
+    pub(crate) fn is_bytes(&self, index: usize) -> bool {
+        let column = self.chunk.columns.get(self.kind.first_column + index);
+        matches!(column, Some(Column::Runs { .. }))
+    }
+
     /// The field at `index` of the event's schema.
     #[must_use]
     #[inline]

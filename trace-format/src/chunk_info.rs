@@ -3,7 +3,7 @@
 use crate::block::{u32_at, u64_at};
 
 /// A CPU's number is below this, the most that any distribution builds its kernel for: readers keep something for each.
-const CPU_COUNT_MAX: u32 = 8192;
+pub(crate) const CPU_COUNT_MAX: u32 = 8192;
 
 /// Bytes of a chunk's payload before its compressed columns.
 pub(crate) const CHUNK_HEAD_BYTES: usize = 52;
@@ -27,10 +27,20 @@ pub struct ChunkInfo {
     pub lost_before: u64,
     /// Identity of the recording that it belongs to.
     pub recording: u32,
-    /// Place of the block in the file.
+    /// Number of the file that it is in, of a recording in several; otherwise 0.
+    pub file: u32,
+    /// Place of the block in that file.
     pub offset: u64,
     /// Bytes of the block.
     pub length: u64,
+}
+
+impl ChunkInfo {
+    /// Number of its records that are no repetitions.
+    #[must_use]
+    pub fn own_count(&self) -> u32 {
+        self.record_count.saturating_sub(self.sticky_count)
+    }
 }
 
 /// The start of a chunk's payload.
@@ -92,6 +102,7 @@ impl ChunkHead {
             sticky_count: self.sticky_count,
             lost_before: self.lost_before,
             recording: self.recording,
+            file: 0,
             offset,
             length,
         }

@@ -11,10 +11,12 @@
 //! Keeps its memory from chunk to chunk. Missing numbers repeat the row before, which costs least.
 
 use crate::column::{push_numbers, push_runs, push_ticks};
-use crate::record::{FIELD_BYTES_MAX, Record, RecordBuffer};
+use crate::contents::{Carried, Contents, Gatherer, StickyFields};
+use crate::decode::DECODED_BYTES_MAX;
+use crate::record::{FIELD_BYTES_MAX, Record};
 use crate::schema::{EventId, EventSchema, Schema};
 use crate::varint;
-use crate::writer::WriteError;
+use crate::write_error::WriteError;
 
 /// Largest columns of a chunk before compression.
 ///
@@ -36,11 +38,12 @@ pub(crate) struct Columns {
     /// Position in `kinds` of each record.
     order: Vec<u64>,
     deltas: Vec<u64>,
+    summary: Summary,
     scratch: Vec<u8>,
 }
 
 /// What a chunk's header says of its records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
     pub(crate) first_tsc: u64,
     pub(crate) last_tsc: u64,
@@ -80,54 +83,87 @@ impl Columns {
             kinds,
             order: Vec::new(),
             deltas: Vec::new(),
+            summary: Summary::default(),
             scratch: Vec::new(),
         }
     }
 
-    /// Appends the columns of `buffer` to `out`.
-    ///
-    /// No stamp is before `floor_tsc`, nor before that of an earlier record.
-    pub(crate) fn encode(
-        &mut self,
-        buffer: &RecordBuffer,
-        floor_tsc: u64,
-        mut tsc_of: impl FnMut(u64) -> u64,
-        out: &mut Vec<u8>,
-    ) -> Result<Summary, WriteError> {
-        self.clear();
-        let mut summary = Summary {
+    /// Begins a chunk, in which no stamp is before `floor_tsc`.
+    pub(crate) fn begin(&mut self, floor_tsc: u64) {
+        self.order.clear();
+        self.deltas.clear();
+        self.kinds.iter_mut().for_each(Kind::clear);
+        self.summary = Summary {
             first_tsc: floor_tsc,
             last_tsc: floor_tsc,
             record_count: 0,
             clamped_count: 0,
         };
-        for record in buffer.records() {
-            let tsc = tsc_of(record.stamp);
-            if tsc < summary.last_tsc {
-                summary.clamped_count += 1;
-            }
-            let tsc = tsc.max(summary.last_tsc);
-            if summary.record_count == 0 {
-                summary.first_tsc = tsc;
-                summary.last_tsc = tsc;
-            }
-            self.deltas.push(tsc - summary.last_tsc);
-            summary.last_tsc = tsc;
-            summary.record_count += 1;
-            self.push(&record)?;
-        }
-        self.finish(out);
-        if out.len() > COLUMN_BYTES_MAX {
-            return Err(WriteError::TooLarge {
-                what: "chunk",
-                bytes: out.len(),
-                max: COLUMN_BYTES_MAX,
-            });
-        }
-        Ok(summary)
     }
 
-    fn push(&mut self, record: &Record<'_>) -> Result<(), WriteError> {
+    /// Adds a record; its stamp is that of the record before where it would go back.
+    #[inline]
+    pub(crate) fn push(&mut self, tsc: u64, record: &Record<'_>) -> Result<(), WriteError> {
+        let summary = &mut self.summary;
+        if tsc < summary.last_tsc {
+            summary.clamped_count += 1;
+        }
+        let tsc = tsc.max(summary.last_tsc);
+        if summary.record_count == 0 {
+            summary.first_tsc = tsc;
+            summary.last_tsc = tsc;
+        }
+        self.deltas.push(tsc - summary.last_tsc);
+        summary.last_tsc = tsc;
+        let count = summary.record_count.checked_add(1);
+        summary.record_count = count.ok_or(WriteError::TooLarge {
+            what: "chunk",
+            bytes: usize::MAX,
+            max: COLUMN_BYTES_MAX,
+        })?;
+        self.push_fields(record)
+    }
+
+    /// Appends the columns of the chunk to `out`.
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> Result<Summary, WriteError> {
+        self.push_columns(out);
+        let memory = self.used_kinds().map(|kind| {
+            let rows = kind.masks.len();
+            rows.saturating_mul(40 + 16 * kind.fields.len())
+        });
+        let sizes = [
+            (out.len(), COLUMN_BYTES_MAX),
+            (memory.sum(), DECODED_BYTES_MAX),
+        ];
+        match sizes.into_iter().find(|(bytes, max)| bytes > max) {
+            Some((bytes, max)) => Err(WriteError::TooLarge {
+                what: "chunk",
+                bytes,
+                max,
+            }),
+            None => Ok(self.summary),
+        }
+    }
+
+    /// What the index says of the chunk.
+    pub(crate) fn contents(&self, sticky: &StickyFields, carried: &mut Carried) -> Contents {
+        let mut gatherer = Gatherer::new(carried);
+        for kind in self.used_kinds() {
+            let fields = sticky.0.get(&kind.event);
+            let rows = fields.map_or(0, |_| kind.masks.len());
+            let numbers = |row: usize| {
+                let is_there = |field: &&usize| kind.masks[row] >> **field & 1 == 0;
+                let fields = fields.into_iter().flatten().filter(is_there);
+                fields
+                    .map(|field| kind.fields[*field].numbers[row])
+                    .collect()
+            };
+            gatherer.add_kind(kind.event, (0..rows).map(numbers));
+        }
+        gatherer.finish()
+    }
+
+    fn push_fields(&mut self, record: &Record<'_>) -> Result<(), WriteError> {
         let event = record.event;
         let index = self
             .by_id
@@ -143,13 +179,7 @@ impl Columns {
             .ok_or(WriteError::RecordShape { event: event.0 })
     }
 
-    fn clear(&mut self) {
-        self.order.clear();
-        self.deltas.clear();
-        self.kinds.iter_mut().for_each(Kind::clear);
-    }
-
-    fn finish(&mut self, out: &mut Vec<u8>) {
+    fn push_columns(&mut self, out: &mut Vec<u8>) {
         // From the position in the schema to the position in the chunk's own list.
         let mut rank = 0;
         let ranks: Vec<u64> = self

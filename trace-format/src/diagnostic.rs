@@ -97,6 +97,60 @@ pub enum Diagnostic {
         /// Place of the chunk after the gap.
         offset: u64,
     },
+    /// A chunk begins before the one before it ends.
+    #[error("CPU {cpu}: the chunk at {offset:#x} begins before the one before it ends")]
+    Backwards {
+        /// The CPU.
+        cpu: u32,
+        /// Place of the later chunk.
+        offset: u64,
+    },
+    /// A block is where none of its kind may be.
+    #[error("block {kind} at {offset:#x} is out of its place")]
+    Order {
+        /// Place of the block.
+        offset: u64,
+        /// Its kind.
+        kind: BlockKind,
+    },
+    /// The trailer counts something else than the file has.
+    #[error("the trailer says {counter} {told}, but the chunks have {found}")]
+    Count {
+        /// Name of the counter.
+        counter: &'static str,
+        /// What the trailer says.
+        told: u64,
+        /// What there is.
+        found: u64,
+    },
+    /// A file of the recording is not there.
+    #[error("file {number} of the recording is missing, and what happened then is not known")]
+    FileMissing {
+        /// Which: the first is 0.
+        number: u32,
+    },
+    /// A file beside the first has the name of a later one, but is of another recording.
+    #[error("file {number} of the recording does not follow those before it; it was left out")]
+    FileForeign {
+        /// Which.
+        number: u32,
+    },
+    /// A file of the recording cannot be read.
+    #[error("file {number} of the recording cannot be read: {reason}")]
+    FileUnreadable {
+        /// Which.
+        number: u32,
+        /// Why.
+        reason: String,
+    },
+    /// A finding in a later file of the recording.
+    #[error("file {number} of the recording: {finding}")]
+    InFile {
+        /// Which.
+        number: u32,
+        /// What.
+        finding: Box<Diagnostic>,
+    },
     /// There are more findings than anyone reads.
     #[error("{count} more findings")]
     More {
@@ -124,6 +178,15 @@ pub enum Fault {
     /// Its records are earlier than what was said to be complete.
     #[error("it has records from before a time up to which all was said to be there")]
     Late,
+    /// The index leaves out something that it holds.
+    #[error("the index does not list all that it holds")]
+    Contents,
+    /// It repeats an event that does not stay true.
+    #[error("it repeats an event that is not sticky")]
+    Repetition,
+    /// It is not what it is a copy of.
+    #[error("it is not what it is a copy of")]
+    Copy,
     /// It belongs to another recording than the header.
     #[error("it belongs to another recording")]
     Foreign,
@@ -168,6 +231,10 @@ impl Diagnostics {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Adds a finding unless it is already there.
     pub(crate) fn push_new(&mut self, item: Diagnostic) {
         if !self.list.contains(&item) {
@@ -184,6 +251,18 @@ impl Diagnostics {
 }
 
 impl Diagnostic {
+    /// The finding in the file of that number; the first goes without saying.
+    pub(crate) fn in_file(self, number: u32) -> Self {
+        match self {
+            finding @ Self::InFile { .. } => finding,
+            finding if number == 0 => finding,
+            finding => Self::InFile {
+                number,
+                finding: Box::new(finding),
+            },
+        }
+    }
+
     /// How bad it is.
     #[must_use]
     pub fn severity(&self) -> Severity {
@@ -195,7 +274,14 @@ impl Diagnostic {
             {
                 Severity::Notice
             }
+            Self::InFile { finding, .. } => finding.severity(),
             Self::Unfinished { .. }
+            | Self::Backwards { .. }
+            | Self::Order { .. }
+            | Self::Count { .. }
+            | Self::FileMissing { .. }
+            | Self::FileForeign { .. }
+            | Self::FileUnreadable { .. }
             | Self::Torn { .. }
             | Self::NotABlock { .. }
             | Self::BlockHeader { .. }

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::part::Piece;
 use crate::schema::Schema;
 use crate::stats::Stats;
 
@@ -117,7 +118,15 @@ pub struct Trailer {
     /// Every module that has hooks, and whether the guest loaded it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modules: Vec<ModuleUse>,
+    /// Of a file that does not hold all of its recording, what it holds: as in the block behind the header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Piece>,
 }
+
+/// Why a file ended, in the trailer of one after which its recording goes on in the next.
+pub const END_CONTINUED: &str = "continued";
+/// Why a file ended, in the trailer of a cut that leaves out the recording's end.
+pub const END_CUT: &str = "cut";
 
 /// Predicted against actual TSC at the guest's own RDTSCs; ticks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ mod call_stack;
 mod record;
 
 mod header;
+mod part;
 mod stats;
 
 mod block;
@@ -19,9 +20,11 @@ mod packed;
 mod varint;
 
 mod chunk_info;
+mod contents;
 mod index;
 mod symbols;
 
+mod write_error;
 mod writer;
 
 mod diagnostic;
@@ -31,11 +34,17 @@ mod recovery;
 mod chunk;
 mod decode;
 
+mod part_files;
 mod reader;
+mod verify;
+mod volume;
 
 mod growing;
 mod tail;
 
+mod cut;
+mod merge;
+mod plain;
 mod salvage;
 
 pub use block::{BlockKind, FORMAT_VERSION};
@@ -44,13 +53,17 @@ pub use chunk::{Chunk, RecordRef, Value};
 pub use chunk_info::ChunkInfo;
 pub use column::ColumnError;
 pub use columns::COLUMN_BYTES_MAX;
+pub use cut::{Cut, CutWish, cut};
 pub use decode::DECODED_BYTES_MAX;
 pub use diagnostic::{Diagnostic, Fault};
 pub use growing::{create_growing, is_growing};
 pub use header::{
-    AbsentEvent, ChunkRule, ClockInfo, ClockMode, Exactness, Header, HookCount, KernelInfo,
-    MachineInfo, ModuleState, ModuleUse, Trailer,
+    AbsentEvent, ChunkRule, ClockInfo, ClockMode, END_CONTINUED, END_CUT, Exactness, Header,
+    HookCount, KernelInfo, MachineInfo, ModuleState, ModuleUse, Trailer,
 };
+pub use merge::{MergeError, Merged, merge};
+pub use part::{CpuPlace, Piece, TscSpan};
+pub use part_files::{is_later_part, later_part_files, part_path};
 pub use reader::{ReadError, TraceFile};
 pub use record::{
     BUFFER_BYTES_MAX, BufferFull, FIELD_BYTES_MAX, RECORD_BYTES_MAX, RECORD_HEADER_BYTES, Record,
@@ -63,4 +76,5 @@ pub use schema::{
 pub use stats::{Counter, Severity, Stats};
 pub use symbols::SymbolTable;
 pub use tail::{PackedChunk, Part, Tail};
-pub use writer::{ChunkMeta, JSON_BYTES_MAX, TraceWriter, WriteError, WriterOptions};
+pub use write_error::WriteError;
+pub use writer::{ChunkMeta, JSON_BYTES_MAX, TraceWriter, WriterOptions};

@@ -2,10 +2,10 @@
 
 use crate::block::u32_at;
 use crate::diagnostic::Fault;
-use crate::writer::WriteError;
+use crate::write_error::WriteError;
 
-/// zstd's level for them: there are few, and they are small.
-const LEVEL: i32 = 19;
+/// zstd's level for them: there are few, and they are small; the next levels take thrice as long for a hundredth.
+const LEVEL: i32 = 15;
 
 /// Appends the packed form of `content`, at most `max` bytes; `what` names it in errors.
 pub(crate) fn pack(

@@ -1,30 +1,28 @@
-//! Reads a trace, whole or not, finished or still being written.
+//! Reads a trace, whole or not, finished or still being written, in one file or in several.
 //!
-//! Nothing in a file is trusted: every place and length is checked, and memory is bounded by the limits of the format
-//! ([`crate::COLUMN_BYTES_MAX`], [`crate::DECODED_BYTES_MAX`], [`crate::JSON_BYTES_MAX`]), not by what the file says.
+//! The first file of a recording that was written in several stands for all: the others are looked for beside it, and
+//! their chunks follow its own. What is missing of them is a gap as any other, and is said.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::block::{BlockKind, FILE_MAGIC, FORMAT_VERSION, HEADER_BYTES, PREAMBLE_BYTES, u32_at};
+use crate::block::{BlockKind, FORMAT_VERSION, PREAMBLE_BYTES};
 use crate::chunk::Chunk;
-use crate::chunk_info::{CHUNK_HEAD_BYTES, ChunkHead, ChunkInfo};
-use crate::columns::COLUMN_BYTES_MAX;
-use crate::decode;
+use crate::chunk_info::ChunkInfo;
+use crate::contents::Contents;
 use crate::diagnostic::{Diagnostic, Diagnostics, Fault};
-use crate::header::{Header, Trailer};
-use crate::index::{self, END_BYTES, End};
+use crate::header::{END_CONTINUED, Header, Trailer};
+use crate::index::Index;
 use crate::mapping::Mapping;
-use crate::packed::{decompress, unpack};
-use crate::recovery::{Block, Scan};
-use crate::schema::Schema;
-use crate::symbols::{Gathered, SymbolTable};
-use crate::writer::JSON_BYTES_MAX;
+use crate::part::Piece;
+use crate::part_files::find_parts;
+use crate::schema::EventId;
+use crate::stats::Counter;
+use crate::symbols::SymbolTable;
+use crate::volume::Volume;
 
 /// Why a trace, or a part of it, cannot be read.
 #[derive(Debug, Error)]
@@ -65,31 +63,42 @@ pub enum ReadError {
     },
 }
 
-/// A trace file, mapped into memory.
+/// A trace, mapped into memory.
 #[derive(Debug)]
 pub struct TraceFile {
-    bytes: Mapping,
-    header: Header,
+    /// Its files: at least one.
+    pub(crate) volumes: Vec<Volume>,
+    pub(crate) index: Index,
     trailer: Option<Trailer>,
-    chunks: Vec<ChunkInfo>,
     symbols: SymbolTable,
-    recording: u32,
-    diagnostics: Vec<Diagnostic>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
 impl TraceFile {
     /// Maps a file and finds its chunks: by the index, or without one by a scan of the file.
     ///
+    /// The first file of a recording in several brings the others with it.
+    ///
     /// # Errors
     /// When there is no file, it is not a trace, or neither its header nor the copy of that can be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError> {
         let path = path.as_ref();
-        let map = || Mapping::of(&File::open(path)?);
-        let bytes = map().map_err(|source| ReadError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::from_mapping(bytes)
+        let first = Volume::open(path)?;
+        let mut found = Diagnostics::default();
+        let mut volumes = vec![first];
+        if volumes[0].part.as_ref().and_then(|part| part.number) == Some(0) {
+            find_parts(path, &mut volumes, &mut found);
+        }
+        Ok(Self::join(volumes, found))
+    }
+
+    /// Maps one file, even where its recording goes on in another.
+    ///
+    /// # Errors
+    /// As [`TraceFile::open`].
+    pub fn open_alone(path: impl AsRef<Path>) -> Result<Self, ReadError> {
+        let volume = Volume::open(path.as_ref())?;
+        Ok(Self::join(vec![volume], Diagnostics::default()))
     }
 
     /// Reads a trace from memory.
@@ -97,43 +106,108 @@ impl TraceFile {
     /// # Errors
     /// As [`TraceFile::open`].
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, ReadError> {
-        Self::from_mapping(Mapping::Owned(bytes))
+        let volume = Volume::of(Mapping::Owned(bytes))?;
+        Ok(Self::join(vec![volume], Diagnostics::default()))
     }
 
-    fn from_mapping(bytes: Mapping) -> Result<Self, ReadError> {
-        check_preamble(&bytes)?;
-        let mut layout = Layout::of(&bytes);
-        let (header, recording) = read_header(&bytes, &mut layout)?;
-        let trailer = layout.trailer_offset.and_then(|offset| {
-            let block = Block::of_kind(&bytes, offset, BlockKind::TRAILER);
-            let trailer = block.and_then(|block| parse_json(&block, &unpack_json(&block)?));
-            trailer.map_err(|fault| layout.diagnostics.push(fault)).ok()
-        });
-        let symbols = gather_symbols(&bytes, recording, &mut layout);
-        check_recording(&mut layout.chunks, recording, &mut layout.diagnostics);
-        check_sequences(&mut layout.chunks, &mut layout.diagnostics);
-        let diagnostics = layout.diagnostics.into_list();
-        Ok(Self {
-            header,
+    fn join(mut volumes: Vec<Volume>, found: Diagnostics) -> Self {
+        let mut diagnostics = Diagnostics::default();
+        let mut index = Index::default();
+        let mut symbols = SymbolTable::default();
+        let mut records = 0u64;
+        for volume in &mut volumes {
+            let number = volume.number();
+            let found = std::mem::take(&mut volume.diagnostics);
+            found
+                .into_iter()
+                .for_each(|finding| diagnostics.push(finding.in_file(number)));
+            // The volume's own list is not needed any more: what is wrong with it is known.
+            let own = std::mem::take(&mut volume.index);
+            index
+                .chunks
+                .extend(own.chunks.iter().map(|chunk| ChunkInfo {
+                    file: number,
+                    ..*chunk
+                }));
+            index.contents.extend(own.contents);
+            if let Err(fault) = symbols.add(std::mem::take(&mut volume.symbols)) {
+                let (offset, kind) = (0, BlockKind::SYMBOLS);
+                let finding = Diagnostic::Invalid {
+                    offset,
+                    kind,
+                    fault,
+                };
+                diagnostics.push(finding.in_file(number));
+            }
+            let stats = volume.trailer.as_ref().map(|trailer| &trailer.stats);
+            let own = stats.map_or(0, |stats| stats.get(Counter::RecordsWritten));
+            records = records.saturating_add(own);
+        }
+        found
+            .into_list()
+            .into_iter()
+            .for_each(|finding| diagnostics.push(finding));
+        check_sequences(&mut index, volumes[0].part.as_ref(), &mut diagnostics);
+        let mut trailer = volumes.last().and_then(|volume| volume.trailer.clone());
+        if volumes.len() > 1 {
+            trailer = trailer.filter(|trailer| trailer.end_reason != END_CONTINUED);
+            if let Some(trailer) = &mut trailer {
+                trailer.stats.set(Counter::RecordsWritten, records);
+                trailer.part = None;
+            }
+        }
+        Self {
+            volumes,
+            index,
             trailer,
-            chunks: layout.chunks,
             symbols,
-            recording,
-            diagnostics,
-            bytes,
-        })
+            diagnostics: diagnostics.into_list(),
+        }
     }
 
     /// What the trace says about itself.
     #[must_use]
     pub fn header(&self) -> &Header {
-        &self.header
+        &self.volumes[0].header
     }
 
     /// What the recorder said in the end; `None` when the recording was cut.
     #[must_use]
     pub fn trailer(&self) -> Option<&Trailer> {
         self.trailer.as_ref()
+    }
+
+    /// What of its recording it holds; `None` when it holds all of it.
+    #[must_use]
+    pub fn part(&self) -> Option<&Piece> {
+        let part = self.volumes[0].part.as_ref()?;
+        let is_whole = part.number == Some(0) && self.volumes.len() > 1;
+        (!is_whole).then_some(part)
+    }
+
+    /// Files that it was written in and that are there.
+    #[must_use]
+    pub fn file_count(&self) -> usize {
+        self.volumes.len()
+    }
+
+    /// TSC of time 0: of the first record, if nothing else is said.
+    #[must_use]
+    pub fn origin_tsc(&self) -> u64 {
+        let told = self.volumes[0].part.as_ref();
+        // The later files of a recording count from the first record of its first file: so do all together.
+        let is_first = told.is_some_and(|part| part.number == Some(0));
+        // A chunk without records only tells of a loss.
+        let counts = |chunk: &&ChunkInfo| chunk.record_count > 0 && (!is_first || chunk.file == 0);
+        let stamps = || {
+            self.chunks()
+                .iter()
+                .filter(counts)
+                .map(|chunk| chunk.first_tsc)
+        };
+        told.and_then(|part| part.origin_tsc)
+            .or_else(|| stamps().min())
+            .unwrap_or(0)
     }
 
     /// Names of the kernel addresses that occur in the trace.
@@ -145,13 +219,23 @@ impl TraceFile {
     /// Identity of the recording: the same for the same header, and in each of its chunks.
     #[must_use]
     pub fn recording(&self) -> u32 {
-        self.recording
+        self.volumes[0].recording
     }
 
-    /// The chunks in the order of the file; those of one CPU are in order of time.
+    /// The chunks in the order of the files; those of one CPU are in order of time.
     #[must_use]
     pub fn chunks(&self) -> &[ChunkInfo] {
-        &self.chunks
+        &self.index.chunks
+    }
+
+    /// Whether a chunk may hold one of those events and one of those threads; empty for any. Reads nothing but the
+    /// index.
+    ///
+    /// A thread is what the unsigned fields of sticky records say: of `thread_context`, `tid` and `pid`.
+    #[must_use]
+    pub fn may_have(&self, index: usize, events: &[EventId], threads: &[u64]) -> bool {
+        let contents: Option<&Contents> = self.index.contents.get(index);
+        contents.is_none_or(|contents| contents.may_have(events, threads))
     }
 
     /// What was found to be wrong when the file was opened.
@@ -163,10 +247,24 @@ impl TraceFile {
         &self.diagnostics
     }
 
-    /// Bytes of the file.
+    /// Whether its files have the very bytes of another trace's.
+    #[must_use]
+    pub fn has_same_bytes(&self, other: &Self) -> bool {
+        let bytes =
+            |file: &'_ Self, at: usize| file.volumes.get(at).map(|volume| volume.bytes.len());
+        let lengths = 0..self.volumes.len().max(other.volumes.len());
+        let mut pairs = self.volumes.iter().zip(&other.volumes);
+        lengths
+            .into_iter()
+            .all(|at| bytes(self, at) == bytes(other, at))
+            && pairs.all(|(own, other)| *own.bytes == *other.bytes)
+    }
+
+    /// Bytes of all its files.
     #[must_use]
     pub fn file_bytes(&self) -> u64 {
-        self.bytes.len() as u64
+        let files = self.volumes.iter();
+        files.map(|volume| volume.bytes.len() as u64).sum()
     }
 
     /// Decodes a chunk.
@@ -174,256 +272,59 @@ impl TraceFile {
     /// # Errors
     /// [`ReadError::Damaged`] when the chunk is lost: the others are not touched by that.
     pub fn read_chunk(&self, index: usize) -> Result<Chunk, ReadError> {
-        let count = self.chunks.len();
-        let info = *self
-            .chunks
-            .get(index)
-            .ok_or(ReadError::NoSuchChunk { index, count })?;
-        let block = Block::of_kind(&self.bytes, info.offset, BlockKind::CHUNK)?;
-        Ok(decode_chunk(&block, info, &self.header.schema)?)
+        let (info, volume) = self.place(index)?;
+        volume.read_chunk(info).map_err(|error| match error {
+            ReadError::Damaged(finding) => ReadError::Damaged(finding.in_file(info.file)),
+            error => error,
+        })
     }
 
     /// The payload of a chunk's block, which has the right checksum.
     pub(crate) fn chunk_payload(&self, index: usize) -> Result<&[u8], ReadError> {
-        let count = self.chunks.len();
-        let info = self
-            .chunks
-            .get(index)
-            .ok_or(ReadError::NoSuchChunk { index, count })?;
-        Ok(Block::of_kind(&self.bytes, info.offset, BlockKind::CHUNK)?.payload)
+        let (info, volume) = self.place(index)?;
+        volume.chunk_payload(info)
     }
 
-    /// Reads the whole file and says everything that is wrong with it; empty for a whole, unharmed file.
-    #[must_use]
-    pub fn verify(&self) -> Vec<Diagnostic> {
-        let scan = Scan::of(&self.bytes);
-        let mut found = scan.diagnostics.into_list();
-        if found.is_empty() {
-            found.extend(self.verify_end(&scan.chunks, scan.header_copy_offset));
-        }
-        found.extend(self.diagnostics.iter().cloned());
-        for index in 0..self.chunks.len() {
-            if let Err(ReadError::Damaged(fault)) = self.read_chunk(index) {
-                found.push(fault);
-            }
-        }
-        let mut diagnostics = Diagnostics::default();
-        found
-            .into_iter()
-            .for_each(|item| diagnostics.push_new(item));
-        diagnostics.into_list()
-    }
-
-    /// Compares what a whole file says twice.
-    fn verify_end(&self, chunks: &[ChunkInfo], copy: Option<u64>) -> Option<Diagnostic> {
-        let (offset, kind) = (self.bytes.len() as u64, BlockKind::INDEX);
-        if self.chunks != chunks {
-            return Some(Diagnostic::Invalid {
-                offset,
-                kind,
-                fault: Fault::Index,
-            });
-        }
-        match read_header_copy(&self.bytes, copy?) {
-            Ok((header, _)) if header == self.header => None,
-            Ok(_) => {
-                let (offset, kind) = (copy?, BlockKind::HEADER_COPY);
-                Some(Diagnostic::Invalid {
-                    offset,
-                    kind,
-                    fault: Fault::Numbers,
-                })
-            }
-            Err(fault) => Some(fault),
-        }
-    }
-}
-
-/// Where the parts of a file are.
-struct Layout {
-    chunks: Vec<ChunkInfo>,
-    symbol_offsets: Vec<u64>,
-    trailer_offset: Option<u64>,
-    header_copy_offset: Option<u64>,
-    diagnostics: Diagnostics,
-}
-
-impl Layout {
-    fn of(bytes: &[u8]) -> Self {
-        Self::from_end(bytes).unwrap_or_else(|| Self::from_scan(bytes))
-    }
-
-    /// By the end block and the index; `None` when either is missing or damaged.
-    fn from_end(bytes: &[u8]) -> Option<Self> {
-        let end_offset = bytes.len().checked_sub(HEADER_BYTES + END_BYTES)? as u64;
-        let block = Block::of_kind(bytes, end_offset, BlockKind::END).ok()?;
-        let end = End::decode(block.payload)?;
-        let block = Block::of_kind(bytes, end.index_offset, BlockKind::INDEX).ok()?;
-        let index = index::read(&block).ok()?;
-        Some(Self {
-            chunks: index.chunks,
-            symbol_offsets: index.symbol_offsets,
-            trailer_offset: Some(end.trailer_offset),
-            header_copy_offset: Some(end.header_copy_offset),
-            diagnostics: Diagnostics::default(),
-        })
-    }
-
-    fn from_scan(bytes: &[u8]) -> Self {
-        let Scan {
-            chunks,
-            symbol_offsets,
-            trailer_offset,
-            header_copy_offset,
-            diagnostics,
-            ..
-        } = Scan::of(bytes);
-        Self {
-            chunks,
-            symbol_offsets,
-            trailer_offset,
-            header_copy_offset,
-            diagnostics,
-        }
-    }
-}
-
-pub(crate) fn check_preamble(bytes: &[u8]) -> Result<(), ReadError> {
-    if !bytes.starts_with(&FILE_MAGIC) {
-        return Err(ReadError::NotATrace);
-    }
-    let preamble = bytes
-        .first_chunk::<PREAMBLE_BYTES>()
-        .ok_or(ReadError::Preamble)?;
-    if u32_at(preamble, 12) != Some(crc32fast::hash(&preamble[..12])) {
-        return Err(ReadError::Preamble);
-    }
-    let major = u16::from_le_bytes([preamble[8], preamble[9]]);
-    let minor = u16::from_le_bytes([preamble[10], preamble[11]]);
-    if major == FORMAT_VERSION.0 {
-        Ok(())
-    } else {
-        Err(ReadError::Version { major, minor })
-    }
-}
-
-/// Reads the header and its identity, or those of its copy when the header is damaged.
-fn read_header(bytes: &[u8], layout: &mut Layout) -> Result<(Header, u32), ReadError> {
-    let block = Block::of_kind(bytes, PREAMBLE_BYTES as u64, BlockKind::HEADER);
-    let damage = match block {
-        Ok(block) => return Ok(parse_header(&block)?),
-        Err(damage) => damage,
-    };
-    // Where there is no good copy either, the cause is what matters.
-    let copy = layout
-        .header_copy_offset
-        .map(|offset| (offset, read_header_copy(bytes, offset)));
-    let Some((offset, Ok(header))) = copy else {
-        return Err(damage.into());
-    };
-    layout.diagnostics.push(damage);
-    layout
-        .diagnostics
-        .push(Diagnostic::HeaderCopyUsed { offset });
-    Ok(header)
-}
-
-/// Decodes the chunk of a block.
-pub(crate) fn decode_chunk(
-    block: &Block<'_>,
-    info: ChunkInfo,
-    schema: &Schema,
-) -> Result<Chunk, Diagnostic> {
-    let invalid = |fault| block.invalid(fault);
-    let head = ChunkHead::decode(block.payload).ok_or_else(|| invalid(Fault::Numbers))?;
-    let length = (HEADER_BYTES + block.payload.len()) as u64;
-    if head.info(info.offset, length) != info {
-        return Err(invalid(Fault::Index));
-    }
-    let compressed = &block.payload[CHUNK_HEAD_BYTES..];
-    let data = decompress(compressed, head.column_bytes, COLUMN_BYTES_MAX).map_err(invalid)?;
-    decode::decode(info, data, schema).map_err(|fault| invalid(fault.into()))
-}
-
-fn read_header_copy(bytes: &[u8], offset: u64) -> Result<(Header, u32), Diagnostic> {
-    let block = Block::of_kind(bytes, offset, BlockKind::HEADER_COPY)?;
-    parse_header(&block)
-}
-
-pub(crate) fn parse_header(block: &Block<'_>) -> Result<(Header, u32), Diagnostic> {
-    let json = unpack_json(block)?;
-    let header: Header = parse_json(block, &json)?;
-    header
-        .schema
-        .check()
-        .map_err(|fault| block.invalid(fault.into()))?;
-    Ok((header, crc32fast::hash(&json)))
-}
-
-pub(crate) fn unpack_json(block: &Block<'_>) -> Result<Vec<u8>, Diagnostic> {
-    unpack(block.payload, JSON_BYTES_MAX).map_err(|fault| block.invalid(fault))
-}
-
-pub(crate) fn parse_json<T: DeserializeOwned>(
-    block: &Block<'_>,
-    json: &[u8],
-) -> Result<T, Diagnostic> {
-    serde_json::from_slice(json).map_err(|fault| block.invalid(Fault::Json(fault.to_string())))
-}
-
-/// Reads the blocks of symbols; a damaged one costs its names.
-fn gather_symbols(bytes: &[u8], recording: u32, layout: &mut Layout) -> SymbolTable {
-    let mut gathered = Gathered::default();
-    for offset in &layout.symbol_offsets {
-        let block = Block::of_kind(bytes, *offset, BlockKind::SYMBOLS);
-        let added = block.and_then(|block| {
-            let added = gathered.add(block.payload, recording);
-            added.map_err(|fault| block.invalid(fault))
+    fn place(&self, index: usize) -> Result<(ChunkInfo, &Volume), ReadError> {
+        let count = self.index.chunks.len();
+        let info = self.index.chunks.get(index).copied();
+        let found = info.and_then(|info| {
+            // The files are in the order of their numbers.
+            let files = self
+                .volumes
+                .binary_search_by_key(&info.file, Volume::number);
+            Some((info, self.volumes.get(files.ok()?)?))
         });
-        if let Err(fault) = added {
-            layout.diagnostics.push_new(fault);
-        }
+        found.ok_or(ReadError::NoSuchChunk { index, count })
     }
-    gathered.finish()
-}
-
-/// Drops chunks of another recording.
-fn check_recording(chunks: &mut Vec<ChunkInfo>, recording: u32, diagnostics: &mut Diagnostics) {
-    chunks.retain(|chunk| {
-        let (offset, kind) = (chunk.offset, BlockKind::CHUNK);
-        if chunk.recording != recording {
-            let fault = Fault::Foreign;
-            diagnostics.push(Diagnostic::Invalid {
-                offset,
-                kind,
-                fault,
-            });
-        }
-        chunk.recording == recording
-    });
 }
 
 /// Reports chunks that are missing between others of their CPU, and drops those that come again or too late: their
 /// events would be told twice, or behind later ones.
-fn check_sequences(chunks: &mut Vec<ChunkInfo>, diagnostics: &mut Diagnostics) {
-    let mut next: BTreeMap<u32, u64> = BTreeMap::new();
-    chunks.retain(|chunk| {
+fn check_sequences(index: &mut Index, part: Option<&Piece>, diagnostics: &mut Diagnostics) {
+    let places = part.into_iter().flat_map(|part| &part.cpus);
+    let mut next: BTreeMap<u32, u64> = places.map(|place| (place.cpu, place.sequence)).collect();
+    index.retain(|chunk| {
         let expected = next.entry(chunk.cpu).or_default();
-        let (cpu, offset) = (chunk.cpu, chunk.offset);
+        let (cpu, offset, file) = (chunk.cpu, chunk.offset, chunk.file);
         match chunk.sequence.checked_sub(*expected) {
             Some(0) => {}
-            Some(missing) => diagnostics.push(Diagnostic::MissingChunks {
-                cpu,
-                missing,
-                offset,
-            }),
+            Some(missing) => {
+                let finding = Diagnostic::MissingChunks {
+                    cpu,
+                    missing,
+                    offset,
+                };
+                diagnostics.push(finding.in_file(file));
+            }
             None => {
                 let kind = BlockKind::CHUNK;
-                diagnostics.push(Diagnostic::Invalid {
+                let finding = Diagnostic::Invalid {
                     offset,
                     kind,
                     fault: Fault::Sequence,
-                });
+                };
+                diagnostics.push(finding.in_file(file));
                 return false;
             }
         }

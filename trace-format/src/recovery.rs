@@ -4,9 +4,10 @@
 //! is not a block is skipped up to the next header with a right checksum. Time is in proportion to the file's size.
 
 use crate::block::{BlockHeader, BlockKind, HEADER_BYTES, MAGIC, PREAMBLE_BYTES};
-use crate::chunk_info::{ChunkHead, ChunkInfo};
+use crate::chunk_info::ChunkHead;
+use crate::contents::Contents;
 use crate::diagnostic::{Diagnostic, Diagnostics, Fault};
-use crate::index::{self, End};
+use crate::index::{self, End, Index};
 
 /// An unharmed block.
 #[derive(Clone, Copy, Debug)]
@@ -78,15 +79,20 @@ impl<'a> Block<'a> {
     }
 }
 
+/// Most blocks besides chunks and symbols that are remembered: a file has six.
+const OTHERS_MAX: usize = 1000;
+
 /// What a scan found.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
-    pub(crate) chunks: Vec<ChunkInfo>,
-    pub(crate) symbol_offsets: Vec<u64>,
+    pub(crate) index: Index,
+    /// Kinds and places of all unharmed blocks but chunks and symbols.
+    pub(crate) others: Vec<(BlockKind, u64)>,
+    pub(crate) part_offset: Option<u64>,
     pub(crate) trailer_offset: Option<u64>,
     pub(crate) header_copy_offset: Option<u64>,
     pub(crate) diagnostics: Diagnostics,
-    index_offset: Option<u64>,
+    pub(crate) index_offset: Option<u64>,
     end_seen: bool,
     /// End of the last whole block.
     end: u64,
@@ -147,17 +153,28 @@ impl Scan {
     }
 
     fn take(&mut self, block: &Block<'_>, length: u64) {
+        let is_main = matches!(
+            block.kind,
+            BlockKind::CHUNK | BlockKind::SYMBOLS | BlockKind::UP_TO
+        );
+        if !is_main && self.others.len() < OTHERS_MAX {
+            self.others.push((block.kind, block.offset));
+        }
         match block.kind {
             BlockKind::CHUNK => match ChunkHead::decode(block.payload) {
-                Some(head) => self.chunks.push(head.info(block.offset, length)),
+                Some(head) => {
+                    self.index.chunks.push(head.info(block.offset, length));
+                    self.index.contents.push(Contents::default());
+                }
                 None => self.diagnostics.push(block.invalid(Fault::Numbers)),
             },
-            BlockKind::SYMBOLS => self.symbol_offsets.push(block.offset),
+            BlockKind::SYMBOLS => self.index.symbol_offsets.push(block.offset),
+            BlockKind::PART => self.part_offset = Some(block.offset),
             BlockKind::TRAILER => self.trailer_offset = Some(block.offset),
             BlockKind::HEADER_COPY => self.header_copy_offset = Some(block.offset),
             BlockKind::INDEX => {
                 self.index_offset = Some(block.offset);
-                if let Err(fault) = index::read(block) {
+                if let Err(fault) = index::read(block, 0) {
                     self.diagnostics.push(fault);
                 }
             }

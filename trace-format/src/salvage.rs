@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::io::{Seek, Write};
 
 use crate::header::Trailer;
-use crate::reader::{ReadError, TraceFile};
+use crate::reader::TraceFile;
 use crate::stats::Counter;
-use crate::writer::{TraceWriter, WriteError, WriterOptions};
+use crate::write_error::WriteError;
+use crate::writer::{TraceWriter, WriterOptions};
 
 /// Why a recording ended, in the trailer of a salvaged one that had none.
 pub const END_CUT_OFF: &str = "cut_off";
@@ -46,17 +47,20 @@ pub fn salvage<W: Write + Seek>(file: &TraceFile, out: W) -> Result<(W, Salvage)
     let options = WriterOptions {
         compression_level: 0,
     };
-    let mut writer = TraceWriter::new(out, file.header(), options)?;
+    let part = file.part().cloned();
+    let places = part.iter().flat_map(|part| &part.cpus);
+    // By CPU: the sequence number that comes next, and the last stamp.
+    let mut state: BTreeMap<u32, (u64, Option<u64>)> = places
+        .map(|place| (place.cpu, (place.sequence, Some(place.tsc))))
+        .collect();
+    let mut writer = TraceWriter::of_part(out, file.header(), options, part)?;
     let table = file.symbols();
     writer.write_symbols(table.kernel_slide.unwrap_or(0), &table.symbols)?;
-    let mut done = Salvage::default();
-    // By CPU: the sequence number that comes next, and the last stamp.
-    let mut state: BTreeMap<u32, (u64, Option<u64>)> = BTreeMap::new();
+    let (mut done, mut lost) = (Salvage::default(), 0u64);
     for (index, info) in file.chunks().iter().enumerate() {
         // Decoding shows what no checksum does.
-        let payload = match (file.read_chunk(index), file.chunk_payload(index)) {
-            (Ok(_), Ok(payload)) => payload,
-            (Err(ReadError::Damaged(_)), _) | (_, Err(_)) | (Err(_), _) => continue,
+        let (Ok(chunk), Ok(payload)) = (file.read_chunk(index), file.chunk_payload(index)) else {
+            continue;
         };
         let (next, last_tsc) = state.entry(info.cpu).or_default();
         // Sequences of one CPU ascend: the reader leaves out chunks for which that does not hold.
@@ -70,9 +74,10 @@ pub fn salvage<W: Write + Seek>(file: &TraceFile, out: W) -> Result<(W, Salvage)
             });
         }
         (*next, *last_tsc) = (info.sequence.saturating_add(1), Some(info.last_tsc));
-        writer.adopt_chunk(payload)?;
+        writer.adopt_chunk(payload, &chunk, missing)?;
         done.chunks += 1;
-        done.records += u64::from(info.record_count - info.sticky_count);
+        done.records += u64::from(info.own_count());
+        lost = lost.saturating_add(info.lost_before);
     }
     let trailer = file.trailer().cloned().unwrap_or_else(|| {
         done.gaps
@@ -88,6 +93,7 @@ pub fn salvage<W: Write + Seek>(file: &TraceFile, out: W) -> Result<(W, Salvage)
             ..Trailer::default()
         };
         trailer.stats.set(Counter::RecordsWritten, done.records);
+        trailer.stats.set(Counter::RecordsLost, lost);
         trailer
     });
     Ok((writer.finish(&trailer)?, done))

@@ -57,7 +57,7 @@ macro_rules! counters {
 }
 
 counters! {
-    RecordsWritten "records_written" Info "Records in the trace, sticky repetitions included." "";
+    RecordsWritten "records_written" Info "Records in the trace, without those that only repeat earlier ones." "";
     RecordsLost "records_lost" DataLoss "Records dropped because both buffers of a CPU were full." "use --mode lossless or a larger --buffer-size";
     RecordsOverwritten "records_overwritten" Notice "Records that the flight recorder had overwritten before it was written." "remember more with --ring-size";
     FieldsMissing "fields_missing" Notice "Fields that could not be fetched, shown as missing." "a user page that is not in memory cannot be read from outside";

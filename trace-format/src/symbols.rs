@@ -8,7 +8,7 @@ use crate::block::{u32_at, u64_at};
 use crate::diagnostic::Fault;
 use crate::packed::{pack, unpack};
 use crate::varint;
-use crate::writer::WriteError;
+use crate::write_error::WriteError;
 
 /// Longest content of a block before compression.
 pub(crate) const SYMBOL_BYTES_MAX: usize = 16 << 20;
@@ -24,6 +24,23 @@ pub struct SymbolTable {
     pub kernel_slide: Option<u64>,
     /// Link address and name of each, by ascending address.
     pub symbols: Vec<(u64, String)>,
+}
+
+impl SymbolTable {
+    /// Adds the symbols of another file of the recording.
+    pub(crate) fn add(&mut self, mut other: Self) -> Result<(), Fault> {
+        self.kernel_slide = self.kernel_slide.or(other.kernel_slide);
+        self.symbols.append(&mut other.symbols);
+        self.symbols.sort();
+        self.symbols.dedup();
+        let bytes: usize = self.symbols.iter().map(|(_, name)| name.len() + 2).sum();
+        if bytes <= NAMES_BYTES_MAX {
+            return Ok(());
+        }
+        self.symbols.clear();
+        let (bytes, max) = (bytes as u64, NAMES_BYTES_MAX as u64);
+        Err(Fault::TooLarge { bytes, max })
+    }
 }
 
 /// Appends the payload of a block; the symbols ascend.

@@ -12,12 +12,11 @@ use crate::chunk_info::{CHUNK_HEAD_BYTES, ChunkHead, ChunkInfo};
 use crate::columns::COLUMN_BYTES_MAX;
 use crate::diagnostic::{Diagnostic, Fault};
 use crate::header::{Header, Trailer};
-use crate::reader::{
-    ReadError, check_preamble, decode_chunk, parse_header, parse_json, unpack_json,
-};
+use crate::reader::ReadError;
 use crate::recovery::Block;
 use crate::schema::Schema;
 use crate::symbols::{Gathered, SymbolTable};
+use crate::volume::{check_preamble, decode_chunk, parse_header, parse_json, unpack_json};
 use crate::writer::JSON_BYTES_MAX;
 
 /// What arrived.

@@ -207,17 +207,7 @@ fn tell_file(bytes: &[u8]) -> String {
     told.u64(index, "offset of the index");
     assert_eq!(told.at, bytes.len());
     let mut told_index = Annotator::new(&entries);
-    told_index.u32(1, "one block of symbols");
-    told_index.u64(symbols, "its offset");
-    told_index.u64(head as u64 - 20, "offset of the chunk's block");
-    told_index.u64(
-        (chunk_end - head) as u64 + 20,
-        "length of the chunk's block",
-    );
-    told_index.bytes(
-        &bytes[head..head + 52],
-        "the first 52 bytes of the chunk's payload",
-    );
+    tell_index(&mut told_index, symbols, head, chunk_end);
     assert_eq!(told_index.at, entries.len());
     let parts = [
         ("The file", told.out),
@@ -228,6 +218,35 @@ fn tell_file(bytes: &[u8]) -> String {
     ];
     let tell = |(what, text)| format!("{what}:\n\n```text\n{text}```\n");
     parts.map(tell).join("\n")
+}
+
+/// A column of one number.
+fn tell_one(told: &mut Annotator<'_>, value: u64, note: &str) {
+    let (mut varint, mut rest) = (Vec::new(), value);
+    while rest > 127 {
+        varint.push(rest.to_le_bytes()[0] | 128);
+        rest >>= 7;
+    }
+    varint.push(rest.to_le_bytes()[0]);
+    let length = u8::try_from(varint.len()).unwrap();
+    told.bytes(&[&[0, length][..], &varint].concat(), note);
+}
+
+fn tell_index(told: &mut Annotator<'_>, symbols: u64, head: usize, chunk_end: usize) {
+    let head = head as u64 - 20;
+    told.bytes(&[1, 1], "one block of symbols, one chunk");
+    tell_one(told, symbols, "offset of the block of symbols");
+    tell_one(told, head - 16, "offset of the chunk's block, from 16");
+    tell_one(told, chunk_end as u64 - head, "length of the chunk's block");
+    tell_one(told, 0, "CPU 0");
+    tell_one(told, 3, "3 records");
+    tell_one(told, 0, "sequence as expected");
+    tell_one(told, 10000, "TSC of the first record: 5000, as zigzag");
+    tell_one(told, 48, "ticks to the last record");
+    tell_one(told, 2, "2 records were dropped before");
+    tell_one(told, 0, "no record is a repetition");
+    told.bytes(&[1, 7], "one kind of event: 7");
+    told.bytes(&[0], "of its threads nothing is known");
 }
 
 /// JSON as it is, in lines.

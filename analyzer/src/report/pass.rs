@@ -3,7 +3,9 @@
 use trace_format::Severity;
 
 use super::selection::Selection;
-use crate::model::{Binding, Doubt, GuestNanos, KernelEvent, Machine, Model, Observer, Reading};
+use crate::model::{
+    Binding, Doubt, GuestNanos, KernelEvent, Machine, Model, Observer, Reading, Span,
+};
 use crate::sources::{
     Finding, Item, Loss, Range, Record, RecordStream, Trace, TraceError, sort_findings,
 };
@@ -83,7 +85,15 @@ pub fn run<A: Analysis>(
         event_count: 0,
         incomplete: 0,
     };
-    let mut stream = trace.stream(&Range::default())?;
+    // What is behind the selection need not be read; what is before it says what is true at its start.
+    let last_tsc = match selection.span.end {
+        end if end == Span::ALL.end => u64::MAX,
+        end => trace.clock().tsc(end),
+    };
+    let mut stream = trace.stream(&Range {
+        tscs: 0..=last_tsc,
+        ..Range::default()
+    })?;
     reader.read_to(&mut *stream, selection)?;
     let end = trace.duration().min(selection.span.end);
     reader.model.finish(end);

@@ -40,7 +40,34 @@ impl Finding {
 #[must_use]
 pub fn findings_of_file(file: &TraceFile) -> Vec<Finding> {
     let lost = file.chunks().iter().map(|chunk| chunk.lost_before).sum();
-    findings_of_parts(file.diagnostics(), file.trailer(), lost)
+    let mut findings = findings_of_parts(file.diagnostics(), file.trailer(), lost);
+    findings.extend(of_piece(file));
+    sort_findings(&mut findings);
+    findings
+}
+
+/// Says of a file that does not hold all of its recording what it is.
+fn of_piece(file: &TraceFile) -> Option<Finding> {
+    let piece = file.part()?;
+    let text = match piece.number {
+        _ if piece.is_cut() => {
+            "This is a cut: how exact stamps are and how often hooks fired is said of the whole recording."
+                .to_owned()
+        }
+        Some(number) if number > 0 => {
+            format!("This is file {number} of a recording in several; the others were not read.")
+        }
+        _ => return None,
+    };
+    Some(Finding {
+        severity: Severity::Notice,
+        name: "part".to_owned(),
+        count: None,
+        text,
+        advice: String::new(),
+        is_gap: false,
+        is_damage: false,
+    })
 }
 
 /// What a trace says of itself that was read to its end: what is wrong with it, its trailer if it has one, and the

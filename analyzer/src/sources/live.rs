@@ -123,6 +123,10 @@ impl RecordStream for LiveStream {
         self.merge.next_item()
     }
 
+    fn chunks_skipped(&self) -> usize {
+        0
+    }
+
     fn damage(&self) -> &[Diagnostic] {
         self.merge.damage()
     }

@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use trace_format::{Chunk, Diagnostic, EventId, ReadError, RecordRef, Schema, Value};
+use trace_format::{Chunk, ChunkInfo, Diagnostic, EventId, ReadError, RecordRef, Schema, Value};
 
 use super::clock::Clock;
 use super::context::Context;
@@ -17,6 +17,21 @@ use crate::model::{CpuId, GuestNanos, Pid, Tid};
 pub(super) trait ChunkSource {
     /// The next chunk of a CPU, whose chunks are in order of time; `None` when there is none now.
     fn next_chunk(&mut self, cpu: CpuId) -> Option<Result<Chunk, ReadError>>;
+
+    /// Sequence of the first chunk of a CPU.
+    fn first_sequence(&self, _: CpuId) -> u64 {
+        0
+    }
+
+    /// The chunk before the next one of a CPU, where it is passed over.
+    fn passed_before(&self, _: CpuId) -> Option<ChunkInfo> {
+        None
+    }
+
+    /// A chunk that was passed over; `None` when it is damaged.
+    fn read_passed(&self, _: &ChunkInfo) -> Option<Chunk> {
+        None
+    }
 }
 
 /// The records of all CPUs in one order.
@@ -115,12 +130,16 @@ impl<C: ChunkSource> Merge<C> {
         tscs: &RangeInclusive<u64>,
     ) -> Result<Self, TraceError> {
         let from_start = *tscs.start() == 0;
-        let cpus = cpus.into_iter().map(|cpu| CpuStream::new(cpu, from_start));
+        let stream = |cpu| {
+            let sequence = from_start.then(|| chunks.first_sequence(cpu));
+            CpuStream::new(cpu, sequence)
+        };
+        let cpus = cpus.into_iter().map(stream).collect();
         let mut merge = Self {
             chunks,
             clock,
             names: ContextNames::new(schema),
-            cpus: cpus.collect(),
+            cpus,
             current: 0,
             limit: (0, 0),
             last_tsc: *tscs.end(),
@@ -143,7 +162,7 @@ impl<C: ChunkSource> Merge<C> {
     ) -> Result<(), TraceError> {
         for cpu in cpus {
             if let Err(at) = self.cpus.binary_search_by_key(&cpu, |stream| stream.cpu) {
-                self.cpus.insert(at, CpuStream::new(cpu, true));
+                self.cpus.insert(at, CpuStream::new(cpu, Some(0)));
             }
         }
         (self.clock, self.last_tsc) = (clock, last_tsc);
@@ -173,11 +192,18 @@ impl<C: ChunkSource> Merge<C> {
     fn load(&mut self, index: usize) -> Result<(), TraceError> {
         let cpu = &mut self.cpus[index];
         while cpu.next_tsc() == NEVER {
+            let passed = self.chunks.passed_before(cpu.cpu);
             let Some(chunk) = self.chunks.next_chunk(cpu.cpu) else {
                 return Ok(());
             };
             match chunk {
-                Ok(chunk) => cpu.start(chunk, self.clock),
+                Ok(chunk) => {
+                    if let Some(passed) = passed {
+                        let read = || self.chunks.read_passed(&passed);
+                        cpu.pass_over(&passed, read, self.names, &chunk);
+                    }
+                    cpu.start(chunk, self.clock);
+                }
                 Err(ReadError::Damaged(damage)) => {
                     self.damage.push(damage);
                     // The sequence number of the chunk after it tells that one is missing.
@@ -242,12 +268,12 @@ impl<C: ChunkSource> Merge<C> {
 }
 
 impl CpuStream {
-    fn new(cpu: CpuId, from_start: bool) -> Self {
+    fn new(cpu: CpuId, next_sequence: Option<u64>) -> Self {
         Self {
             cpu,
             chunk: None,
             position: 0,
-            next_sequence: from_start.then_some(0),
+            next_sequence,
             last_at: None,
             context: Context::idle(cpu),
             pending: None,
@@ -261,6 +287,45 @@ impl CpuStream {
     fn next_tsc(&self) -> u64 {
         let tscs = self.chunk.as_ref().map_or(&[][..], Chunk::tscs);
         tscs.get(self.position).copied().unwrap_or(NEVER)
+    }
+
+    /// Takes the chunk before `next`, which holds nothing of interest, for read.
+    ///
+    /// What runs then is repeated at the start of `next`. Where the thread changes at that very tick the repetition may
+    /// be of the new one already: then what ran before is told by nothing but the chunk that was passed over.
+    fn pass_over(
+        &mut self,
+        passed: &ChunkInfo,
+        read: impl FnOnce() -> Option<Chunk>,
+        names: ContextNames,
+        next: &Chunk,
+    ) {
+        self.next_sequence = Some(passed.sequence.saturating_add(1));
+        self.is_lost = true;
+        self.pending = None;
+        let start = next.info().first_tsc;
+        let own = next.records().skip(next.info().sticky_count as usize);
+        let mut first = own.take_while(|record| record.tsc() == start);
+        let changes = |record: RecordRef<'_>| {
+            let event = Some(record.event());
+            event == names.switch || event == names.event
+        };
+        let Some(passed) = first.any(changes).then(read).flatten() else {
+            return;
+        };
+        let is_context = |record: &RecordRef<'_>| Some(record.event()) == names.event;
+        for record in passed.records().filter(is_context) {
+            self.settle();
+            self.pending = names.read(record);
+        }
+        if self
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.tsc < start)
+        {
+            self.settle();
+        }
+        self.is_lost = false;
     }
 
     fn start(&mut self, chunk: Chunk, clock: Clock) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use trace_format::{Chunk, Diagnostic, ReadError, TraceFile};
+use trace_format::{Chunk, ChunkInfo, Diagnostic, ReadError, TraceFile};
 
 use super::clock::Clock;
 use super::merge::{ChunkSource, Merge};
@@ -18,8 +18,17 @@ pub(super) type OwnStream<'f> = Merge<FileChunks<'f>>;
 #[derive(Debug)]
 pub(super) struct FileChunks<'f> {
     file: &'f TraceFile,
-    /// By CPU the positions of its chunks in the file, the next one last.
-    positions: BTreeMap<CpuId, Vec<usize>>,
+    /// By CPU its chunks, the next one last.
+    planned: BTreeMap<CpuId, Vec<Planned>>,
+    skipped: usize,
+}
+
+/// A chunk that is to be read, by its position in the file.
+#[derive(Clone, Copy, Debug)]
+struct Planned {
+    position: usize,
+    /// The CPU's chunk before it, when that is passed over.
+    passed_before: Option<usize>,
 }
 
 impl<'f> OwnStream<'f> {
@@ -29,32 +38,85 @@ impl<'f> OwnStream<'f> {
         clock: Clock,
         range: &Range,
     ) -> Result<Self, TraceError> {
-        let mut positions: BTreeMap<CpuId, Vec<usize>> = BTreeMap::new();
-        for (index, chunk) in file.chunks().iter().enumerate().rev() {
-            let cpu = CpuId(chunk.cpu);
-            let wanted = range.cpus.is_empty() || range.cpus.contains(&cpu);
-            let in_time =
-                chunk.last_tsc >= *range.tscs.start() && chunk.first_tsc <= *range.tscs.end();
-            if wanted && in_time {
-                positions.entry(cpu).or_default().push(index);
-            }
-        }
-        let cpus: Vec<CpuId> = positions.keys().copied().collect();
-        let chunks = FileChunks { file, positions };
+        let chunks = FileChunks::plan(file, range);
+        let cpus: Vec<CpuId> = chunks.planned.keys().copied().collect();
         Merge::new(chunks, cpus, &file.header().schema, clock, &range.tscs)
+    }
+}
+
+impl<'f> FileChunks<'f> {
+    fn plan(file: &'f TraceFile, range: &Range) -> Self {
+        let mut planned: BTreeMap<CpuId, Vec<Planned>> = BTreeMap::new();
+        // By CPU the last chunk, where that is passed over or before the range.
+        let mut passed: BTreeMap<u32, usize> = BTreeMap::new();
+        let mut next: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut skipped = 0;
+        for (position, chunk) in file.chunks().iter().enumerate() {
+            let expected = next.insert(chunk.cpu, chunk.sequence.saturating_add(1));
+            let wanted = range.cpus.is_empty() || range.cpus.contains(&CpuId(chunk.cpu));
+            if !wanted || chunk.first_tsc > *range.tscs.end() {
+                continue;
+            }
+            if chunk.last_tsc < *range.tscs.start() {
+                passed.insert(chunk.cpu, position);
+                continue;
+            }
+            let list = planned.entry(CpuId(chunk.cpu)).or_default();
+            // What is missing is told, whatever is of interest.
+            let jumps = expected.is_some_and(|next| next != chunk.sequence);
+            let is_gap = chunk.lost_before > 0 || jumps;
+            if !is_gap && !file.may_have(position, &range.events, &range.threads) {
+                passed.insert(chunk.cpu, position);
+                skipped += 1;
+                continue;
+            }
+            let passed_before = passed.remove(&chunk.cpu);
+            list.push(Planned {
+                position,
+                passed_before,
+            });
+        }
+        planned.values_mut().for_each(|list| list.reverse());
+        Self {
+            file,
+            planned,
+            skipped,
+        }
     }
 }
 
 impl ChunkSource for FileChunks<'_> {
     fn next_chunk(&mut self, cpu: CpuId) -> Option<Result<Chunk, ReadError>> {
-        let position = self.positions.get_mut(&cpu)?.pop()?;
-        Some(self.file.read_chunk(position))
+        let planned = self.planned.get_mut(&cpu)?.pop()?;
+        Some(self.file.read_chunk(planned.position))
+    }
+
+    fn first_sequence(&self, cpu: CpuId) -> u64 {
+        let places = self.file.part().into_iter().flat_map(|part| &part.cpus);
+        let mut own = places.into_iter().filter(|place| place.cpu == cpu.0);
+        own.next().map_or(0, |place| place.sequence)
+    }
+
+    fn passed_before(&self, cpu: CpuId) -> Option<ChunkInfo> {
+        let position = self.planned.get(&cpu)?.last()?.passed_before?;
+        self.file.chunks().get(position).copied()
+    }
+
+    fn read_passed(&self, passed: &ChunkInfo) -> Option<Chunk> {
+        let mut chunks = self.file.chunks().iter();
+        self.file
+            .read_chunk(chunks.position(|chunk| chunk == passed)?)
+            .ok()
     }
 }
 
 impl RecordStream for OwnStream<'_> {
     fn next_item(&mut self) -> Result<Option<Item<'_>>, TraceError> {
         Merge::next_item(self)
+    }
+
+    fn chunks_skipped(&self) -> usize {
+        self.chunks.skipped
     }
 
     fn damage(&self) -> &[Diagnostic] {

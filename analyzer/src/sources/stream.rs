@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use trace_format::EventId;
+
 use super::record::Item;
 use super::trace::TraceError;
 use crate::model::CpuId;
@@ -13,6 +15,10 @@ pub struct Range {
     pub tscs: RangeInclusive<u64>,
     /// Only these CPUs; empty for all.
     pub cpus: Vec<CpuId>,
+    /// Only where one of these events may be; empty for all.
+    pub events: Vec<EventId>,
+    /// Only where one of these threads or processes may be; empty for all.
+    pub threads: Vec<u64>,
 }
 
 impl Default for Range {
@@ -20,6 +26,8 @@ impl Default for Range {
         Self {
             tscs: 0..=u64::MAX,
             cpus: Vec::new(),
+            events: Vec::new(),
+            threads: Vec::new(),
         }
     }
 }
@@ -31,6 +39,9 @@ pub trait RecordStream {
     /// # Errors
     /// When the trace cannot be read on. A part that is damaged is no error: it is an [`Item::Loss`].
     fn next_item(&mut self) -> Result<Option<Item<'_>>, TraceError>;
+
+    /// Chunks of the range that are not read, because the index says that nothing of interest is in them.
+    fn chunks_skipped(&self) -> usize;
 
     /// Damage that was met so far.
     fn damage(&self) -> &[trace_format::Diagnostic];

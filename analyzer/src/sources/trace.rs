@@ -59,14 +59,7 @@ impl Trace {
     pub fn clock(&self) -> Clock {
         match self {
             Self::Own(file) => Clock {
-                first_tsc: file
-                    .chunks()
-                    .iter()
-                    // One without records only tells of a loss.
-                    .filter(|chunk| chunk.record_count > 0)
-                    .map(|chunk| chunk.first_tsc)
-                    .min()
-                    .unwrap_or(0),
+                first_tsc: file.origin_tsc(),
                 tsc_hz: file.header().clock.tsc_hz,
             },
         }

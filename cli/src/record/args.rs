@@ -81,6 +81,9 @@ pub(crate) struct RecordArgs {
     pub(crate) mode: ModeArgs,
     #[command(flatten)]
     pub(crate) chunks: ChunkArgs,
+    /// Go on in another file when one has so many MiB: out.bin, out.1.bin, out.2.bin and so on, which are read as one
+    #[arg(long, value_name = "MIB", value_parser = parse_file_size)]
+    pub(crate) max_file_size: Option<u64>,
     /// Send the guest's console to a file instead of the terminal
     #[arg(long, value_name = "FILE")]
     pub(crate) serial: Option<PathBuf>,
@@ -227,6 +230,21 @@ impl ChunkArgs {
         let hertz = if tsc_hz == 0 { 1_000_000_000 } else { tsc_hz };
         self.flush_interval * (hertz / 1000)
     }
+}
+
+/// Reads MiB, possibly a fraction, as bytes.
+fn parse_file_size(text: &str) -> Result<u64, String> {
+    let bad = || "a number of MiB is needed, at least 0.01, such as 512".to_owned();
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let whole: u64 = whole.parse().ok().ok_or_else(bad)?;
+    let digits = part.get(..part.len().min(6)).unwrap_or("");
+    let number: u64 = digits.parse().ok().ok_or_else(bad)?;
+    let scale = 10u64.pow(u32::try_from(digits.len()).unwrap_or(0));
+    let bytes = whole.checked_mul(1 << 20).and_then(|whole| {
+        let part = number.checked_mul(1 << 20)? / scale;
+        whole.checked_add(part)
+    });
+    bytes.filter(|bytes| *bytes >= 10_000).ok_or_else(bad)
 }
 
 fn parse_buffer_size(text: &str) -> Result<usize, String> {

@@ -178,6 +178,7 @@ fn recording_of(args: &RecordArgs, clock: ClockInfo, work_dir: &std::path::Path)
         buffer_bytes: args.chunks.buffer_size * 1024,
         flush_interval_ticks,
         compression_level: args.chunks.compression,
+        max_file_bytes: args.max_file_size,
         audit_clock: args.audit_clock,
         sessions: Vec::new(),
         watches: Vec::new(),

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use trace_format::{is_later_part, later_part_files};
 
 use super::args::RecordArgs;
 use super::sessions::Wishes;
@@ -23,8 +24,17 @@ pub(crate) fn check(args: &RecordArgs, wishes: &Wishes) -> Result<()> {
     }
     for trace in traced {
         match Endpoint::parse(trace) {
+            Some(_) if args.max_file_size.is_some() => {
+                let told = "--max-file-size needs a file: a stream goes on";
+                return Err(Usage::new(told)
+                    .hint("leave it out, or record into a file")
+                    .into());
+            }
             Some(endpoint) => endpoint.check()?,
             None => check_trace(trace)?,
+        }
+        if args.max_file_size.is_some() {
+            check_later_files(trace)?;
         }
     }
     if let Some(serial) = &args.serial {
@@ -34,6 +44,19 @@ pub(crate) fn check(args: &RecordArgs, wishes: &Wishes) -> Result<()> {
             .context(WRITABLE_HINT)?;
     }
     Ok(())
+}
+
+/// Refuses to take the place of files that no recording has written.
+fn check_later_files(trace: &Path) -> Result<()> {
+    let mut later = later_part_files(trace).into_iter();
+    match later.find(|path| !is_later_part(path)) {
+        Some(path) => {
+            let told = format!("{} is in the way of the recording's files", path.display());
+            let hint = "move it away, or choose another name for the trace";
+            Err(Usage::new(told).hint(hint).into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// A trace gets its name by renaming, which only a plain file survives.

@@ -47,6 +47,7 @@ fn info(record_count: u32, first_tsc: u64, last_tsc: u64) -> ChunkInfo {
         sticky_count: 0,
         lost_before: 0,
         recording: 0,
+        file: 0,
         offset: 0,
         length: 0,
     }
@@ -66,9 +67,12 @@ fn good() -> (ChunkInfo, Vec<u8>) {
             .finish();
     }
     let mut data = Vec::new();
-    let summary = Columns::new(&schema())
-        .encode(&buffer, 0, |stamp| stamp, &mut data)
-        .unwrap();
+    let mut columns = Columns::new(&schema());
+    columns.begin(0);
+    for record in buffer.records() {
+        columns.push(record.stamp, &record).unwrap();
+    }
+    let summary = columns.finish(&mut data).unwrap();
     (
         info(summary.record_count, summary.first_tsc, summary.last_tsc),
         data,

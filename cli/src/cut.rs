@@ -1,0 +1,108 @@
+//! `guesttrace cut`: a part of a trace as a trace of its own.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use analyzer::model::GuestNanos;
+use analyzer::report::Glob;
+use analyzer::sources::Trace;
+use anyhow::Result;
+use clap::Args;
+use trace_format::{CutWish, EventId, Schema, TscSpan, cut};
+
+use crate::console::Console;
+use crate::new_trace;
+use crate::time::parse_time;
+use crate::{Usage, failure, tell};
+
+/// Write a part of a trace into a new file
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+guesttrace cut out.bin --from 1.5s --to 2s -o part.bin\n  \
+guesttrace cut out.bin --cpu 0 --event 'sched_*' -o part.bin\n\n\
+Times stay what they are in the whole trace, and events know their threads. `guesttrace merge` puts cuts together.\n\
+Exit status: 3 when something in that part is damaged or missing")]
+pub(crate) struct CutArgs {
+    /// Trace to take it from
+    #[arg(value_name = "TRACE")]
+    trace: PathBuf,
+    /// Begin at this time since the start of the trace, such as 1.5s, 200ms or 15us
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    from: Option<GuestNanos>,
+    /// End before this time
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    to: Option<GuestNanos>,
+    /// Only this CPU; may be repeated
+    #[arg(long, value_name = "N")]
+    cpu: Vec<u32>,
+    /// Only events of this name, which may have `*` and `?`; may be repeated, or several with commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    event: Vec<String>,
+    /// New file
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &CutArgs, console: &mut Console<'_>) -> Result<ExitCode> {
+    if args.from.zip(args.to).is_some_and(|(from, to)| from > to) {
+        let usage = Usage::new("--from is later than --to");
+        return Err(usage.hint("both count from the start of the trace").into());
+    }
+    let trace = tell::open(&args.trace)?;
+    let findings = trace.findings();
+    tell::warn(&findings, console.talk)?;
+    let Trace::Own(file) = &trace else {
+        anyhow::bail!("only traces of guesttrace can be cut");
+    };
+    let clock = trace.clock();
+    let wish = CutWish {
+        span: TscSpan {
+            from_tsc: args.from.map(|from| clock.tsc(from)),
+            to_tsc: args.to.map(|to| clock.tsc(to)),
+        },
+        cpus: args.cpu.clone(),
+        events: events(&args.event, &file.header().schema)?,
+    };
+    let done = new_trace::write(&[&args.trace], &args.output, |out| {
+        Ok(cut(file, &wish, out)?)
+    })?;
+    for damage in &done.damage {
+        writeln!(console.talk, "warning: {damage}")?;
+    }
+    writeln!(
+        console.out,
+        "{}: {} events in {} chunks",
+        args.output.display(),
+        done.records,
+        done.chunks
+    )?;
+    let is_bad = tell::is_unreliable(&findings) || !done.damage.is_empty();
+    Ok(if is_bad {
+        ExitCode::from(failure::BAD_DATA)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// The events of those names.
+fn events(patterns: &[String], schema: &Schema) -> Result<Vec<EventId>> {
+    let mut chosen = Vec::new();
+    for pattern in patterns {
+        let glob = Glob::new(pattern);
+        let before = chosen.len();
+        let fits = schema
+            .events
+            .iter()
+            .filter(|event| glob.matches(event.name.as_bytes()));
+        chosen.extend(fits.map(|event| event.id));
+        if chosen.len() == before {
+            let usage = Usage::new(format!("the trace has no event {pattern:?}"));
+            let hint = "`guesttrace info` lists the events of a trace";
+            return Err(usage.hint(hint).into());
+        }
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    Ok(chosen)
+}

@@ -1,0 +1,141 @@
+//! Walks two traces side by side to the first difference, in constant memory: what is kept is the last few lines of
+//! each CPU.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use analyzer::export::{LineFormat, LineWriter};
+use analyzer::sources::{Item, Range, RecordStream, Trace};
+use anyhow::Result;
+
+use super::align::Event;
+
+/// Stands for the thread of what is of none: a loss.
+const NO_THREAD: u64 = u64::MAX;
+
+/// One side's next record, as a line; its events are compared by what they say, not by how the file has them.
+pub(super) struct Side<'t> {
+    stream: Box<dyn RecordStream + 't>,
+    lines: LineWriter,
+    line: Vec<u8>,
+    thread: u64,
+    cpu: u32,
+    tsc: u64,
+}
+
+/// What both sides have at the same place.
+struct Step {
+    cpu: Option<u32>,
+    is_same: bool,
+}
+
+/// The first place where the traces differ.
+#[derive(Debug)]
+pub(super) struct Divergence {
+    /// Events that both have before it.
+    pub(super) same_events: u64,
+    pub(super) cpu: Option<u32>,
+    pub(super) before: Vec<String>,
+    /// `None` where that trace has ended.
+    pub(super) a: Option<String>,
+    pub(super) b: Option<String>,
+}
+
+/// Walks both traces to the first difference; the number of events that both have, and the difference.
+pub(super) fn first_divergence(
+    a: &Trace,
+    b: &Trace,
+    context: usize,
+) -> Result<(u64, Option<Divergence>)> {
+    let (mut a, mut b) = (Side::new(a)?, Side::new(b)?);
+    let mut before: BTreeMap<u32, VecDeque<String>> = BTreeMap::new();
+    let mut same_events = 0;
+    loop {
+        let (cpu_a, cpu_b) = (a.advance()?, b.advance()?);
+        let step = Step {
+            cpu: cpu_a.or(cpu_b),
+            is_same: cpu_a == cpu_b && a.line == b.line,
+        };
+        match step.cpu {
+            None => return Ok((same_events, None)),
+            Some(cpu) if step.is_same => {
+                same_events += 1;
+                let kept = before.entry(cpu).or_default();
+                if kept.len() == context {
+                    kept.pop_front();
+                }
+                if context > 0 {
+                    kept.push_back(a.text());
+                }
+            }
+            Some(cpu) => {
+                let before = before.remove(&cpu).unwrap_or_default().into();
+                let divergence = Divergence {
+                    same_events,
+                    cpu: step.cpu,
+                    before,
+                    a: cpu_a.map(|_| a.text()),
+                    b: cpu_b.map(|_| b.text()),
+                };
+                return Ok((same_events, Some(divergence)));
+            }
+        }
+    }
+}
+
+impl<'t> Side<'t> {
+    pub(super) fn new(trace: &'t Trace) -> Result<Self> {
+        Ok(Self {
+            stream: trace.stream(&Range::default())?,
+            lines: LineWriter::new(trace.schema(), LineFormat::Json).with_symbols(trace.symbols()),
+            line: Vec::new(),
+            thread: NO_THREAD,
+            cpu: 0,
+            tsc: 0,
+        })
+    }
+
+    /// Goes to the next event that is no repetition; gives its CPU, or `None` at the end.
+    pub(super) fn advance(&mut self) -> Result<Option<u32>> {
+        self.line.clear();
+        loop {
+            match self.stream.next_item()? {
+                None => return Ok(None),
+                Some(Item::Record(record)) if !record.is_repeated => {
+                    self.lines.push(&mut self.line, &record);
+                    (self.cpu, self.tsc) = (record.cpu.0, record.tsc);
+                    self.thread = u64::from(record.context.tid.0);
+                    return Ok(Some(record.cpu.0));
+                }
+                Some(Item::Record(_)) => {}
+                Some(Item::Loss(loss)) => {
+                    self.thread = NO_THREAD;
+                    self.line = format!("{{\"lost\":{:?}}}\n", loss.count).into_bytes();
+                    return Ok(Some(loss.cpu.0));
+                }
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.line).trim_end().to_owned()
+    }
+
+    /// The event that it stands at.
+    pub(super) fn event(&self) -> Event {
+        let line = self.text();
+        // Quotes within a string are escaped: this is where the name begins, whatever threads are called.
+        let content = line.find(",\"event\":\"").map_or("", |at| &line[at + 10..]);
+        let name = content.split('"').next().unwrap_or_default();
+        Event {
+            // The idle thread of each CPU has a line of its own.
+            thread: match (self.thread, self.cpu) {
+                (0, cpu) => (1 << 32) + u64::from(cpu),
+                (thread, _) => thread,
+            },
+            tsc: self.tsc,
+            name: name.to_owned(),
+            content: content.to_owned(),
+            line,
+        }
+    }
+}
