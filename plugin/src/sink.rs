@@ -21,7 +21,7 @@ pub(crate) enum OutputError {
     Create { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {}\nhint: is the disk full?", path.display(), with_cause(source))]
     Write { path: PathBuf, source: WriteError },
-    #[error("cannot rename {} to {}: {source}", from.display(), to.display())]
+    #[error("cannot rename {} to {}: {source}\nhint: the trace is complete: move it yourself", from.display(), to.display())]
     Rename {
         from: PathBuf,
         to: PathBuf,
