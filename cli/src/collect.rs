@@ -10,11 +10,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use trace_format::{Part, Tail, create_growing};
+use trace_format::{Part, Tail, create_growing, partial_path};
 
 use crate::console::Console;
 use crate::endpoint::{Connection, Endpoint};
-use crate::record::{check_trace, partial_path};
+use crate::record::check_trace;
 use crate::{Hint, Usage, failure};
 
 /// What a collector answers when it has the whole trace under its name.

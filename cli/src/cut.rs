@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use analyzer::model::GuestNanos;
-use analyzer::report::Glob;
 use analyzer::sources::Trace;
 use anyhow::Result;
 use clap::Args;
-use trace_format::{CutWish, EventId, Schema, TscSpan, cut};
+use trace_format::{CutWish, TscSpan, cut};
 
 use crate::console::Console;
+use crate::events::events_named;
 use crate::new_trace;
 use crate::time::parse_time;
 use crate::{Usage, failure, tell};
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &CutArgs, console: &mut Console<'_>) -> Result<ExitCode>
             to_tsc: args.to.map(|to| clock.tsc(to)),
         },
         cpus: args.cpu.clone(),
-        events: events(&args.event, &file.header().schema)?,
+        events: events_named(&args.event, &file.header().schema)?,
     };
     let done = new_trace::write(&[&args.trace], &args.output, |out| {
         Ok(cut(file, &wish, out)?)
@@ -83,26 +83,4 @@ pub(crate) fn run(args: &CutArgs, console: &mut Console<'_>) -> Result<ExitCode>
     } else {
         ExitCode::SUCCESS
     })
-}
-
-/// The events of those names.
-fn events(patterns: &[String], schema: &Schema) -> Result<Vec<EventId>> {
-    let mut chosen = Vec::new();
-    for pattern in patterns {
-        let glob = Glob::new(pattern);
-        let before = chosen.len();
-        let fits = schema
-            .events
-            .iter()
-            .filter(|event| glob.matches(event.name.as_bytes()));
-        chosen.extend(fits.map(|event| event.id));
-        if chosen.len() == before {
-            let usage = Usage::new(format!("the trace has no event {pattern:?}"));
-            let hint = "`guesttrace info` lists the events of a trace";
-            return Err(usage.hint(hint).into());
-        }
-    }
-    chosen.sort_unstable();
-    chosen.dedup();
-    Ok(chosen)
 }

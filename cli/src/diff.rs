@@ -128,9 +128,7 @@ fn compare(a: &Trace, b: &Trace, args: &DiffArgs) -> Result<Comparison> {
         if a.has_same_bytes(b) {
             let chunks = a.chunks().iter();
             found.same_bytes = true;
-            found.same_events = chunks
-                .map(|chunk| u64::from(chunk.record_count - chunk.sticky_count))
-                .sum();
+            found.same_events = chunks.map(|chunk| u64::from(chunk.own_count())).sum();
             return Ok(found);
         }
         found.headers = header_differences(a.header(), b.header());

@@ -221,29 +221,16 @@ impl Choice {
     }
 
     fn choose_events(&mut self, patterns: &[String], schema: &Schema) -> Result<()> {
-        let globs: Vec<Glob> = patterns.iter().map(|pattern| Glob::new(pattern)).collect();
-        for (glob, pattern) in globs.iter().zip(patterns) {
-            if !schema
-                .events
-                .iter()
-                .any(|event| glob.matches(event.name.as_bytes()))
-            {
-                let usage = Usage::new(format!("the trace has no event {pattern:?}"));
-                return Err(usage
-                    .hint("`guesttrace info` lists the events of a trace")
-                    .into());
-            }
-        }
-        self.contexts = globs.iter().any(|glob| glob.matches(b"thread_context"));
+        let chosen = events_named(patterns, schema)?;
+        let context = schema.event_named("thread_context");
+        self.contexts = context.is_some_and(|event| chosen.contains(&event.id));
         let count = schema
             .events
             .last()
             .map_or(0, |event| usize::from(event.id.0) + 1);
-        self.events = vec![globs.is_empty(); count];
-        for event in &schema.events {
-            if globs.iter().any(|glob| glob.matches(event.name.as_bytes())) {
-                self.events[usize::from(event.id.0)] = true;
-            }
+        self.events = vec![patterns.is_empty(); count];
+        for event in chosen {
+            self.events[usize::from(event.0)] = true;
         }
         Ok(())
     }
@@ -296,4 +283,29 @@ impl Choice {
         self.selection.has_record(record)
             && (self.tids.is_empty() || self.tids.contains(&record.context.tid))
     }
+}
+
+/// The events of those names, which may have `*` and `?`, in ascending order.
+///
+/// # Errors
+/// When a name fits none.
+pub(crate) fn events_named(patterns: &[String], schema: &Schema) -> Result<Vec<EventId>> {
+    let mut chosen = Vec::new();
+    for pattern in patterns {
+        let glob = Glob::new(pattern);
+        let before = chosen.len();
+        let fits = schema
+            .events
+            .iter()
+            .filter(|event| glob.matches(event.name.as_bytes()));
+        chosen.extend(fits.map(|event| event.id));
+        if chosen.len() == before {
+            let usage = Usage::new(format!("the trace has no event {pattern:?}"));
+            let hint = "`guesttrace info` lists the events of a trace";
+            return Err(usage.hint(hint).into());
+        }
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    Ok(chosen)
 }

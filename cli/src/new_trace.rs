@@ -5,6 +5,7 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use trace_format::partial_path;
 
 use crate::record::check_trace;
 use crate::{Hint, Usage};
@@ -34,9 +35,7 @@ pub(crate) fn write<T>(
         return Err(usage.hint("name another file with -o").into());
     }
     check_trace(output)?;
-    let mut partial = output.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = Path::new(&partial);
+    let partial = &partial_path(output);
     let create = || -> Result<T> {
         let out = BufWriter::new(File::create(partial).context(WRITABLE_HINT)?);
         let (out, done) = fill(out)?;

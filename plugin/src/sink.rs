@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use guesttrace_filter::FilterError;
 use probe_plan::SessionSpec;
-use trace_format::{WriteError, create_growing};
+use trace_format::{WriteError, create_growing, partial_path};
 
 /// Why a trace cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -100,13 +100,6 @@ pub(crate) fn working_name(spec: &SessionSpec) -> PathBuf {
         return spec.out.clone();
     }
     partial_path(&spec.out)
-}
-
-/// Name of a file while it is written.
-pub(crate) fn partial_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    PathBuf::from(name)
 }
 
 impl Write for Sink {

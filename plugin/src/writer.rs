@@ -11,13 +11,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use probe_plan::{RuntimeAddr, SessionSpec, Slide, Status};
 use trace_format::{
     ChunkMeta, Counter, EventId, FieldKind, RecordBuffer, Schema, TraceWriter, Trailer,
-    WriterOptions, addresses, within_function,
+    WriterOptions, addresses, partial_path, within_function,
 };
 
 use crate::files::Files;
 use crate::recorder::Progress;
 use crate::session::Shared;
-use crate::sink::{OutputError, Sink, partial_path, working_name};
+use crate::sink::{OutputError, Sink, working_name};
 use crate::status::StatusLine;
 use crate::symbols::Symbols;
 

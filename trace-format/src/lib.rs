@@ -63,7 +63,7 @@ pub use header::{
 };
 pub use merge::{MergeError, Merged, merge};
 pub use part::{CpuPlace, Piece, TscSpan};
-pub use part_files::{is_later_part, later_part_files, part_path};
+pub use part_files::{is_later_part, later_part_files, part_path, partial_path};
 pub use reader::{ReadError, TraceFile};
 pub use record::{
     BUFFER_BYTES_MAX, BufferFull, FIELD_BYTES_MAX, RECORD_BYTES_MAX, RECORD_HEADER_BYTES, Record,

@@ -39,7 +39,7 @@ pub fn later_part_files(first: &Path) -> Vec<PathBuf> {
     let complete = whole_name(first);
     let paths = numbers(&complete).into_iter().flat_map(|number| {
         let path = part_path(&complete, number);
-        [path.clone(), partial(&path)]
+        [path.clone(), partial_path(&path)]
     });
     paths.filter(|path| path.is_file()).collect()
 }
@@ -52,7 +52,9 @@ pub fn is_later_part(path: &Path) -> bool {
         .is_some_and(|number| number > 0)
 }
 
-fn partial(path: &Path) -> PathBuf {
+/// Name of a file while it is written.
+#[must_use]
+pub fn partial_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(PARTIAL);
     name.into()
@@ -101,7 +103,7 @@ pub(crate) fn find_parts(path: &Path, volumes: &mut Vec<Volume>, found: &mut Dia
         }
         let path = part_path(&first, number);
         let opened = Volume::open(&path).or_else(|error| match error {
-            ReadError::Io { .. } => Volume::open(&partial(&path)),
+            ReadError::Io { .. } => Volume::open(&partial_path(&path)),
             error => Err(error),
         });
         let volume = match opened {

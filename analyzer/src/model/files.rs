@@ -3,7 +3,7 @@
 //! Names come from events that carry a path; what a call only passes on (a copy of a descriptor, a child) keeps its name.
 //! A descriptor whose opening was not seen has no name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::calls::{CallArgs, Descriptors};
@@ -23,7 +23,7 @@ pub type FileName = Arc<[u8]>;
 #[derive(Debug, Default)]
 pub struct Files {
     tables: BTreeMap<Pid, BTreeMap<i64, OpenDescriptor>>,
-    names: HashMap<FileName, ()>,
+    names: HashSet<FileName>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,12 +48,12 @@ impl Files {
     }
 
     fn intern(&mut self, name: &[u8]) -> FileName {
-        if let Some((known, ())) = self.names.get_key_value(name) {
+        if let Some(known) = self.names.get(name) {
             return Arc::clone(known);
         }
         let name: FileName = Arc::from(name);
         if self.names.len() < NAMES_MAX {
-            self.names.insert(Arc::clone(&name), ());
+            self.names.insert(Arc::clone(&name));
         }
         name
     }

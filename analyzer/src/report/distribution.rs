@@ -159,6 +159,14 @@ impl Distribution {
     }
 }
 
+impl<'d> std::iter::Sum<&'d Self> for Distribution {
+    fn sum<I: Iterator<Item = &'d Self>>(parts: I) -> Self {
+        let mut sum = Self::default();
+        parts.for_each(|part| sum.merge(part));
+        sum
+    }
+}
+
 /// Power of two of a length: 0 for 0 and 1.
 fn octave_of(value: u64) -> u32 {
     (value | 1).ilog2()

@@ -46,7 +46,7 @@ fn trace_table(file: &TraceFile, clock: Clock) -> Table {
     let chunks = file.chunks();
     let events: u64 = chunks
         .iter()
-        .map(|chunk| u64::from(chunk.record_count - chunk.sticky_count))
+        .map(|chunk| u64::from(chunk.own_count()))
         .sum();
     let last_tsc = chunks.iter().map(|chunk| chunk.last_tsc).max().unwrap_or(0);
     let findings = findings_of_file(file);
@@ -207,7 +207,7 @@ fn cpu_table(file: &TraceFile, clock: Clock) -> Table {
     for chunk in file.chunks() {
         let cpu = cpus.entry(chunk.cpu).or_default();
         cpu.chunks += 1;
-        cpu.records += u64::from(chunk.record_count - chunk.sticky_count);
+        cpu.records += u64::from(chunk.own_count());
         cpu.lost = cpu.lost.saturating_add(chunk.lost_before);
         cpu.first_tsc.get_or_insert(chunk.first_tsc);
         cpu.last_tsc = cpu.last_tsc.max(chunk.last_tsc);

@@ -24,7 +24,7 @@ pub(super) fn irqs(trace: &Trace, options: &Options) -> Result<Report, TraceErro
     let tables = vec![
         vector_table(&pass),
         line_table(&pass),
-        every(found.vectors.values()).histogram(
+        found.vectors.values().sum::<Distribution>().histogram(
             "histogram",
             "Lengths of all interrupts (microseconds)".to_owned(),
         ),
@@ -66,10 +66,14 @@ pub(super) fn softirqs(trace: &Trace, options: &Options) -> Result<Report, Trace
             &found.raise_latencies,
             name,
         ),
-        every(found.raise_latencies.values()).histogram(
-            "histogram",
-            "From being raised to being run, all softirqs (microseconds)".to_owned(),
-        ),
+        found
+            .raise_latencies
+            .values()
+            .sum::<Distribution>()
+            .histogram(
+                "histogram",
+                "From being raised to being run, all softirqs (microseconds)".to_owned(),
+            ),
     ];
     Ok(Report {
         name: "softirqs",
@@ -102,7 +106,7 @@ pub(super) fn traps(trace: &Trace, options: &Options) -> Result<Report, TraceErr
             name,
         ),
         fault_table(found),
-        every(found.traps.values()).histogram(
+        found.traps.values().sum::<Distribution>().histogram(
             "histogram",
             "Lengths of all exceptions (microseconds)".to_owned(),
         ),
@@ -258,12 +262,6 @@ impl Observer for Interrupts {
     fn lost(&mut self, _machine: &Machine, cpu: CpuId, _at: GuestNanos) {
         self.raised.retain(|(on, _), _| *on != cpu);
     }
-}
-
-fn every<'d>(parts: impl Iterator<Item = &'d Distribution>) -> Distribution {
-    let mut every = Distribution::default();
-    parts.for_each(|part| every.merge(part));
-    every
 }
 
 /// A row for each key: its name, then its distribution.

@@ -79,11 +79,8 @@ impl Sched {
     }
 
     fn every(&self) -> Distribution {
-        let mut every = Distribution::default();
-        self.threads
-            .values()
-            .for_each(|account| every.merge(&account.latency));
-        every
+        let parts = self.threads.values();
+        parts.map(|account| &account.latency).sum()
     }
 
     /// A thread has a CPU again after it could have run for a while.

@@ -66,7 +66,7 @@ fn find(path: &Path, console: &mut Console<'_>) -> Result<Found> {
 fn look_for(path: &Path) -> Result<Option<Found>> {
     let partial = match path.extension() {
         Some(extension) if extension == "partial" => path.to_owned(),
-        _ => crate::record::partial_path(path),
+        _ => trace_format::partial_path(path),
     };
     let growing = open_if_there(&partial)?;
     // What a recording that was killed has left must not hide a complete one.

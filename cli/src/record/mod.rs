@@ -31,7 +31,7 @@ use trace_format::{ClockInfo, ClockMode, Header};
 pub(crate) use args::RecordArgs;
 pub(crate) use control::{Answer, Ask, ask};
 pub(crate) use kernel::{file_stamp, sha256};
-pub(crate) use output::{check_trace, partial_path};
+pub(crate) use output::check_trace;
 pub(crate) use plan::{cache_dir, write_whole};
 
 use args::Clock;
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &RecordArgs, console: &mut Console<'_>) -> Result<ExitCo
     if !finished.armed && !args.no_plugin {
         // There is nothing in them.
         for wanted in prepared.wishes.files() {
-            let _ = std::fs::remove_file(output::partial_path(&wanted.trace));
+            let _ = std::fs::remove_file(trace_format::partial_path(&wanted.trace));
         }
     }
     let outcome = Outcome::judge(&finished, prepared.recording.is_some());

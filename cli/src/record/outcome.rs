@@ -218,7 +218,7 @@ pub(crate) fn report(
         }
         return Ok(());
     }
-    let partial = super::output::partial_path(&args.trace);
+    let partial = trace_format::partial_path(&args.trace);
     match &finished.ended {
         _ if !finished.armed => {}
         None if partial.exists() => {

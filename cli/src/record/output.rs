@@ -2,10 +2,10 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use trace_format::{is_later_part, later_part_files};
+use trace_format::{is_later_part, later_part_files, partial_path};
 
 use super::args::RecordArgs;
 use super::sessions::Wishes;
@@ -109,11 +109,4 @@ fn refuse_inputs(args: &RecordArgs, output: &Path) -> Result<()> {
         .into()),
         None => Ok(()),
     }
-}
-
-/// Name of a trace that is not complete.
-pub(crate) fn partial_path(trace: &Path) -> PathBuf {
-    let mut name = trace.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
 }
