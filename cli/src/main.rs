@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, talk to standard error. Errors become text and an exit status in one place, `failure`.
 
+mod check;
 mod collect;
 mod console;
 mod ctl;
@@ -66,6 +67,7 @@ enum Verb {
     Cut(cut::CutArgs),
     Merge(merge::MergeArgs),
     Diff(diff::DiffArgs),
+    Check(check::CheckArgs),
 }
 
 fn main() -> ExitCode {
@@ -113,6 +115,7 @@ fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
         Verb::Cut(args) => cut::run(args, console),
         Verb::Merge(args) => merge::run(args, console),
         Verb::Diff(args) => diff::run(args, console),
+        Verb::Check(args) => check::run(args, console),
     }
 }
 

@@ -461,7 +461,7 @@ fn lists_need_no_kernel_where_they_can() {
 fn help() {
     let mut text = stdout(&run(&["--help"]));
     let verbs = [
-        "record", "list", "plan", "info", "events", "report", "verify", "repair", "diff",
+        "record", "list", "plan", "info", "events", "report", "verify", "repair", "diff", "check",
     ];
     for verb in verbs {
         // The help of the others belongs to this test; that of `record` is long and changes with the machines it knows.
@@ -473,4 +473,50 @@ fn help() {
         }
     }
     expect_file!["help.txt"].assert_eq(&text);
+}
+
+#[test]
+fn a_trace_is_judged_by_rules() {
+    let traces = Traces::new();
+    let (whole, lossy, cut) = (traces.whole(), traces.lossy(), traces.cut());
+    let rules = traces.path("rules.toml");
+    let judge = |trace: &Path, text: &str, more: &[&str]| {
+        std::fs::write(&rules, text).unwrap();
+        let args = ["check", trace.to_str().unwrap(), rules.to_str().unwrap()];
+        run(&[&args[..], more].concat())
+    };
+    let forks =
+        |limit: &str| format!("[[count]]\nevents = 'event == sched_process_fork'\n{limit}\n");
+    let status = |output: &Output| output.status.code();
+
+    let passed = judge(&whole, &forks("equals = 3"), &[]);
+    assert_eq!((status(&passed), stderr(&passed)), (Some(0), String::new()));
+    let failed = judge(&whole, &forks("at_most = 2"), &["--format", "junit"]);
+    assert_eq!(status(&failed), Some(1));
+    assert!(stdout(&failed).contains("<failure message=\"found 3\">"));
+    // What is lost makes no failure, and no success either.
+    assert_eq!(status(&judge(&lossy, &forks("at_most = 2"), &[])), Some(3));
+    assert_eq!(status(&judge(&cut, &forks("at_least = 1"), &[])), Some(3));
+    assert_eq!(status(&judge(&cut, &forks("at_most = 0"), &[])), Some(1));
+
+    let wrong = judge(&whole, &forks("at_mots = 2"), &[]);
+    assert_eq!((status(&wrong), stdout(&wrong)), (Some(2), String::new()));
+    let told = stderr(&wrong).replace(rules.to_str().unwrap(), "rules.toml");
+    expect![[r#"
+        error: rules.toml: line 3: there is no key of [[count]] "at_mots"; did you mean "at_most"?
+          at_mots = 2
+          ^^^^^^^
+        hint: there are name, from, to, optional, equals, at_least, at_most, tolerance, over, under, events
+    "#]]
+    .assert_eq(&told);
+    let missing = run(&["check", whole.to_str().unwrap(), "/nonexistent.toml"]);
+    assert_eq!(status(&missing), Some(2));
+
+    let alone = judge(&whole, &forks("tolerance = 0"), &[]);
+    assert_eq!(status(&alone), Some(2));
+    assert!(stderr(&alone).contains("line 1: a tolerance is measured from a golden trace"));
+    let golden = format!("golden = \"whole.bin\"\n{}", forks("tolerance = 0"));
+    assert_eq!(status(&judge(&whole, &golden, &[])), Some(0));
+    let other = ["--golden", lossy.to_str().unwrap()];
+    assert_eq!(status(&judge(&whole, &golden, &other)), Some(1));
 }

@@ -56,3 +56,4 @@ pub use bound::{BoundFilter, Source};
 pub use error::{FilterError, FilterErrorKind};
 pub use filter::Filter;
 pub use row::{Context, Row};
+pub use suggest::nearest;

@@ -62,7 +62,8 @@ fn field_names(event: &EventSchema) -> impl Iterator<Item = &str> {
 }
 
 /// The nearest of `names`, if any is near enough; the first of equals.
-pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+#[must_use]
+pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     // A third of the name may be wrong; names longer than any real one are not worth the time.
     let distance_max = wanted.len().div_ceil(3).min(4);
     if wanted.len() > 64 {

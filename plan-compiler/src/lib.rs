@@ -36,6 +36,7 @@ pub use expression::{ExprError, ExprProblem};
 pub use fault::RowFault;
 pub use hook::HookProblem;
 pub use own::{ProbeError, ProbeSpec, SpecError, SpecProblem, add_probe};
+pub use schema::event_schema;
 pub use selection::{Selection, UnknownEvent};
 pub use site::Resolution;
 pub use tracepoint::{

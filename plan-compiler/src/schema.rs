@@ -6,7 +6,7 @@ use trace_format::{EnumSchema, EventId, EventSchema, FieldKind, FieldSchema, Sch
 
 /// The schema of those events and of the enumerations that they need.
 pub(crate) fn schema(kernel: &Kernel, table: &EventTable, rows: &[&EventRow]) -> Schema {
-    let mut events: Vec<EventSchema> = rows.iter().map(|row| event(row)).collect();
+    let mut events: Vec<EventSchema> = rows.iter().map(|row| event_schema(row)).collect();
     events.sort_by_key(|event| event.id);
     let is_needed = |item: &&EnumRow| {
         rows.iter()
@@ -22,7 +22,9 @@ pub(crate) fn schema(kernel: &Kernel, table: &EventTable, rows: &[&EventRow]) ->
     Schema { events, enums }
 }
 
-fn event(row: &EventRow) -> EventSchema {
+/// What a trace says of an event of the table.
+#[must_use]
+pub fn event_schema(row: &EventRow) -> EventSchema {
     let fields = row.fields.iter().map(|field| FieldSchema {
         name: field.name.clone(),
         kind: field_kind(&field.field_type),

@@ -119,6 +119,16 @@ impl LineWriter {
             }
             None => out.extend_from_slice(b"] (+?.?????????) "),
         }
+        self.push_untimed_text(out, record);
+    }
+
+    /// Appends the line of a record as text, without its time: for those who say the time by themselves.
+    pub fn push_untimed(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
+        self.prepare_context(record);
+        self.push_untimed_text(out, record);
+    }
+
+    fn push_untimed_text(&self, out: &mut Vec<u8>, record: &Record<'_>) {
         out.extend_from_slice(&self.contexts[record.cpu.0 as usize].bytes);
         let layout = self.layouts.of(record.event);
         out.extend_from_slice(&layout.name);

@@ -10,3 +10,4 @@ mod stack;
 pub use escape::{push_csv, push_json, push_text};
 pub use gap::{Gap, GapKind, Gaps};
 pub use line::{LineFormat, LineWriter};
+pub use number::seconds;

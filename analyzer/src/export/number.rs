@@ -36,6 +36,12 @@ pub(super) fn push_seconds(out: &mut Vec<u8>, time: GuestNanos) {
     out[start] = b'.';
 }
 
+/// A time in seconds with nine decimals.
+#[must_use]
+pub fn seconds(time: GuestNanos) -> String {
+    format!("{}.{:09}", time.0 / 1_000_000_000, time.0 % 1_000_000_000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

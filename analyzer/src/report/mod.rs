@@ -19,6 +19,7 @@ mod slowest;
 mod summary;
 mod syscalls;
 mod table;
+mod time;
 
 pub use accounts::{Accounts, Times};
 pub use catalogue::{REPORTS, ReportKind, report_named};
@@ -30,6 +31,7 @@ pub use pass::{Analysis, Pass, run};
 pub use render::{ReportFormat, write_findings};
 pub use selection::Selection;
 pub use table::{Cell, Column, Report, Shape, Table, column};
+pub use time::parse_time;
 
 /// Bytes of the guest as text that neither breaks a line nor upsets a terminal.
 #[must_use]

@@ -16,6 +16,11 @@ pub trait Analysis: Observer {
     fn record(&mut self, machine: &Machine, record: &Record<'_>) {
         let _ = (machine, record);
     }
+
+    /// Events are missing here.
+    fn loss(&mut self, loss: &Loss) {
+        let _ = loss;
+    }
 }
 
 impl Analysis for () {}
@@ -24,6 +29,11 @@ impl<A: Analysis, B: Analysis> Analysis for (A, B) {
     fn record(&mut self, machine: &Machine, record: &Record<'_>) {
         self.0.record(machine, record);
         self.1.record(machine, record);
+    }
+
+    fn loss(&mut self, loss: &Loss) {
+        self.0.loss(loss);
+        self.1.loss(loss);
     }
 }
 
@@ -129,7 +139,10 @@ impl<A: Analysis> Reader<A> {
     ) -> Result<(), TraceError> {
         while let Some(item) = stream.next_item()? {
             match item {
-                Item::Loss(Loss { cpu, at, .. }) => self.model.lose(at, cpu),
+                Item::Loss(loss) => {
+                    self.model.parts_mut().0.loss(&loss);
+                    self.model.lose(loss.at, loss.cpu);
+                }
                 Item::Record(record) if record.at >= selection.span.end => break,
                 Item::Record(record) => self.take(&record, selection),
             }

@@ -81,7 +81,12 @@ pub(crate) fn schema() -> Schema {
 }
 
 /// The header of every synthetic trace.
+#[allow(dead_code, reason = "not every test needs it")]
 pub(crate) fn header() -> Header {
+    header_of(schema())
+}
+
+fn header_of(schema: Schema) -> Header {
     Header {
         producer: "a test".to_owned(),
         kernel: KernelInfo {
@@ -98,7 +103,7 @@ pub(crate) fn header() -> Header {
             mode: ClockMode::Deterministic,
             tsc_hz: 1_000_000_000,
         },
-        schema: schema(),
+        schema,
         digests: Vec::new(),
         absent: vec![trace_format::AbsentEvent {
             event: "tasklet_entry".to_owned(),
@@ -117,7 +122,13 @@ struct Cpu {
 
 /// Writes a script as a trace, with at most `chunk_records` events in a chunk.
 pub(crate) fn trace(script: &str, chunk_records: usize) -> Vec<u8> {
-    let header = header();
+    trace_of(script, chunk_records, schema())
+}
+
+/// Writes a script as a trace that knows only some events.
+#[allow(dead_code, reason = "not every test needs it")]
+pub(crate) fn trace_of(script: &str, chunk_records: usize, schema: Schema) -> Vec<u8> {
+    let header = header_of(schema);
     let options = WriterOptions {
         compression_level: 1,
     };
