@@ -24,7 +24,7 @@ const BEGIN: &str = "<!-- table:begin -->\n";
 const END: &str = "<!-- table:end -->";
 
 /// Events that have a hook and do not fire, in which kernels, and why. Of all others it is asked that they fire.
-const SILENT: [(&str, &[&str], &str); 5] = [
+const SILENT: [(&str, &[&str], &str); 4] = [
     (
         "restart",
         &KERNELS,
@@ -33,18 +33,20 @@ const SILENT: [(&str, &[&str], &str); 5] = [
     ("halt", &KERNELS, "the same"),
     ("panic", &KERNELS, "the same"),
     ("oops", &KERNELS, "nothing breaks these kernels"),
+];
+/// Events that fire or do not, by what else is on the disk or what the host does, in which kernels, and why.
+const CHANCE: [(&str, &[&str], &str); 2] = [
+    (
+        "block_rq_insert",
+        &["6.1-cloud-amd64"],
+        "NVMe has no scheduler there: a request waits in a queue only when the device is slower than the guest",
+    ),
     (
         "block_rq_requeue",
         &KERNELS,
-        "for devices that refuse a request when they are busy, which an SD card and NVMe do not",
+        "a driver gives a request back when it is busy with another, which takes two threads that issue at one moment",
     ),
 ];
-/// Events whose firing is up to the host, and why.
-const CHANCE: [(&str, &str, &str); 1] = [(
-    "block_rq_insert",
-    "6.1-cloud-amd64",
-    "NVMe has no scheduler there: a request waits in a queue only when the device is slower than the guest",
-)];
 
 /// What is known of an event in a kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -198,7 +200,7 @@ fn table(found: &str, recorded: &[&str]) -> String {
                 }
                 Some(place) => {
                     let is_chance = { CHANCE.iter() }
-                        .any(|(name, at, _)| (*name, *at) == (event.as_str(), kernel));
+                        .any(|(name, at, _)| *name == event && at.contains(&kernel));
                     let verdict = match counts.get(kernel).map(|counts| counts.get(&event)) {
                         Some(_) if is_chance => "at times".to_owned(),
                         Some(Some(count)) if *count > 0 => "fires".to_owned(),
@@ -217,17 +219,16 @@ fn table(found: &str, recorded: &[&str]) -> String {
         }
         text.push('\n');
     }
-    for (event, kernels, why) in SILENT {
+    let told = |what: &str, (event, kernels, why): (&str, &[&str], &str)| {
         let wherever = if kernels.len() == KERNELS.len() {
             String::new()
         } else {
             format!(" in {}", kernels.join(", "))
         };
-        let _ = writeln!(reasons, "- `{event}` is silent{wherever}: {why}.");
-    }
-    for (event, kernel, why) in CHANCE {
-        let _ = writeln!(reasons, "- `{event}` fires at times in {kernel}: {why}.");
-    }
+        format!("- `{event}` {what}{wherever}: {why}.\n")
+    };
+    reasons.extend(SILENT.map(|row| told("is silent", row)));
+    reasons.extend(CHANCE.map(|row| told("fires at times", row)));
     format!("{text}\n{reasons}\n")
 }
 
