@@ -88,6 +88,8 @@ pub(crate) struct Scan {
     pub(crate) index: Index,
     /// Kinds and places of all unharmed blocks but chunks and symbols.
     pub(crate) others: Vec<(BlockKind, u64)>,
+    /// Places of the blocks that say up to when the file is complete.
+    pub(crate) up_to_offsets: Vec<u64>,
     pub(crate) part_offset: Option<u64>,
     pub(crate) trailer_offset: Option<u64>,
     pub(crate) header_copy_offset: Option<u64>,
@@ -184,7 +186,8 @@ impl Scan {
                     self.diagnostics.push(block.invalid(Fault::Numbers));
                 }
             }
-            BlockKind::HEADER | BlockKind::UP_TO => {}
+            BlockKind::UP_TO => self.up_to_offsets.push(block.offset),
+            BlockKind::HEADER => {}
             kind => self.diagnostics.push(Diagnostic::UnknownBlock {
                 offset: block.offset,
                 kind,

@@ -84,6 +84,8 @@ pub struct Tail {
     /// Bytes that are still to be passed over.
     skip: u64,
     recording: Option<u32>,
+    /// The recording that this file has to go on with.
+    continued: Option<u32>,
     /// By CPU.
     next_sequences: BTreeMap<u32, u64>,
     up_to: u64,
@@ -128,6 +130,17 @@ impl Tail {
     #[must_use]
     pub fn symbols(&self) -> SymbolTable {
         self.gathered.clone().finish()
+    }
+
+    /// Goes on with the next file of the recording, whose start is what is fed next.
+    pub fn next_file(&mut self) {
+        *self = Self {
+            continued: self.recording.or(self.continued),
+            next_sequences: std::mem::take(&mut self.next_sequences),
+            up_to: self.up_to,
+            gathered: std::mem::take(&mut self.gathered),
+            ..Self::default()
+        };
     }
 
     /// The next part; `None` when more has to arrive first, or the trace has ended.
@@ -223,6 +236,12 @@ impl Tail {
         };
         let Some(recording) = self.recording else {
             let (header, recording) = parse_header(&block)?;
+            if self
+                .continued
+                .is_some_and(|continued| continued != recording)
+            {
+                return Err(block.invalid(Fault::Foreign).into());
+            }
             self.recording = Some(recording);
             return Ok(Some(Part::Header(Box::new(header))));
         };
@@ -302,7 +321,8 @@ fn check_chunk(
     Ok(head.info(block.offset, length))
 }
 
-fn up_to(payload: &[u8], recording: u32) -> Result<u64, Fault> {
+/// Before which TSC no later chunk has a record, by the payload of such a block.
+pub(crate) fn up_to(payload: &[u8], recording: u32) -> Result<u64, Fault> {
     if u32_at(payload, 0).ok_or(Fault::Numbers)? != recording {
         return Err(Fault::Foreign);
     }

@@ -10,6 +10,7 @@ use crate::index;
 use crate::reader::{ReadError, TraceFile};
 use crate::recovery::{Block, Scan};
 use crate::stats::Counter;
+use crate::tail;
 use crate::volume::{Volume, unpack_json};
 
 impl TraceFile {
@@ -86,6 +87,7 @@ impl Volume {
         let is_whole = scan.diagnostics.is_empty();
         if is_whole {
             found.extend(order(&scan));
+            found.extend(self.verify_up_to(&scan));
             found.extend(self.verify_copies(&scan));
             found.extend(self.verify_index(&scan));
         }
@@ -96,6 +98,36 @@ impl Volume {
         let mut list = scan.diagnostics.into_list();
         list.append(&mut found);
         list
+    }
+
+    /// Finds chunks that are earlier than what the file said before them to be complete.
+    fn verify_up_to(&self, scan: &Scan) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        let mut up_to = 0;
+        let mut offsets = scan.up_to_offsets.iter().copied().peekable();
+        for chunk in &scan.index.chunks {
+            while let Some(offset) = offsets.next_if(|offset| *offset < chunk.offset) {
+                let block = Block::of_kind(&self.bytes, offset, BlockKind::UP_TO);
+                let told = block.and_then(|block| {
+                    let told = tail::up_to(block.payload, self.recording);
+                    told.map_err(|fault| block.invalid(fault))
+                });
+                match told {
+                    Ok(tsc) => up_to = up_to.max(tsc),
+                    Err(fault) => found.push(fault),
+                }
+            }
+            if chunk.record_count > 0 && chunk.first_tsc < up_to {
+                let (offset, kind) = (chunk.offset, BlockKind::CHUNK);
+                let fault = Fault::Late;
+                found.push(Diagnostic::Invalid {
+                    offset,
+                    kind,
+                    fault,
+                });
+            }
+        }
+        found
     }
 
     /// Compares the index with the blocks that there are.

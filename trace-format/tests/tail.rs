@@ -129,10 +129,15 @@ fn what_is_late_is_left_out() {
     let kinds: Vec<_> = parts.iter().map(|part| part.split(' ').next()).collect();
     let expected = ["header", "chunk", "up", "chunk", "damage", "trailer", "end"];
     assert_eq!(kinds, expected.map(Some));
-    // Whoever has the whole file needs no such mark.
+    // Whoever has the whole file needs no such mark; that it is wrong is told where somebody asks.
     let file = TraceFile::from_bytes(bytes).unwrap();
     assert_eq!((file.chunks().len(), file.diagnostics()), (3, &[][..]));
-    assert_eq!(file.verify(), []);
+    let late = |finding: &Diagnostic| {
+        let fault = &Fault::Late;
+        matches!(finding, Diagnostic::Invalid { fault: found, .. } if found == fault)
+    };
+    let found = file.verify();
+    assert!(found.len() == 1 && late(&found[0]), "{found:?}");
 }
 
 #[test]

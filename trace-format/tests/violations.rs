@@ -231,6 +231,25 @@ fn a_chunk_that_begins_too_early_is_found() {
 }
 
 #[test]
+fn a_chunk_from_before_what_was_complete_is_found() {
+    let up_to = |parts: &mut Blocks, tsc: u64, strange: u8| {
+        let at = position(parts, b"CHNK");
+        let mut payload = parts[at].1[48..52].to_vec();
+        payload[0] ^= strange;
+        payload.extend(tsc.to_le_bytes());
+        parts.insert(at, (*b"UPTO", payload));
+    };
+    let first_tsc = TraceFile::from_bytes(complete()).unwrap().chunks()[0].first_tsc;
+    let mut parts = blocks(&complete());
+    up_to(&mut parts, first_tsc, 0);
+    let late = "records from before a time up to which all was said to be there";
+    let faults = TraceFile::from_bytes(build(parts)).unwrap().verify();
+    assert!(!format!("{faults:?}").contains("Late"), "{faults:?}");
+    check_blocks(late, |parts| up_to(parts, first_tsc + 1, 0));
+    check_blocks("block UPTO at", |parts| up_to(parts, first_tsc, 1));
+}
+
+#[test]
 fn symbols_of_another_recording_are_found() {
     check_blocks("block SYMB", |parts| {
         let at = position(parts, b"SYMB");
