@@ -1,18 +1,21 @@
 //! `guesttrace events --follow`: the events of a recording as they come.
 //!
 //! A file that grows is read on from where it was. It is at its end when its last block is there; it was cut when nobody
-//! holds the lock of whoever writes it any more.
+//! holds the lock of whoever writes it any more. A recording in several files is followed from one to the next.
 
 use std::fs::File;
 use std::io::{self, Read as _, Stdin};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
 use analyzer::sources::{LiveStream, RecordStream as _, Symbols, Trace, findings_of_parts};
 use anyhow::{Context as _, Result};
-use trace_format::{Diagnostic, Part, SymbolTable, Tail, Trailer, is_growing};
+use trace_format::{
+    Diagnostic, END_CONTINUED, Part, SymbolTable, Tail, Trailer, is_growing, later_part_files,
+    part_path, partial_path,
+};
 
 use super::{EventsArgs, Lines, exit_code, show};
 use crate::console::Console;
@@ -36,7 +39,7 @@ pub(super) fn run(args: &EventsArgs, console: &mut Console<'_>) -> Result<ExitCo
     };
     let mut follower = Follower::default();
     follower
-        .follow(input, args, console)
+        .follow_files(input, args, console)
         .with_context(|| format!("cannot read {name}"))?;
     follower.conclude(console)
 }
@@ -66,7 +69,7 @@ fn find(path: &Path, console: &mut Console<'_>) -> Result<Found> {
 fn look_for(path: &Path) -> Result<Option<Found>> {
     let partial = match path.extension() {
         Some(extension) if extension == "partial" => path.to_owned(),
-        _ => trace_format::partial_path(path),
+        _ => partial_path(path),
     };
     let growing = open_if_there(&partial)?;
     // What a recording that was killed has left must not hide a complete one.
@@ -74,9 +77,22 @@ fn look_for(path: &Path) -> Result<Option<Found>> {
         && partial != path
         && path.try_exists().unwrap_or(true)
     {
+        let is_going_on = |part: &PathBuf| File::open(part).is_ok_and(|file| is_growing(&file));
+        if later_part_files(path).iter().any(is_going_on) {
+            return Ok(open_if_there(path)?.map(Found::Growing));
+        }
         return Ok(Some(Found::Complete(Box::new(tell::open(path)?))));
     }
     Ok(growing.map(Found::Growing))
+}
+
+/// Opens a later file of a recording, which is there before the one before it is complete.
+fn open_part(path: &Path) -> Result<File> {
+    let growing = open_if_there(&partial_path(path))?.filter(is_growing);
+    match growing {
+        Some(file) => Ok(file),
+        None => File::open(path).with_context(|| format!("{} is missing", path.display())),
+    }
 }
 
 fn open_if_there(path: &Path) -> Result<Option<File>> {
@@ -117,6 +133,7 @@ impl Input {
 /// Shows what comes.
 #[derive(Default)]
 struct Follower {
+    tail: Tail,
     shown: Option<Shown>,
     damage: Vec<Diagnostic>,
     trailer: Option<Trailer>,
@@ -132,30 +149,22 @@ struct Shown {
 }
 
 impl Follower {
-    fn follow(
+    /// Follows a trace from its first file to its last.
+    fn follow_files(
         &mut self,
         mut input: Input,
         args: &EventsArgs,
         console: &mut Console<'_>,
     ) -> Result<()> {
-        let mut tail = Tail::new();
-        let mut bytes = vec![0; READ_BYTES];
-        while !self.is_enough {
-            if let Some(part) = tail.next_part()? {
-                self.take(part, &tail, args, console)?;
-                continue;
-            }
-            if tail.has_ended() {
+        let is_continued = |trailer: &mut Trailer| trailer.end_reason == END_CONTINUED;
+        for number in 1.. {
+            self.follow(input, args, console)?;
+            let is_one_of_several = self.trailer.take_if(is_continued).is_some();
+            if !is_one_of_several || self.is_enough || args.trace == Path::new("-") {
                 break;
             }
-            let count = input.read(&mut bytes)?;
-            if count == 0 {
-                break;
-            }
-            tail.feed(&bytes[..count]);
-        }
-        if !tail.has_header() {
-            anyhow::bail!("it ends before its header does: nothing was recorded");
+            input = Input::File(open_part(&part_path(&args.trace, number))?);
+            self.tail.next_file();
         }
         self.advance(u64::MAX, console)?;
         match &mut self.shown {
@@ -164,15 +173,37 @@ impl Follower {
         }
     }
 
-    fn take(
+    /// Follows one file to its end.
+    fn follow(
         &mut self,
-        part: Part,
-        tail: &Tail,
+        mut input: Input,
         args: &EventsArgs,
         console: &mut Console<'_>,
     ) -> Result<()> {
+        let mut bytes = vec![0; READ_BYTES];
+        while !self.is_enough {
+            if let Some(part) = self.tail.next_part()? {
+                self.take(part, args, console)?;
+                continue;
+            }
+            if self.tail.has_ended() {
+                break;
+            }
+            let count = input.read(&mut bytes)?;
+            if count == 0 {
+                break;
+            }
+            self.tail.feed(&bytes[..count]);
+        }
+        if !self.tail.has_header() {
+            anyhow::bail!("it ends before its header does: nothing was recorded");
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, part: Part, args: &EventsArgs, console: &mut Console<'_>) -> Result<()> {
         match (part, &mut self.shown) {
-            (Part::Header(header), _) => {
+            (Part::Header(header), None) => {
                 self.shown = Some(Shown {
                     stream: LiveStream::new(&header)?,
                     lines: Lines::new(args, &header.schema, console)?,
@@ -184,7 +215,8 @@ impl Follower {
                 shown.stream.push(chunk)?;
             }
             (Part::Symbols, Some(shown)) => {
-                shown.lines.writer.set_symbols(symbols(&tail.symbols()));
+                let table = self.tail.symbols();
+                shown.lines.writer.set_symbols(symbols(&table));
             }
             (Part::UpTo(tsc), Some(_)) => self.advance(tsc, console)?,
             (Part::Trailer(trailer), _) => self.trailer = Some(*trailer),

@@ -154,11 +154,16 @@ fn a_collector_writes_the_file_and_a_pipe_carries_the_same_events() {
 fn the_events_do_not_depend_on_how_they_are_written() {
     guests_or_skip!();
     let cage = Cage::new();
+    let follower = follow(&cage.trace(), Stdio::null());
     let mut command = record(&cage, "out/trace.bin", SECOND);
     command.args(["--buffer-size", "128", "--flush-interval", "20"]);
-    let end = cage.run(command.args(["--compression", "1"]));
+    let end = cage.run(command.args(["--compression", "1", "--max-file-size", "0.05"]));
     assert_eq!(end.status, 0, "{}", end.talk);
     let (whole, _) = whole();
+    let followed = end_of(follower);
+    assert_eq!(followed.status, 0, "{}", followed.talk);
+    assert!(cage.outputs().len() > 2, "{:?}", cage.outputs());
+    assert!(followed.out == events(&whole.trace()).out, "other events");
     let differences = read(&["diff", &whole.trace().to_string_lossy()], &cage.trace());
     assert_eq!(differences.status, 0, "{}", differences.out);
     assert!(
@@ -175,7 +180,7 @@ fn the_events_do_not_depend_on_how_they_are_written() {
     assert!(many > 2 * few, "{many} chunks against {few}");
     assert_eq!(
         (coarse.flush_interval_ms, fine.flush_interval_ms),
-        (250, 20)
+        (500, 20)
     );
     assert_eq!((coarse.buffer_kib, fine.buffer_kib), (1024, 128));
 }
