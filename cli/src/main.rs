@@ -14,6 +14,7 @@ mod events;
 mod failure;
 mod info;
 mod kernel_image;
+mod leash;
 mod list;
 mod merge;
 mod modules;
@@ -68,6 +69,8 @@ enum Verb {
     Merge(merge::MergeArgs),
     Diff(diff::DiffArgs),
     Check(check::CheckArgs),
+    #[command(hide = true)]
+    ExecOnLeash(leash::LeashArgs),
 }
 
 fn main() -> ExitCode {
@@ -116,6 +119,7 @@ fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
         Verb::Merge(args) => merge::run(args, console),
         Verb::Diff(args) => diff::run(args, console),
         Verb::Check(args) => check::run(args, console),
+        Verb::ExecOnLeash(args) => leash::run(args),
     }
 }
 

@@ -22,6 +22,7 @@ use super::relay::Relays;
 use super::triggers::Triggers;
 use super::work_dir::WorkDir;
 use crate::console::Console;
+use crate::leash::leashed;
 
 /// How long a QEMU that was asked to end may take.
 const GRACE: Duration = Duration::from_secs(10);
@@ -71,6 +72,19 @@ pub(crate) enum Report {
 struct Qemu(Child);
 
 impl Qemu {
+    fn start(args: &RecordArgs, prepared: &Prepared) -> Result<Self> {
+        let mut command = command(args, prepared)?;
+        if prepared.recording.is_none() {
+            command = leashed(&command)?;
+        }
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", prepared.emulator.program.display()))?;
+        Ok(Self(child))
+    }
+
     /// Asks it to end, which completes the trace.
     fn terminate(&self) -> Result<()> {
         let pid = rustix::process::Pid::from_child(&self.0);
@@ -120,7 +134,6 @@ pub(crate) fn run(
     console: &mut Console<'_>,
 ) -> Result<Finished> {
     let (sender, reports) = channel();
-    let mut command = command(args, prepared)?;
     let link = Link::default();
     let traces = prepared.wishes.traces.iter();
     link.note(|status| {
@@ -139,15 +152,8 @@ pub(crate) fn run(
     let _control = socket
         .map(|path| Control::listen(path, link.clone(), sender.clone()))
         .transpose()?;
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
     let started = Instant::now();
-    let child = command
-        .spawn()
-        .with_context(|| format!("cannot start {}", prepared.emulator.program.display()))?;
-    let mut qemu = Qemu(child);
+    let mut qemu = Qemu::start(args, prepared)?;
     forward(&mut qemu.0, &sender);
     let relays = relays.start(&sender);
     drop(sender);

@@ -84,6 +84,25 @@ fn recordings_killed_at_any_moment_can_be_read() {
     }
 }
 
+#[test]
+fn a_guest_without_plugin_does_not_outlive_its_recorder() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let cage = Cage::new();
+    let mut command = record(&cage, "");
+    command.arg("--no-plugin").stderr(Stdio::null());
+    let mut child = command.spawn().expect("the program is built");
+    wait_until("the guest runs", || !cage.console().is_empty());
+    assert_eq!(cage.emulators().len(), 1);
+    signal("KILL", &child.id().to_string());
+    child.wait().unwrap();
+    wait_until("QEMU has ended", || cage.emulators().is_empty());
+    let end = End::of(&record(&cage, "").arg("--dry-run").output().unwrap());
+    assert_eq!(end.status, 0, "{}", end.talk);
+    cage.assert_tidy();
+}
+
 /// Kills and looks at what is left.
 fn check(kill: Kill, whole: &[u8]) {
     let cage = Cage::new();
