@@ -21,7 +21,11 @@ pub(super) struct Layouts {
 pub(super) struct Layout {
     /// Name of the event.
     pub(super) name: Vec<u8>,
+    /// What stands before the fields in JSON, the name with it.
+    pub(super) json_head: Vec<u8>,
     pub(super) fields: Vec<FieldLayout>,
+    /// Positions of the fields that may be kernel addresses.
+    pub(super) addresses: Vec<usize>,
 }
 
 /// One field.
@@ -43,10 +47,7 @@ impl Layouts {
             events.resize_with(events.len().max(index + 1), || None);
             events[index] = Some(Layout::new(schema, event, format));
         }
-        let unknown = Layout {
-            name: b"unknown_event".to_vec(),
-            fields: Vec::new(),
-        };
+        let unknown = Layout::of_fields(b"unknown_event", Vec::new());
         Self { events, unknown }
     }
 
@@ -83,9 +84,23 @@ impl Layout {
                 names,
             }
         };
+        let fields = event.fields.iter().enumerate().map(field).collect();
+        Self::of_fields(event.name.as_bytes(), fields)
+    }
+
+    fn of_fields(name: &[u8], fields: Vec<FieldLayout>) -> Self {
+        let mut json_head = b",\"event\":\"".to_vec();
+        push_json(&mut json_head, name);
+        json_head.extend_from_slice(b"\",\"fields\":{");
+        let is_address =
+            |field: &FieldLayout| matches!(field.kind, FieldKind::Hex | FieldKind::Addresses);
+        let places = fields.iter().enumerate();
+        let addresses = places.filter(|(_, field)| is_address(field));
         Self {
-            name: event.name.clone().into_bytes(),
-            fields: event.fields.iter().enumerate().map(field).collect(),
+            name: name.to_vec(),
+            json_head,
+            addresses: addresses.map(|(index, _)| index).collect(),
+            fields,
         }
     }
 }

@@ -147,9 +147,7 @@ impl LineWriter {
         out.extend_from_slice(b",\"time_ns\":");
         push_decimal(out, record.at.0);
         out.extend_from_slice(&self.contexts[record.cpu.0 as usize].bytes);
-        out.extend_from_slice(b",\"event\":\"");
-        push_json(out, &self.layouts.of(record.event).name);
-        out.extend_from_slice(b"\",\"fields\":{");
+        out.extend_from_slice(&self.layouts.of(record.event).json_head);
         self.push_fields(out, record);
         out.push(b'}');
         self.push_symbols(out, record);
@@ -159,9 +157,9 @@ impl LineWriter {
     /// The symbols of a record's addresses, if any has one.
     fn push_symbols(&self, out: &mut Vec<u8>, record: &Record<'_>) {
         let mut opening: &[u8] = b",\"symbols\":{\"";
-        let fields = &self.layouts.of(record.event).fields;
-        for (index, field) in fields.iter().enumerate() {
-            let value = record.fields.value(index);
+        let layout = self.layouts.of(record.event);
+        for &index in &layout.addresses {
+            let (field, value) = (&layout.fields[index], record.fields.value(index));
             let symbol = field.symbol(&self.symbols, value);
             let stack = field.stack(value);
             let stack = stack.filter(|run| has_names(run, &self.symbols));
