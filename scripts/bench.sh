@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Measures what tracing costs and how fast and small traces are, and prints it as Markdown for docs/performance.md.
 #
-# usage: scripts/bench.sh [--rounds N] [--guest NAME] [--part cost|format|others]... >measured.md
+# usage: scripts/bench.sh [--rounds N] [--guest NAME] [--part cost|format|reports|others]... >measured.md
 #
 #   --rounds N     rounds of one untraced run and one of each choice of events (default 15)
 #   --guest NAME   the guest (default 6.1-amd64)
-#   --part NAME    only this: cost, what recording costs; format, how fast traces are written, read and opened; others,
-#                  the same events in the files of trace-cmd and of LTTng, and how fast their readers are
+#   --part NAME    only this: cost, what recording costs; format, how fast traces are written, read and opened; reports,
+#                  how fast they are and how much memory they need; others, the same events in the files of trace-cmd
+#                  and of LTTng, and how fast their readers are
 #
 # Cost is user CPU time, guesttrace's own included: wall time depends on what else the host does. The runs of a round
 # follow each other, so what the host does to one it does to all; a cost is that of a round, and the spread over the
@@ -28,9 +29,9 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#parts[@]} -gt 0 ] || parts=(cost format others)
+[ ${#parts[@]} -gt 0 ] || parts=(cost format reports others)
 for part in "${parts[@]}"; do
-  case $part in cost|format|others) ;; *) die "there is no part \"$part\"" "scripts/bench.sh --help" 2 ;; esac
+  case $part in cost|format|reports|others) ;; *) die "there is no part \"$part\"" "scripts/bench.sh --help" 2 ;; esac
 done
 
 work=$(mktemp -d)
@@ -193,7 +194,7 @@ measure_large() {
   large=$(dirname "$program")/examples/large
   cargo build --quiet --release -p trace-format --example large
   "$large" "$work/desktop" "$work/large" 1024 >"$work/log" 2>&1 || die "$large failed: $(tail -n 1 "$work/log")"
-  end=$("$program" info "$work/large" --format json | sed -n 's/.*"duration_ns": *\([0-9]*\).*/\1/p')
+  end=$("$program" info "$work/large" --format json | number_of duration_ns)
   # The first time reads the file into the host's cache, which is not what is measured.
   cat "$work/large" >/dev/null
   echo "Long recordings (\`cargo run --release -p trace-format --example large\`: the same one again and again; wall time, the file in the host's cache):"
@@ -208,6 +209,43 @@ measure_large() {
     row "MiB of memory at most while \`events\` prints $size MiB; with the part of the file that is mapped" "$own; $all"
   done
   rm "$work/large"
+  echo
+}
+
+# make_long TRACE OUT EVENTS: a recording's events again and again, until there are so many.
+make_long() {
+  local bytes records
+  records=$("$program" info "$1" --format json | number_of records)
+  bytes=$(stat -c %s "$1")
+  "$(dirname "$program")/examples/large" "$1" "$2" "$((bytes * ($3 / 1000) / records * 1000 / 1048576 + 1))" >"$work/log" 2>&1 ||
+    die "the recording could not be made long: $(tail -n 1 "$work/log")"
+}
+
+# How fast the reports are: one on 100 million events, each on 10 million.
+measure_reports() {
+  local events report took own all
+  cargo build --quiet --release -p trace-format --example large
+  mapfile -t machine < <(machine_of "$guest_dir" desktop)
+  "$program" record --trace "$work/desktop" --serial "$work/console" --quiet --events core "${machine[@]}"
+  echo "Reports of workload \`desktop\` with core events, again and again (every process lives anew each time); CPU time, so the speed of one core:"
+  echo
+  row report events "million events/s" "MiB of memory; with the part of the file that is mapped"
+  echo "|---|---|---|---|"
+  for events in 100000000 10000000; do
+    make_long "$work/desktop" "$work/long" "$events"
+    cat "$work/long" >/dev/null
+    events=$("$program" info "$work/long" --format json | number_of records)
+    for report in $("$program" list reports --format json | sed -n 's/.*"name": *"\([a-z-]*\)".*/\1/p'); do
+      # All of them at that length would take an hour.
+      [ "$events" -lt 50000000 ] || [ "$report" = processes ] || continue
+      took=$(seconds '%U %S' "$program" report "$report" "$work/long" | awk '{ print $1 + $2 }')
+      read -r own all < <(peak_memory "$program" report "$report" "$work/long")
+      row "\`$report\`" "$events" "$(awk "BEGIN { printf \"%.2f\", $events / $took / 1e6 }")" "$own; $all"
+    done
+    [ "$events" -lt 50000000 ] ||
+      row "wall seconds to the first line of \`events\`" "$events" "$(seconds %R "$program" events "$work/long" --limit 1)" -
+  done
+  rm "$work/long"
   echo
 }
 
@@ -282,6 +320,7 @@ for part in "${parts[@]}"; do
   case $part in
     cost) measure_cost; measure_preparation; echo ;;
     format) measure_format; measure_large ;;
+    reports) measure_reports ;;
     others) measure_others ;;
   esac
 done

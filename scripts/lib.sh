@@ -83,3 +83,6 @@ measured_on() {
   echo "Measured on $(date -u +%F) at commit $(git rev-parse --short HEAD), $(nproc) host CPUs, $(qemu-system-x86_64 --version | sed -n 1p),"
   echo "guest $1"
 }
+
+# number_of KEY: prints the first number of that name in the JSON on standard input.
+number_of() { sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" | sed -n 1p; }

@@ -90,9 +90,6 @@ run() {
   "$program" record --trace "$trace" --serial "$work/console" --quiet "${machine[@]}" "${options[@]}" "${@:3}" >/dev/null
 }
 
-# number_of KEY: prints the first number of that name in the JSON on standard input.
-number_of() { sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" | sed -n 1p; }
-
 for ((round = 0; round < rounds; round++)); do
   say "round $((round + 1)) of $rounds"
   for job in "${jobs[@]}"; do
