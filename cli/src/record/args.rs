@@ -208,7 +208,7 @@ pub(crate) struct ChunkArgs {
     pub(crate) buffer_size: usize,
     /// Write what is in the buffers after so much guest time at the latest: what a killed recording lacks at most, and
     /// how long events are on their way to somebody who follows them
-    #[arg(long, value_name = "MS", default_value_t = 250, value_parser = clap::value_parser!(u64).range(1..=FLUSH_INTERVAL_MS_MAX))]
+    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=FLUSH_INTERVAL_MS_MAX))]
     pub(crate) flush_interval: u64,
     /// How hard zstd tries: 1 is fastest, 19 is smallest
     #[arg(long, value_name = "LEVEL", default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..=19))]

@@ -82,8 +82,10 @@ pub(crate) fn check_trace(trace: &Path) -> Result<()> {
         .prefix(".guesttrace-")
         .tempfile_in(dir)
         .map(drop)
-        .with_context(|| format!("cannot write {}", trace.display()))
-        .context(WRITABLE_HINT)
+        .map_err(|error| {
+            let usage = Usage::new(format!("cannot write {}: {error}", trace.display()));
+            usage.hint(WRITABLE_HINT.0).into()
+        })
 }
 
 fn refuse_inputs(args: &RecordArgs, output: &Path) -> Result<()> {

@@ -189,3 +189,28 @@ fn a_directory_that_is_only_for_reading_is_told_before_a_guest_boots() {
     );
     assert_eq!(cage.outputs(), Vec::<String>::new());
 }
+
+#[test]
+fn a_directory_that_is_only_for_reading_gets_no_other_trace() {
+    guests_or_skip!();
+    let cage = Cage::new();
+    let trace = cage.write("trace", fs::read(whole().0.trace()).unwrap());
+    for (path, mode) in [("", 0o755), ("trace", 0o644), ("out", 0o555)] {
+        fs::set_permissions(cage.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    for verb in ["repair", "cut", "merge"] {
+        let mut command = as_anybody(&cage);
+        command
+            .arg(verb)
+            .arg(&trace)
+            .arg("-o")
+            .arg(cage.path("out/new.bin"));
+        let end = cage.run(&mut command);
+        end.assert_error(
+            2,
+            "out/new.bin: Permission denied",
+            "a directory that exists",
+        );
+        assert_eq!(cage.outputs(), Vec::<String>::new());
+    }
+}

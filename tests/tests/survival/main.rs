@@ -20,6 +20,7 @@ use std::process::Stdio;
 
 use guest_symbols::Kernel;
 use guesttrace_tests::{Cage, End, guests_wanted, kernel, skip};
+use trace_format::TraceFile;
 
 use recording::{
     EVENTS, assert_beginning, assert_complete, assert_partial, read, record, signal, start, whole,
@@ -230,7 +231,9 @@ fn a_flipped_byte_costs_one_chunk_and_is_told() {
     guests_or_skip!();
     let (recorded, all) = whole();
     let mut bytes = fs::read(recorded.trace()).unwrap();
-    let middle = bytes.len() / 2;
+    let file = TraceFile::open(recorded.trace()).unwrap();
+    let chunk = file.chunks()[file.chunks().len() / 2];
+    let middle = usize::try_from(chunk.offset + chunk.length / 2).unwrap();
     bytes[middle] ^= 0x10;
     let cage = Cage::new();
     let trace = cage.write("out/trace.bin", &bytes);
