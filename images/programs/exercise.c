@@ -5,7 +5,7 @@ static const struct {
   const char *name;
   int (*run)(int argc, char **argv);
 } parts[] = {
-    {"compat", compat}, {"desktop", desktop}, {"export", export}, {"files", files},
+    {"accounts", accounts}, {"burn", burn}, {"compat", compat}, {"desktop", desktop}, {"export", export}, {"files", files},
     {"hostile", hostile}, {"identities", identities}, {"ipc", ipc}, {"snapshot", snapshot},
     {"table", table}, {"threads", threads}, {"traps", traps}, {"waits", waits},
 };

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 /* Each part is a subcommand: it gets the arguments after its name and returns the exit status. */
+int accounts(int argc, char **argv);
+int burn(int argc, char **argv);
 int compat(int argc, char **argv);
 int desktop(int argc, char **argv);
 int export(int argc, char **argv);

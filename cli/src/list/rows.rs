@@ -12,6 +12,10 @@ use crate::modules::ModuleArgs;
 
 /// The workloads of our guest images; each begins with a line that says what it does.
 const WORKLOADS: &[(&str, &str)] = &[
+    (
+        "accounts",
+        include_str!("../../../images/workloads/accounts"),
+    ),
     ("archive", include_str!("../../../images/workloads/archive")),
     ("boot", include_str!("../../../images/workloads/boot")),
     ("compile", include_str!("../../../images/workloads/compile")),
