@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use analyzer::model::{CpuId, GuestNanos, Pid, Span};
-use analyzer::report::{Glob, Options, REPORTS, ReportFormat, Selection, report_named};
+use analyzer::report::{Glob, Options, ReportError, ReportFormat, Selection, report_named};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
@@ -15,8 +15,10 @@ use crate::{Usage, failure, tell};
 /// Analyse a trace
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  guesttrace report processes out.bin --from 1.5s --to 2s\n\n\
-`guesttrace list reports` names the reports. What was lost or is doubtful comes first."
+    after_help = "Examples:\n  guesttrace report processes out.bin --from 1.5s --to 2s\n  \
+guesttrace report timehist out.bin --comm sh\n\n\
+`guesttrace list reports` names the reports. What was lost or is doubtful comes first; in those with a row for each\n\
+of any number of things (timehist, schedmap, log) it comes last."
 )]
 pub(crate) struct ReportArgs {
     /// Report to make, such as `summary`
@@ -97,21 +99,26 @@ impl Format {
 /// Runs the verb.
 pub(crate) fn run(args: &ReportArgs, console: &mut Console<'_>) -> Result<ExitCode> {
     let Some(kind) = report_named(&args.name) else {
-        let names: Vec<&str> = REPORTS.iter().map(|report| report.name).collect();
         let usage = Usage::new(format!("there is no report {:?}", args.name));
-        return Err(usage.hint(format!("there are {}", names.join(", "))).into());
+        return Err(usage.hint("`guesttrace list reports` names them").into());
     };
     let trace = tell::open(&args.trace)?;
     let options = Options {
         selection: args.part.selection()?,
         top: args.top,
     };
-    let report = kind.make(&trace, &options)?;
-    report.write(args.format.of_report(console.width), console.out)?;
+    let format = args.format.of_report(console.width);
+    let findings = match kind.write(&trace, &options, format, console.out) {
+        Ok(findings) => findings,
+        // The causes say all, and how the command ends depends on them.
+        Err(ReportError::Trace(error)) => return Err(error.into()),
+        Err(ReportError::Output(error)) => return Err(error.into()),
+        Err(error) => return Err(error.into()),
+    };
     if args.format != Format::Text {
-        tell::warn(&report.findings, console.talk)?;
+        tell::warn(&findings, console.talk)?;
     }
-    let unreliable = tell::is_unreliable(&report.findings);
+    let unreliable = tell::is_unreliable(&findings);
     Ok(if unreliable {
         ExitCode::from(failure::BAD_DATA)
     } else {

@@ -207,7 +207,7 @@ fn wrong_usage_ends_with_2() {
         2,
         expect![[r#"
             error: there is no report "sumary"
-            hint: there are summary, processes, syscalls, slowest, irqs, softirqs, traps, sched, wakeups, io, files
+            hint: `guesttrace list reports` names them
         "#]],
     );
     check_failure(

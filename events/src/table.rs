@@ -22,7 +22,7 @@ macro_rules! builtin_files {
 }
 
 /// The rows, in the order in which a newcomer should read them.
-const BUILTIN: [(&str, &str); 19] = builtin_files![
+const BUILTIN: [(&str, &str); 20] = builtin_files![
     "context.toml",
     "syscall.toml",
     "trap.toml",
@@ -40,6 +40,7 @@ const BUILTIN: [(&str, &str); 19] = builtin_files![
     "network.toml",
     "ipc.toml",
     "module.toml",
+    "initcall.toml",
     "printk.toml",
     "recording.toml",
 ];

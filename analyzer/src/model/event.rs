@@ -144,7 +144,7 @@ kernel_events! {
     ProcessWait "sched_process_wait" { pid: Option<Tid>, }
     /// A signal is sent.
     SignalGenerate<'a> "signal_generate" {
-        sig: u64, code: Option<i64>, comm: Option<Text<'a>>, pid: Option<Tid>, result: Option<u64>,
+        sig: u64, code: Option<i64>, comm: Option<Text<'a>>, pid: Option<Tid>, group: Option<bool>, result: Option<u64>,
     }
     /// A signal reaches its thread.
     SignalDeliver "signal_deliver" { sig: u64, code: Option<i64>, sa_handler: Option<u64>, }
@@ -155,7 +155,9 @@ kernel_events! {
     /// The kernel's periodic timer.
     Tick "tick" {}
     /// A timer's function starts.
-    TimerExpireEntry "timer_expire_entry" { timer: Option<u64>, function: Option<u64>, }
+    TimerExpireEntry "timer_expire_entry" {
+        timer: Option<u64>, function: Option<u64>, expires: Option<u64>, baseclk: Option<u64>,
+    }
     /// A timer's function ends.
     TimerExpireExit "timer_expire_exit" { timer: Option<u64>, }
     /// A timer is set.
@@ -170,6 +172,10 @@ kernel_events! {
     HrtimerStart "hrtimer_start" { hrtimer: u64, function: Option<u64>, expires: Option<u64>, }
     /// A high-resolution timer is taken back.
     HrtimerCancel "hrtimer_cancel" { hrtimer: u64, }
+    /// A program sets its interval timer.
+    ItimerState<'a> "itimer_state" { which: Option<Text<'a>>, value: Option<i64>, interval: Option<i64>, }
+    /// A program's interval timer fires.
+    ItimerExpire<'a> "itimer_expire" { which: Option<Text<'a>>, pid: Option<Pid>, }
     /// A tasklet starts.
     TaskletEntry "tasklet_entry" { function: Option<u64>, }
     /// A tasklet ends.
@@ -236,12 +242,18 @@ kernel_events! {
     NetDevXmit<'a> "net_dev_xmit" { skbaddr: Option<u64>, len: u64, rc: Option<i64>, name: Option<Text<'a>>, }
     /// A driver hands a packet over.
     NetifRx<'a> "netif_rx" { skbaddr: Option<u64>, len: u64, name: Option<Text<'a>>, }
+    /// A packet is dropped.
+    KfreeSkb "kfree_skb" { skbaddr: Option<u64>, len: Option<u64>, location: Option<u64>, }
     /// Pages are allocated.
     MmPageAlloc "mm_page_alloc" { page: Option<u64>, order: u64, }
     /// Pages are freed.
     MmPageFree "mm_page_free" { page: Option<u64>, order: u64, }
     /// A page of a batch is freed.
     MmPageFreeBatched "mm_page_free_batched" { page: Option<u64>, }
+    /// A page is read from swap.
+    SwapIn "swap_in" { page: Option<u64>, }
+    /// A page is written to swap.
+    SwapOut "swap_out" { page: Option<u64>, }
     /// A page fault is dealt with.
     HandleMmFault "handle_mm_fault" { address: Option<u64>, flags: Option<u64>, }
     /// A line goes to the kernel's log.
@@ -252,6 +264,14 @@ kernel_events! {
     ModuleLoad<'a> "module_load" { name: Text<'a>, }
     /// A module goes away.
     ModuleFree<'a> "module_free" { name: Text<'a>, }
+    /// The kernel asks user space for a module.
+    ModuleRequest<'a> "module_request" { name: Text<'a>, wait: Option<bool>, }
+    /// Initcalls of one level begin.
+    InitcallLevel<'a> "initcall_level" { level: Text<'a>, }
+    /// A function that sets up something begins.
+    InitcallStart "initcall_start" { func: u64, }
+    /// It ends.
+    InitcallFinish "initcall_finish" { func: u64, ret: Option<i64>, }
     /// An idle CPU goes to sleep, or awakes.
     CpuIdle "cpu_idle" { state: i64, }
     /// The thread that runs on the CPU from here on.

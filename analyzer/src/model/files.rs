@@ -47,6 +47,16 @@ impl Files {
         Some(&self.tables.get(&pid)?.get(&fd)?.name)
     }
 
+    /// Whether a descriptor is that of a socket, as far as it is known.
+    #[must_use]
+    pub fn is_socket(&self, pid: Pid, fd: i64) -> bool {
+        let is = |name: &FileName| {
+            name.starts_with(b"[socket ")
+                || [&b"[sockfs]"[..], b"[connection]"].contains(&&name[..])
+        };
+        self.name(pid, fd).is_some_and(is)
+    }
+
     fn intern(&mut self, name: &[u8]) -> FileName {
         if let Some(known) = self.names.get(name) {
             return Arc::clone(known);

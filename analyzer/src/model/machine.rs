@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::calls::{Call, CallKind, Transfer};
+use super::calls::{Call, CallArgs, CallKind, Transfer};
 use super::doubt::Doubts;
-use super::files::Files;
-use super::ids::{CpuId, GuestNanos};
+use super::files::{Files, descriptor_of};
+use super::futex::FutexUse;
+use super::ids::{CpuId, GuestNanos, Pid};
 use super::requests::{Request, Requests};
 use super::state::{Abi, Activity, Frame};
 use super::thread::{OpenFrame, Thread, ThreadIndex, Threads};
-use super::wait::{Asked, Via};
+use super::wait::{Asked, Cause, Via};
 
 /// A machine as its events have shown it so far.
 #[derive(Debug, Default)]
@@ -106,6 +107,17 @@ impl Machine {
         Some(&self.threads[self.current(cpu)?])
     }
 
+    /// On whose behalf a CPU acts now: the thread that runs there, or what interrupts it.
+    #[must_use]
+    pub fn acting(&self, cpu: CpuId) -> Cause {
+        if self.cpus.len() <= cpu.0 as usize {
+            return Cause::Unknown;
+        }
+        let thread = self.current(cpu);
+        let frame = thread.and_then(|thread| self.threads[thread].innermost());
+        Cause::of_via(self.via(cpu, frame), thread)
+    }
+
     /// Name of a system call, if the trace gave it.
     #[must_use]
     pub fn syscall_name(&self, abi: Abi, nr: u64) -> Option<&[u8]> {
@@ -128,6 +140,28 @@ impl Machine {
     #[must_use]
     pub fn transfer(&self, abi: Abi, nr: u64) -> Option<Transfer> {
         self.calls.get(&(abi, nr))?.transfer
+    }
+
+    /// What a system call does at which futex, if it does.
+    #[must_use]
+    pub fn futex_use(&self, abi: Abi, nr: u64, args: &CallArgs) -> Option<FutexUse> {
+        let call = self.calls.get(&(abi, nr))?;
+        (call.kind == CallKind::Futex).then(|| FutexUse::of(&call.name, args))?
+    }
+
+    /// How a system call moves bytes through a socket, if it does.
+    #[must_use]
+    pub fn socket_transfer(
+        &self,
+        pid: Pid,
+        abi: Abi,
+        nr: u64,
+        args: &CallArgs,
+    ) -> Option<Transfer> {
+        let call = self.calls.get(&(abi, nr))?;
+        let transfer = call.transfer?;
+        let is_socket = || args[0].is_some_and(|fd| self.files.is_socket(pid, descriptor_of(fd)));
+        (call.kind == CallKind::Socket || is_socket()).then_some(transfer)
     }
 
     /// What a thread that goes to sleep in these frames waits for.

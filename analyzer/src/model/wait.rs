@@ -160,17 +160,19 @@ impl Cause {
     /// What ended a wait that this waker ended, if one was seen.
     #[must_use]
     pub fn of(waker: Option<&Waker>) -> Self {
-        let Some(waker) = waker else {
-            return Self::Unknown;
-        };
-        match waker.via {
+        waker.map_or(Self::Unknown, |waker| Self::of_via(waker.via, waker.thread))
+    }
+
+    /// On whose behalf a CPU acts that runs `thread`.
+    pub(super) fn of_via(via: Via, thread: Option<ThreadIndex>) -> Self {
+        match via {
             Via::Timer { function } => Self::Timer(function),
             Via::Request(Request { dev, op, .. }) => Self::Disk { dev, op },
             Via::Packet { .. } => Self::Packet,
             Via::Device { irq } => Self::Device(irq),
             Via::Softirq { vec } => Self::Softirq(vec),
             Via::Irq { vector } => Self::Irq(vector),
-            Via::Thread => waker.thread.map_or(Self::Unknown, Self::Thread),
+            Via::Thread => thread.map_or(Self::Unknown, Self::Thread),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Adds up what the model sees: times of threads and CPUs, and how often frames were entered.
 
+use std::collections::HashSet;
+
 use super::pass::Analysis;
 use super::selection::Selection;
 use crate::model::{
-    Activity, CpuId, Frame, GuestNanos, Machine, Observer, OpenFrame, Span, ThreadIndex,
-    ThreadInterval,
+    Activity, Cause, CpuId, Frame, GuestNanos, KernelEvent, Machine, Moment, Observer, OpenFrame,
+    Span, ThreadIndex, ThreadInterval,
 };
 
 /// Time by activity.
@@ -60,6 +62,8 @@ impl Times {
 pub struct ThreadAccount {
     /// Its time.
     pub times: Times,
+    /// Of its waiting, that for a block device: a request of one ended it, or a page or buffer was what it waited for.
+    pub io_wait: GuestNanos,
     /// System calls it made.
     pub syscall_count: u64,
     /// Exceptions it raised.
@@ -72,6 +76,8 @@ pub struct Accounts {
     selection: Selection,
     threads: Vec<ThreadAccount>,
     cpus: Vec<Times>,
+    /// Threads that wait for a page or buffer.
+    waiting: HashSet<ThreadIndex>,
 }
 
 impl Accounts {
@@ -114,12 +120,34 @@ impl Accounts {
 impl Analysis for Accounts {}
 
 impl Observer for Accounts {
+    fn event(&mut self, machine: &Machine, moment: Moment, event: &KernelEvent<'_>) {
+        use KernelEvent as E;
+        let thread = || machine.current(moment.cpu);
+        match event {
+            E::PageWaitStart(_) | E::BufferWaitStart(_) => self.waiting.extend(thread()),
+            E::PageWaitEnd(_) | E::BufferWaitEnd(_) => {
+                thread().map(|thread| self.waiting.remove(&thread));
+            }
+            _ => {}
+        }
+    }
+
     fn thread_interval(&mut self, _machine: &Machine, interval: &ThreadInterval<'_>) {
         let span = interval.span.within(self.selection.span);
         let elsewhere = interval.cpu.is_some_and(|cpu| !self.selection.has_cpu(cpu));
-        if !elsewhere {
-            let account = self.account(interval.index);
-            account.times.charge(interval.activity, span.length());
+        if elsewhere {
+            return;
+        }
+        let is_io = interval.activity == Activity::Blocked
+            && (self.waiting.contains(&interval.index)
+                || matches!(
+                    Cause::of(interval.thread.waker.as_ref()),
+                    Cause::Disk { .. }
+                ));
+        let account = self.account(interval.index);
+        account.times.charge(interval.activity, span.length());
+        if is_io {
+            account.io_wait += span.length();
         }
     }
 
@@ -133,6 +161,10 @@ impl Observer for Accounts {
             self.cpus.resize_with(slot + 1, Times::default);
         }
         self.cpus[slot].charge(activity, inside.length());
+    }
+
+    fn lost(&mut self, _machine: &Machine, _cpu: CpuId, _at: GuestNanos) {
+        self.waiting.clear();
     }
 
     fn frame_entered(&mut self, _machine: &Machine, thread: ThreadIndex, open: &OpenFrame) {

@@ -151,11 +151,12 @@ impl Interrupts {
         }
     }
 
-    fn begin_softirq(&mut self, machine: &Machine, Moment { at, cpu }: Moment, vec: u64) {
+    fn begin_softirq(&mut self, machine: &Machine, moment: Moment, vec: u64) {
+        let Moment { at, cpu } = moment;
         let Some(raised) = self.raised.remove(&(cpu, vec)) else {
             return;
         };
-        if self.has(machine, Moment { at, cpu }) {
+        if self.selection.has_moment(machine, moment) {
             let latency = at.since(raised);
             self.raise_latencies
                 .entry((cpu, vec))
@@ -173,13 +174,6 @@ impl Interrupts {
             .faults
             .entry((fault_kind(code), range_of(trap.address)))
             .or_default() += 1;
-    }
-
-    fn has(&self, machine: &Machine, Moment { at, cpu }: Moment) -> bool {
-        let thread = machine.current_thread(cpu);
-        self.selection.span.contains(at)
-            && self.selection.has_cpu(cpu)
-            && thread.is_none_or(|thread| self.selection.has_thread(thread))
     }
 }
 
@@ -223,7 +217,9 @@ impl Observer for Interrupts {
                     .or_insert(moment.at);
             }
             KernelEvent::SoftirqEntry(entry) => self.begin_softirq(machine, moment, entry.vec),
-            KernelEvent::TrapEntry(trap) if self.has(machine, moment) => self.fault(trap),
+            KernelEvent::TrapEntry(trap) if self.selection.has_moment(machine, moment) => {
+                self.fault(trap);
+            }
             KernelEvent::IrqEntry(irq) => {
                 if let Some(name) = irq.name {
                     let names = &mut self.vector_names;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::distribution::{DISTRIBUTION_COLUMNS, Distribution};
-use super::names::{comm, disk_name, leaders, op_name, thread_label};
+use super::names::{Leaders, disk_name, op_name, thread_label};
 use super::options::Options;
 use super::pass::{Analysis, Pass, run};
 use super::selection::Selection;
@@ -41,7 +41,7 @@ pub(super) fn files(trace: &Trace, options: &Options) -> Result<Report, TraceErr
 }
 
 /// Input and output within a selection.
-struct Io {
+pub(super) struct Io {
     selection: Selection,
     files: BTreeMap<(Pid, Option<FileName>), Moved>,
     disks: BTreeMap<(u64, Option<u64>), Disk>,
@@ -50,11 +50,11 @@ struct Io {
 
 /// Bytes that calls moved.
 #[derive(Clone, Debug, Default)]
-struct Moved {
+pub(super) struct Moved {
     reads: u64,
-    read_bytes: u64,
+    pub(super) read_bytes: u64,
     writes: u64,
-    written_bytes: u64,
+    pub(super) written_bytes: u64,
     failed: u64,
     time: GuestNanos,
 }
@@ -128,13 +128,22 @@ const MOVED_COLUMNS: [super::table::Column; 6] = [
 ];
 
 impl Io {
-    fn new(selection: &Selection) -> Self {
+    pub(super) fn new(selection: &Selection) -> Self {
         Self {
             selection: selection.clone(),
             files: BTreeMap::new(),
             disks: BTreeMap::new(),
             requesters: BTreeMap::new(),
         }
+    }
+
+    /// What each process moved.
+    pub(super) fn by_process(&self) -> BTreeMap<Pid, Moved> {
+        let mut processes: BTreeMap<Pid, Moved> = BTreeMap::new();
+        for ((pid, _), moved) in &self.files {
+            processes.entry(*pid).or_default().merge(moved);
+        }
+        processes
     }
 
     fn latency(&self) -> Distribution {
@@ -213,16 +222,11 @@ impl Observer for Io {
 }
 
 fn process_table(pass: &Pass<Io>) -> Table {
-    let mut processes: BTreeMap<Pid, Moved> = BTreeMap::new();
-    for ((pid, _), moved) in &pass.analysis.files {
-        processes.entry(*pid).or_default().merge(moved);
-    }
-    let mut processes: Vec<(Pid, Moved)> = processes.into_iter().collect();
+    let mut processes: Vec<(Pid, Moved)> = pass.analysis.by_process().into_iter().collect();
     processes.sort_by_key(|(pid, moved)| (std::cmp::Reverse(moved.bytes()), *pid));
-    let leaders = leaders(&pass.machine);
+    let leaders = Leaders::new(&pass.machine);
     let rows = processes.iter().map(|(pid, moved)| {
-        let leader = leaders.get(pid);
-        let name = leader.map_or_else(String::new, |index| comm(&pass.machine.threads()[*index]));
+        let name = leaders.name(&pass.machine, *pid);
         let mut row = vec![Cell::Text(name), Cell::Count(u64::from(pid.0))];
         row.extend(moved.cells());
         row

@@ -1,28 +1,42 @@
 //! Reports: what a trace says, as tables.
 
 mod accounts;
+mod boot;
 mod catalogue;
 mod distribution;
+mod futex;
 mod glob;
+mod idle;
 mod info;
 mod interrupts;
 mod io;
 mod json;
+mod largest;
+mod log;
+mod memory;
+mod modules;
 mod names;
+mod needs;
+mod net;
 mod options;
 mod pass;
 mod processes;
 mod render;
 mod sched;
 mod selection;
+mod signals;
 mod slowest;
+mod stream;
 mod summary;
 mod syscalls;
+mod system;
 mod table;
 mod time;
+mod timehist;
+mod timers;
 
 pub use accounts::{Accounts, Times};
-pub use catalogue::{REPORTS, ReportKind, report_named};
+pub use catalogue::{REPORTS, ReportError, ReportKind, report_named};
 pub use distribution::{DISTRIBUTION_COLUMNS, Distribution};
 pub use glob::Glob;
 pub use info::info;

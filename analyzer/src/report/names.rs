@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use trace_format::EnumSchema;
 
-use crate::model::{Abi, Cause, Machine, Pid, Thread, ThreadIndex, errno_name};
+use crate::model::{Abi, Cause, Machine, Pid, Thread, ThreadIndex, errno_name, signal_name};
 use crate::sources::{Symbols, Trace};
 
 /// Name of a system call, or its number.
@@ -37,7 +37,7 @@ pub(super) fn thread_label(thread: &Thread) -> String {
 }
 
 /// The thread by which each process is named: the one that leads it, or the first that is known.
-pub(super) fn leaders(machine: &Machine) -> BTreeMap<Pid, ThreadIndex> {
+fn leaders(machine: &Machine) -> BTreeMap<Pid, ThreadIndex> {
     let mut leaders = BTreeMap::new();
     for (index, thread) in machine.threads().iter() {
         let pid = thread.process();
@@ -49,6 +49,31 @@ pub(super) fn leaders(machine: &Machine) -> BTreeMap<Pid, ThreadIndex> {
         }
     }
     leaders
+}
+
+/// Names of processes.
+pub(super) struct Leaders(BTreeMap<Pid, ThreadIndex>);
+
+impl Leaders {
+    pub(super) fn new(machine: &Machine) -> Self {
+        Self(leaders(machine))
+    }
+
+    /// The thread by which a process is named.
+    pub(super) fn of(&self, pid: Pid) -> Option<ThreadIndex> {
+        self.0.get(&pid).copied()
+    }
+
+    /// Name of a process; empty when none of its threads is known.
+    pub(super) fn name(&self, machine: &Machine, pid: Pid) -> String {
+        let leader = self.0.get(&pid);
+        leader.map_or_else(String::new, |index| comm(&machine.threads()[*index]))
+    }
+}
+
+/// Name of a signal, or its number.
+pub(super) fn signal_label(number: u64) -> String {
+    signal_name(number).map_or_else(|| format!("signal {number}"), str::to_owned)
 }
 
 /// Names what only the trace's own tables name: addresses, softirqs.

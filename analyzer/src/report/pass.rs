@@ -21,6 +21,11 @@ pub trait Analysis: Observer {
     fn loss(&mut self, loss: &Loss) {
         let _ = loss;
     }
+
+    /// Whether nothing more is wanted: the rest of the trace need not be read.
+    fn is_done(&self) -> bool {
+        false
+    }
 }
 
 impl Analysis for () {}
@@ -34,6 +39,10 @@ impl<A: Analysis, B: Analysis> Analysis for (A, B) {
     fn loss(&mut self, loss: &Loss) {
         self.0.loss(loss);
         self.1.loss(loss);
+    }
+
+    fn is_done(&self) -> bool {
+        self.0.is_done() && self.1.is_done()
     }
 }
 
@@ -145,6 +154,9 @@ impl<A: Analysis> Reader<A> {
                 }
                 Item::Record(record) if record.at >= selection.span.end => break,
                 Item::Record(record) => self.take(&record, selection),
+            }
+            if self.model.observer.is_done() {
+                break;
             }
         }
         Ok(())

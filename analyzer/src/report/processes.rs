@@ -1,27 +1,42 @@
-//! `processes`: where each thread's life went, and the machine's time.
+//! `processes`: where each thread's life went, LTT's account of each process, and the machine's time.
+
+use std::collections::BTreeMap;
 
 use super::accounts::{Accounts, ThreadAccount, Times};
+use super::io::{Io, Moved};
+use super::names::Leaders;
 use super::options::Options;
 use super::pass::{Pass, run};
+use super::selection::Selection;
+use super::syscalls::{self, Calls};
 use super::table::{Cell, Column, Report, Shape, Table, column};
-use crate::model::{Activity, GuestNanos, Pid, Thread, ThreadIndex, Threads};
+use crate::model::{Activity, GuestNanos, Machine, Pid, Thread, ThreadIndex, Threads};
 use crate::sources::{Trace, TraceError};
 
 /// Makes the report.
 pub(super) fn report(trace: &Trace, options: &Options) -> Result<Report, TraceError> {
-    let accounts = Accounts::new(options.selection.clone());
-    let pass = run(trace, &options.selection, accounts)?;
+    let selection = &options.selection;
+    let accounts = Accounts::new(selection.clone());
+    let parts = (accounts, (Calls::new(selection), Io::new(selection)));
+    let pass = run(trace, selection, parts)?;
+    let (accounts, (calls, io)) = &pass.analysis;
     Ok(Report {
         name: "processes",
-        tables: vec![system_table(&pass), thread_table(&pass)],
+        tables: vec![
+            system_table(&pass.machine, accounts),
+            thread_table(&pass, accounts),
+            process_table(&pass, accounts, &io.by_process()),
+            syscalls::process_table("calls", &pass.machine, calls),
+        ],
         findings: pass.findings,
     })
 }
 
-fn system_table(pass: &Pass<Accounts>) -> Table {
+/// What all CPUs did.
+pub(super) fn system_table(machine: &Machine, accounts: &Accounts) -> Table {
     let mut times = Times::default();
-    for cpu in pass.machine.cpus() {
-        times.add(&pass.analysis.cpu(cpu));
+    for cpu in machine.cpus() {
+        times.add(&accounts.cpu(cpu));
     }
     let total = times.total();
     let idle = times.of(Activity::Idle);
@@ -83,16 +98,139 @@ const COLUMNS: &[Column] = &[
     column("traps", "Traps taken"),
 ];
 
-fn thread_table(pass: &Pass<Accounts>) -> Table {
+/// A process: LTT's account of it, and its place in the tree.
+#[derive(Debug, Default)]
+struct Process {
+    times: Times,
+    io_wait: GuestNanos,
+    threads: u64,
+    calls: u64,
+    traps: u64,
+}
+
+/// Every process with its account, below the one that made it.
+fn process_table<A>(pass: &Pass<A>, accounts: &Accounts, moved: &BTreeMap<Pid, Moved>) -> Table {
     let threads = pass.machine.threads();
-    let selection = &pass.selection;
+    let mut processes: BTreeMap<Pid, Process> = BTreeMap::new();
+    for (index, thread) in threads.iter() {
+        // The idle threads are no process.
+        if thread.idle_of.is_some() || !is_shown(&pass.selection, accounts, index, thread) {
+            continue;
+        }
+        let account = accounts.thread(index);
+        let process = processes.entry(thread.process()).or_default();
+        process.times.add(&account.times);
+        process.io_wait += account.io_wait;
+        process.threads += 1;
+        process.calls += account.syscall_count;
+        process.traps += account.trap_count;
+    }
+    let leaders = Leaders::new(&pass.machine);
+    let rows = process_tree(threads, &leaders)
+        .into_iter()
+        .filter_map(|(depth, pid)| {
+            let process = processes.get(&pid)?;
+            let thread = &threads[leaders.of(pid)?];
+            let moved = moved.get(&pid).cloned().unwrap_or_default();
+            Some(process_row(pass, (depth, thread), process, &moved))
+        });
+    Table {
+        name: "processes",
+        title: "Processes, below the one that made them (seconds)".to_owned(),
+        shape: Shape::Rows,
+        columns: vec![
+            column("comm", "Process"),
+            column("pid", "PID"),
+            column("ppid", "PPID"),
+            column("program", "Program"),
+            column("born_ns", "From"),
+            column("died_ns", "To"),
+            column("threads", "Threads"),
+            column("running_ns", "Running"),
+            column("running_percent", "%"),
+            column("user_ns", "Process code"),
+            column("user_percent", "%"),
+            column("io_wait_ns", "I/O wait"),
+            column("io_wait_percent", "%"),
+            column("syscalls", "Calls"),
+            column("traps", "Traps"),
+            column("read_bytes", "Bytes read"),
+            column("written_bytes", "Written"),
+        ],
+        rows: rows.collect(),
+    }
+}
+
+fn process_row<A>(
+    pass: &Pass<A>,
+    (depth, thread): (usize, &Thread),
+    process: &Process,
+    moved: &Moved,
+) -> Vec<Cell> {
+    let text = super::names::comm(thread);
+    let (running, user) = (process.times.running(), process.times.of(Activity::User));
+    let program = thread.program.as_deref();
+    vec![
+        Cell::Branch { depth, text },
+        Cell::Count(u64::from(thread.process().0)),
+        number(parent_process(pass.machine.threads(), thread)),
+        program.map_or(Cell::Absent, Cell::guest_text),
+        Cell::Time(thread.born),
+        thread.died.map_or(Cell::Absent, Cell::Time),
+        Cell::Count(process.threads),
+        Cell::Time(running),
+        Cell::percent(running, pass.length()),
+        Cell::Time(user),
+        Cell::percent(user, pass.length()),
+        Cell::Time(process.io_wait),
+        Cell::percent(process.io_wait, pass.length()),
+        Cell::Count(process.calls),
+        Cell::Count(process.traps),
+        Cell::Count(moved.read_bytes),
+        Cell::Count(moved.written_bytes),
+    ]
+}
+
+/// Every process below the one that made it, with its depth.
+fn process_tree(threads: &Threads, leaders: &Leaders) -> Vec<(usize, Pid)> {
+    let mut depths: BTreeMap<Pid, usize> = BTreeMap::new();
+    let mut order = Vec::new();
+    for (_, index) in tree(threads) {
+        let thread = &threads[index];
+        let pid = thread.process();
+        if thread.idle_of.is_some() || leaders.of(pid) != Some(index) {
+            continue;
+        }
+        // Threads of a process are no steps of the tree of processes; what made a process stands before it.
+        let parent = parent_process(threads, thread);
+        let depth = match parent.and_then(|parent| depths.get(&parent)) {
+            Some(above) => above + 1,
+            None => 0,
+        };
+        depths.insert(pid, depth);
+        order.push((depth, pid));
+    }
+    order
+}
+
+/// Whether a thread lived in the selection and belongs to it.
+fn is_shown(
+    selection: &Selection,
+    accounts: &Accounts,
+    index: ThreadIndex,
+    thread: &Thread,
+) -> bool {
+    let lived = accounts.thread(index).times.total().0 > 0 || selection.span.contains(thread.born);
+    lived && selection.has_thread(thread)
+}
+
+fn thread_table<A>(pass: &Pass<A>, accounts: &Accounts) -> Table {
+    let threads = pass.machine.threads();
     let mut rows = Vec::new();
     for (depth, index) in tree(threads) {
         let thread = &threads[index];
-        let account = pass.analysis.thread(index);
-        let lived = account.times.total().0 > 0 || selection.span.contains(thread.born);
-        if lived && selection.has_thread(thread) {
-            rows.push(thread_row(pass, depth, thread, &account));
+        if is_shown(&pass.selection, accounts, index, thread) {
+            rows.push(thread_row(pass, depth, thread, &accounts.thread(index)));
         }
     }
     let note = if pass.machine.wakes_seen() {
@@ -109,8 +247,8 @@ fn thread_table(pass: &Pass<Accounts>) -> Table {
     }
 }
 
-fn thread_row(
-    pass: &Pass<Accounts>,
+fn thread_row<A>(
+    pass: &Pass<A>,
     depth: usize,
     thread: &Thread,
     account: &ThreadAccount,

@@ -53,23 +53,11 @@ impl Report {
     }
 
     fn write_csv(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut bytes = b"table,severity,finding,count,text\n".to_vec();
-        for finding in &self.findings {
-            let count = finding
-                .count
-                .map(|count| count.to_string())
-                .unwrap_or_default();
-            let cells = [
-                finding.severity_name(),
-                &finding.name,
-                &count,
-                &finding.text,
-            ];
-            push_row(&mut bytes, "findings", cells.into_iter());
-        }
+        let mut bytes = Vec::new();
+        write_findings_csv(&self.findings, &mut bytes);
         for table in &self.tables {
             bytes.push(b'\n');
-            push_row(
+            push_csv_row(
                 &mut bytes,
                 "table",
                 table.named_columns().map(|(_, name)| name),
@@ -79,7 +67,7 @@ impl Report {
                     .named_columns()
                     .map(|(index, _)| csv_cell(&cells[index]));
                 let cells: Vec<String> = cells.collect();
-                push_row(&mut bytes, table.name, cells.iter().map(String::as_str));
+                push_csv_row(&mut bytes, table.name, cells.iter().map(String::as_str));
             }
         }
         out.write_all(&bytes)
@@ -122,6 +110,21 @@ impl Table {
             bytes.push(b'\n');
         }
         out.write_all(&bytes)
+    }
+}
+
+/// Appends findings as a table of comma-separated values.
+pub(super) fn write_findings_csv(findings: &[Finding], bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(b"table,severity,finding,count,text\n");
+    for finding in findings {
+        let count = finding.count.map(|count| count.to_string());
+        let cells = [
+            finding.severity_name(),
+            &finding.name,
+            &count.unwrap_or_default(),
+            &finding.text,
+        ];
+        push_csv_row(bytes, "findings", cells.into_iter());
     }
 }
 
@@ -189,7 +192,8 @@ fn write_record(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn text_cell(cell: &Cell) -> String {
+/// A value, for people.
+pub(super) fn text_cell(cell: &Cell) -> String {
     match cell {
         Cell::Absent => "-".to_owned(),
         Cell::Text(text) => text.clone(),
@@ -220,7 +224,8 @@ fn bar(part: u64, whole: u64) -> String {
     "█".repeat(columns)
 }
 
-fn csv_cell(cell: &Cell) -> String {
+/// A value, as comma-separated values have it.
+pub(super) fn csv_cell(cell: &Cell) -> String {
     match cell {
         Cell::Absent => String::new(),
         Cell::Text(text) | Cell::Branch { text, .. } => text.clone(),
@@ -233,7 +238,12 @@ fn csv_cell(cell: &Cell) -> String {
     }
 }
 
-fn push_row<'a>(bytes: &mut Vec<u8>, first: &str, cells: impl Iterator<Item = &'a str>) {
+/// Appends a row of comma-separated values.
+pub(super) fn push_csv_row<'a>(
+    bytes: &mut Vec<u8>,
+    first: &str,
+    cells: impl Iterator<Item = &'a str>,
+) {
     push_csv(bytes, first.as_bytes());
     for cell in cells {
         bytes.push(b',');

@@ -1,6 +1,6 @@
 //! What part of a trace a report is about.
 
-use crate::model::{CpuId, FrameInterval, Pid, Span, Thread, Tid};
+use crate::model::{CpuId, FrameInterval, Machine, Moment, Pid, Span, Thread, ThreadIndex, Tid};
 use crate::report::glob::Glob;
 use crate::sources::Record;
 
@@ -44,6 +44,20 @@ impl Selection {
     #[must_use]
     pub fn has_cpu(&self, cpu: CpuId) -> bool {
         self.cpus.is_empty() || self.cpus.contains(&cpu)
+    }
+
+    /// Whether what happens then and there belongs to it: in time, on its CPUs, while one of its threads runs.
+    #[must_use]
+    pub fn has_moment(&self, machine: &Machine, moment: Moment) -> bool {
+        self.has_of(machine, moment, machine.current(moment.cpu))
+    }
+
+    /// The same of what has to do with that thread, whichever runs; with none, everything has.
+    #[must_use]
+    pub fn has_of(&self, machine: &Machine, moment: Moment, thread: Option<ThreadIndex>) -> bool {
+        self.span.contains(moment.at)
+            && self.has_cpu(moment.cpu)
+            && thread.is_none_or(|thread| self.has_thread(&machine.threads()[thread]))
     }
 
     /// Whether a thread belongs to it.

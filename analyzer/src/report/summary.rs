@@ -102,7 +102,8 @@ fn trace_table(trace: &Trace, pass: &Pass<Accounts>) -> Table {
     }
 }
 
-fn count_table(trace: &Trace, pass: &Pass<Accounts>) -> Table {
+/// LTT's counters, and what it lacked.
+pub(super) fn count_table<A>(trace: &Trace, pass: &Pass<A>) -> Table {
     let row = |(name, title, events): &(&str, &str, &[&str])| {
         let counts: Vec<u64> = events
             .iter()

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::distribution::{DISTRIBUTION_COLUMNS, Distribution};
-use super::names::{call_name, comm, error_name, leaders};
+use super::names::{Leaders, call_name, error_name};
 use super::options::Options;
-use super::pass::{Analysis, Pass, run};
+use super::pass::{Analysis, run};
 use super::selection::Selection;
 use super::table::{Cell, Report, Shape, Table, column};
 use crate::model::{Abi, Frame, FrameInterval, GuestNanos, Machine, Observer, Pid, errno_of};
@@ -14,10 +14,11 @@ use crate::sources::{Trace, TraceError};
 /// Makes the report.
 pub(super) fn report(trace: &Trace, options: &Options) -> Result<Report, TraceError> {
     let pass = run(trace, &options.selection, Calls::new(&options.selection))?;
+    let (machine, calls) = (&pass.machine, &pass.analysis);
     let tables = vec![
-        call_table(&pass),
-        error_table(&pass),
-        process_table(&pass),
+        call_table(machine, calls),
+        error_table(machine, calls),
+        process_table("processes", machine, calls),
         pass.analysis.every().histogram(
             "histogram",
             "Lengths of all calls (microseconds)".to_owned(),
@@ -31,7 +32,7 @@ pub(super) fn report(trace: &Trace, options: &Options) -> Result<Report, TraceEr
 }
 
 /// Calls that ended within a selection.
-struct Calls {
+pub(super) struct Calls {
     selection: Selection,
     by_process: BTreeMap<(Pid, Abi, u64), Account>,
 }
@@ -56,7 +57,7 @@ impl Account {
 }
 
 impl Calls {
-    fn new(selection: &Selection) -> Self {
+    pub(super) fn new(selection: &Selection) -> Self {
         Self {
             selection: selection.clone(),
             by_process: BTreeMap::new(),
@@ -107,12 +108,13 @@ fn sorted<K: Ord>(accounts: BTreeMap<K, Account>) -> Vec<(K, Account)> {
     accounts
 }
 
-fn call_table(pass: &Pass<Calls>) -> Table {
-    let calls = sorted(pass.analysis.by_call());
+/// What each system call cost.
+pub(super) fn call_table(machine: &Machine, calls: &Calls) -> Table {
+    let calls = sorted(calls.by_call());
     let whole: GuestNanos = calls.iter().map(|(_, call)| call.lengths.total()).sum();
     let rows = calls.iter().map(|((abi, nr), call)| {
         let mut row = vec![
-            Cell::Text(call_name(&pass.machine, *abi, *nr)),
+            Cell::Text(call_name(machine, *abi, *nr)),
             Cell::percent(call.lengths.total(), whole),
             Cell::Count(call.error_count()),
         ];
@@ -134,10 +136,10 @@ fn call_table(pass: &Pass<Calls>) -> Table {
     }
 }
 
-fn error_table(pass: &Pass<Calls>) -> Table {
-    let calls = pass.analysis.by_call();
+fn error_table(machine: &Machine, calls: &Calls) -> Table {
+    let calls = calls.by_call();
     let errors = calls.iter().flat_map(|((abi, nr), call)| {
-        let name = call_name(&pass.machine, *abi, *nr);
+        let name = call_name(machine, *abi, *nr);
         let errors = call.errors.iter();
         errors.map(move |(error, count)| (name.clone(), *error, *count))
     });
@@ -166,25 +168,25 @@ fn error_table(pass: &Pass<Calls>) -> Table {
 /// A system call and what it cost a process.
 type Call<'a> = ((Abi, u64), &'a Account);
 
-fn process_table(pass: &Pass<Calls>) -> Table {
+/// What system calls cost each process.
+pub(super) fn process_table(table: &'static str, machine: &Machine, calls: &Calls) -> Table {
     let mut processes: BTreeMap<Pid, Vec<Call<'_>>> = BTreeMap::new();
-    for ((pid, abi, nr), account) in &pass.analysis.by_process {
+    for ((pid, abi, nr), account) in &calls.by_process {
         processes
             .entry(*pid)
             .or_default()
             .push(((*abi, *nr), account));
     }
-    let leaders = leaders(&pass.machine);
+    let leaders = Leaders::new(machine);
     let mut rows = Vec::new();
     for (pid, mut calls) in processes {
         calls.sort_by_key(|(key, call)| (std::cmp::Reverse(call.lengths.total()), *key));
-        let leader = leaders.get(&pid);
-        let name = leader.map_or_else(String::new, |index| comm(&pass.machine.threads()[*index]));
+        let name = leaders.name(machine, pid);
         for ((abi, nr), call) in calls {
             rows.push(vec![
                 Cell::Text(name.clone()),
                 Cell::Count(u64::from(pid.0)),
-                Cell::Text(call_name(&pass.machine, abi, nr)),
+                Cell::Text(call_name(machine, abi, nr)),
                 Cell::Count(call.lengths.count()),
                 Cell::Count(call.error_count()),
                 Cell::Length(call.lengths.total()),
@@ -194,8 +196,8 @@ fn process_table(pass: &Pass<Calls>) -> Table {
         }
     }
     Table {
-        name: "processes",
-        title: "By process (microseconds)".to_owned(),
+        name: table,
+        title: "System calls by process (microseconds)".to_owned(),
         shape: Shape::Rows,
         columns: vec![
             column("comm", "Process"),

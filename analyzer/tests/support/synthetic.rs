@@ -61,9 +61,13 @@ pub(crate) fn schema() -> Schema {
             EnumValues::SyscallsX64 | EnumValues::SyscallsIa32 => [
                 (0, "read"),
                 (1, "write"),
+                (35, "nanosleep"),
+                (41, "socket"),
+                (45, "recvfrom"),
                 (56, "clone"),
                 (59, "execve"),
                 (61, "wait4"),
+                (202, "futex"),
                 (231, "exit_group"),
             ]
             .map(|(value, name)| (value, name.to_owned()))

@@ -166,6 +166,8 @@ fn event<'a>(name: &str, words: &[&'a str]) -> KernelEvent<'a> {
         "timer" => KernelEvent::TimerExpireEntry(TimerExpireEntry {
             timer: None,
             function: Some(number(0)),
+            expires: None,
+            baseclk: None,
         }),
         "timer_end" => KernelEvent::TimerExpireExit(TimerExpireExit { timer: None }),
         "packet" => KernelEvent::NetifReceiveSkb(NetifReceiveSkb {
