@@ -2,6 +2,7 @@
 //!
 //! Input: a trace. Output: tables and lines of text. Does not record, and knows nothing of QEMU.
 
+pub mod causes;
 pub mod check;
 pub mod export;
 pub mod model;

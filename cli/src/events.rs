@@ -172,8 +172,8 @@ impl Lines {
 /// The part of the trace that has to be read.
 fn range(trace: &Trace, args: &EventsArgs, choice: &Choice) -> Range {
     let clock = trace.clock();
-    let from = args.part.from.map_or(0, |from| clock.tsc(from));
-    let to = args.part.to.map_or(u64::MAX, |to| clock.tsc(to));
+    let from = args.part.time.from.map_or(0, |from| clock.tsc(from));
+    let to = args.part.time.to.map_or(u64::MAX, |to| clock.tsc(to));
     // Where both are asked for, an event of the thread is one of the process.
     let threads = match (&args.tid[..], &args.part.pid[..]) {
         ([], pids) => pids,
@@ -187,23 +187,24 @@ fn range(trace: &Trace, args: &EventsArgs, choice: &Choice) -> Range {
     }
 }
 
+/// Understands the condition of an option, for the events of a trace.
+pub(crate) fn condition(option: &str, text: &str, schema: &Schema) -> Result<BoundFilter> {
+    let filter = Filter::parse(text);
+    let filter = filter.with_context(|| format!("{option} cannot be understood"))?;
+    let bound = filter.bind(schema);
+    bound.with_context(|| format!("{option} does not fit this trace"))
+}
+
 impl Choice {
     fn new(args: &EventsArgs, schema: &Schema) -> Result<Self> {
         let filter = match &args.filter {
-            Some(text) => {
-                let filter = Filter::parse(text).context("--filter cannot be understood")?;
-                Some(
-                    filter
-                        .bind(schema)
-                        .context("--filter does not fit this trace")?,
-                )
-            }
+            Some(text) => Some(condition("--filter", text, schema)?),
             None => None,
         };
         let selection = args.part.selection()?;
         let part = &args.part;
-        let is_selective = part.from.is_some()
-            || part.to.is_some()
+        let is_selective = part.time.from.is_some()
+            || part.time.to.is_some()
             || !(part.cpu.is_empty()
                 && part.pid.is_empty()
                 && part.comm.is_empty()

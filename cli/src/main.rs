@@ -5,6 +5,7 @@
 mod check;
 mod collect;
 mod console;
+mod critical_path;
 mod ctl;
 mod cut;
 mod diff;
@@ -12,6 +13,7 @@ mod endpoint;
 mod event_choice;
 mod events;
 mod failure;
+mod flame;
 mod info;
 mod kernel_image;
 mod leash;
@@ -19,6 +21,7 @@ mod list;
 mod merge;
 mod modules;
 mod new_trace;
+mod periods;
 mod plan;
 mod programs;
 mod record;
@@ -27,6 +30,7 @@ mod report;
 mod tell;
 mod time;
 mod verify;
+mod wait;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -63,6 +67,10 @@ enum Verb {
     Info(info::InfoArgs),
     Events(events::EventsArgs),
     Report(report::ReportArgs),
+    Wait(wait::WaitArgs),
+    Flame(flame::FlameArgs),
+    Periods(periods::PeriodsArgs),
+    CriticalPath(critical_path::CriticalPathArgs),
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
     Cut(cut::CutArgs),
@@ -113,6 +121,10 @@ fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
         Verb::Info(args) => info::run(args, console),
         Verb::Events(args) => events::run(args, console),
         Verb::Report(args) => report::run(args, console),
+        Verb::Flame(args) => flame::run(args, console),
+        Verb::Periods(args) => periods::run(args, console),
+        Verb::CriticalPath(args) => critical_path::run(args, console),
+        Verb::Wait(args) => wait::run(args, console),
         Verb::Verify(args) => verify::run(args, console),
         Verb::Repair(args) => repair::run(args, console),
         Verb::Cut(args) => cut::run(args, console),

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use analyzer::model::{CpuId, GuestNanos, Pid, Span};
-use analyzer::report::{Glob, Options, ReportError, ReportFormat, Selection, report_named};
+use analyzer::report::{
+    Glob, Options, Report, ReportError, ReportFormat, Selection, report_named,
+};
+use analyzer::sources::Finding;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
@@ -40,12 +43,8 @@ pub(crate) struct ReportArgs {
 /// What part of a trace is looked at.
 #[derive(Debug, Args)]
 pub(crate) struct PartArgs {
-    /// Begin at this time since the start of the trace, such as 1.5s, 200ms or 15us
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub(crate) from: Option<GuestNanos>,
-    /// End before this time
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub(crate) to: Option<GuestNanos>,
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
     /// Only this CPU; may be repeated
     #[arg(long, value_name = "N")]
     pub(crate) cpu: Vec<u32>,
@@ -57,8 +56,19 @@ pub(crate) struct PartArgs {
     pub(crate) comm: Vec<String>,
 }
 
-impl PartArgs {
-    pub(crate) fn selection(&self) -> Result<Selection> {
+/// Which times of a trace are looked at.
+#[derive(Debug, Args)]
+pub(crate) struct TimeArgs {
+    /// Begin at this time since the start of the trace, such as 1.5s, 200ms or 15us
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) from: Option<GuestNanos>,
+    /// End before this time
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) to: Option<GuestNanos>,
+}
+
+impl TimeArgs {
+    pub(crate) fn span(&self) -> Result<Span> {
         let start = self.from.unwrap_or(Span::ALL.start);
         let end = self.to.unwrap_or(Span::ALL.end);
         if start > end {
@@ -66,8 +76,14 @@ impl PartArgs {
                 .hint("both count from the start of the trace")
                 .into());
         }
+        Ok(Span { start, end })
+    }
+}
+
+impl PartArgs {
+    pub(crate) fn selection(&self) -> Result<Selection> {
         Ok(Selection {
-            span: Span { start, end },
+            span: self.time.span()?,
             cpus: self.cpu.iter().copied().map(CpuId).collect(),
             pids: self.pid.iter().copied().map(Pid).collect(),
             comms: self.comm.iter().map(|name| Glob::new(name)).collect(),
@@ -115,10 +131,21 @@ pub(crate) fn run(args: &ReportArgs, console: &mut Console<'_>) -> Result<ExitCo
         Err(ReportError::Output(error)) => return Err(error.into()),
         Err(error) => return Err(error.into()),
     };
-    if args.format != Format::Text {
-        tell::warn(&findings, console.talk)?;
+    judge(&findings, args.format, console)
+}
+
+/// Writes a report; tells whether it can be relied on.
+pub(crate) fn show(report: &Report, format: Format, console: &mut Console<'_>) -> Result<ExitCode> {
+    report.write(format.of_report(console.width), console.out)?;
+    judge(&report.findings, format, console)
+}
+
+/// How a report ends that was written; says why where the report is not for people.
+fn judge(findings: &[Finding], format: Format, console: &mut Console<'_>) -> Result<ExitCode> {
+    if format != Format::Text {
+        tell::warn(findings, console.talk)?;
     }
-    let unreliable = tell::is_unreliable(&findings);
+    let unreliable = tell::is_unreliable(findings);
     Ok(if unreliable {
         ExitCode::from(failure::BAD_DATA)
     } else {

@@ -10,7 +10,7 @@ use super::frames::Left;
 use super::ids::{CpuId, GuestNanos, Pid, Span};
 use super::machine::{Cpu, Evidence, Machine};
 use super::observer::{Moment, Observer, ThreadInterval};
-use super::state::{Abi, Activity, Frame, Ground, Scheduling};
+use super::state::{Abi, Activity, Doing, Frame, Ground, Scheduling};
 use super::thread::ThreadIndex;
 
 /// Follows a machine, fed with events in order of time.
@@ -89,6 +89,7 @@ impl<O: Observer> Model<O> {
         let last = slot.last_event.unwrap_or(GuestNanos(0));
         (slot.current, slot.claimed) = (None, None);
         self.machine.requests.clear();
+        self.machine.origins.clear();
         self.observer.lost(&self.machine, cpu, at);
         for index in self.machine.threads.indices() {
             match self.machine.threads[index].scheduling {
@@ -113,6 +114,7 @@ impl<O: Observer> Model<O> {
         self.machine.was_stopped = true;
         self.machine.files.forget();
         self.machine.requests.clear();
+        self.machine.origins.clear();
         for slot in &mut self.machine.cpus {
             (slot.current, slot.claimed) = (None, None);
         }
@@ -135,7 +137,7 @@ impl<O: Observer> Model<O> {
         }
         for index in self.machine.threads.indices() {
             if self.machine.threads[index].died.is_none() {
-                self.close_thread(at, index, Activity::Unknown);
+                self.close_thread(at, index, Doing::of(Activity::Unknown));
             }
         }
         for cpu in self.machine.cpus() {
@@ -174,16 +176,16 @@ impl<O: Observer> Model<O> {
             E::SyscallExit(exit) => self.leave_syscall(at, cpu, exit.nr, exit.ret),
             E::CompatSyscallExit(exit) => self.leave_syscall(at, cpu, exit.nr, exit.ret),
             E::TrapEntry(trap) => {
-                let vector = trap.vector;
-                self.enter(at, cpu, Frame::Trap { vector }, trap.user);
+                self.enter(at, cpu, Frame::trap(trap.vector), trap.user);
             }
             E::TrapExit(exit) => self.leave(at, cpu, Left::Trap(exit.vector), None),
             E::IrqEntry(irq) => {
-                let vector = irq.vector;
-                self.enter(at, cpu, Frame::Irq { vector }, irq.user);
+                self.machine.lines.entered(irq.vector, irq.irq, irq.name);
+                self.enter(at, cpu, Frame::irq(irq.vector), irq.user);
             }
             E::IrqExit(exit) => self.leave(at, cpu, Left::irq(exit.vector), None),
             E::IrqHandlerEntry(handler) => {
+                self.machine.lines.handled(handler.irq, handler.name);
                 self.enter(at, cpu, Frame::IrqHandler { irq: handler.irq }, None);
             }
             E::IrqHandlerExit(exit) => self.leave(at, cpu, Left::IrqHandler(exit.irq), exit.ret),
@@ -196,8 +198,13 @@ impl<O: Observer> Model<O> {
             E::SchedWakeup(wake) => {
                 self.wake(at, cpu, wake.pid, wake.comm);
                 self.wake_done(wake.pid);
+                self.queue_on(wake.pid, wake.target_cpu);
             }
-            E::SchedWakeupNew(wake) => self.wake(at, cpu, wake.pid, wake.comm),
+            E::SchedWakeupNew(wake) => {
+                self.wake(at, cpu, wake.pid, wake.comm);
+                self.queue_on(wake.pid, wake.target_cpu);
+            }
+            E::SchedMigrate(migration) => self.queue_on(migration.pid, migration.dest_cpu),
             E::ProcessFork(fork) => self.fork(at, cpu, fork),
             E::ProcessExec(exec) => self.exec(at, cpu, exec),
             E::ProcessExit(exit) => self.exit(at, cpu, exit),
@@ -212,14 +219,17 @@ impl<O: Observer> Model<O> {
             E::BlockRqIssue(request) => self.issue_request(at, cpu, request),
             E::BlockRqComplete(request) => self.complete_request(at, cpu, request),
             E::BlockRqRequeue(request) => self.requeue_request(request),
-            E::TimerExpireEntry(timer) => self.timer_expires(cpu, timer.function),
-            E::HrtimerExpireEntry(timer) => self.timer_expires(cpu, timer.function),
-            E::TimerExpireExit(_) | E::HrtimerExpireExit(_) => {
-                self.evidence(cpu).timer = None;
-            }
-            E::NetifReceiveSkb(packet) => self.evidence(cpu).packet = Some(packet.len),
-            E::WorkStart(work) => self.work(cpu, work.function),
-            E::WorkEnd(_) => self.work(cpu, None),
+            E::TimerStart(_)
+            | E::HrtimerStart(_)
+            | E::TimerExpireEntry(_)
+            | E::HrtimerExpireEntry(_)
+            | E::TimerExpireExit(_)
+            | E::HrtimerExpireExit(_)
+            | E::NetifRx(_)
+            | E::NetifReceiveSkb(_)
+            | E::WorkQueue(_)
+            | E::WorkStart(_)
+            | E::WorkEnd(_) => self.trace_back(at, cpu, event),
             // The others change neither what a thread nor what a CPU is doing: reports look at them.
             _ => {}
         }
@@ -308,30 +318,19 @@ impl<O: Observer> Model<O> {
         Some(self.machine.current_thread(cpu)?.process())
     }
 
-    fn timer_expires(&mut self, cpu: CpuId, function: Option<u64>) {
-        self.evidence(cpu).timer = Some(function.unwrap_or(0));
-    }
-
-    /// The thread that runs on `cpu` begins a work item, or has ended it.
-    fn work(&mut self, cpu: CpuId, function: Option<u64>) {
-        if let Some(thread) = self.machine.current(cpu) {
-            self.machine.threads[thread].work = function;
-        }
-    }
-
     /// Ends the thread's stretch if it does something else now.
     pub(super) fn refresh_thread(&mut self, at: GuestNanos, index: ThreadIndex) {
         let thread = &self.machine.threads[index];
-        let activity = thread.activity();
-        if thread.activity != activity {
-            self.close_thread(at, index, activity);
+        let doing = thread.doing();
+        if thread.doing != doing {
+            self.close_thread(at, index, doing);
         }
     }
 
-    pub(super) fn close_thread(&mut self, at: GuestNanos, index: ThreadIndex, next: Activity) {
+    pub(super) fn close_thread(&mut self, at: GuestNanos, index: ThreadIndex, next: Doing) {
         let thread = &mut self.machine.threads[index];
-        let (activity, start) = (thread.activity, thread.since);
-        (thread.activity, thread.since) = (next, at);
+        let (doing, start) = (thread.doing, thread.since);
+        (thread.doing, thread.since) = (next, at);
         thread.accounted += at.since(start);
         let running_cpu = match thread.scheduling {
             Scheduling::Running(cpu) => Some(cpu),
@@ -342,14 +341,15 @@ impl<O: Observer> Model<O> {
         };
         let cpu = running_cpu
             .or(thread.last_cpu)
-            .filter(|_| activity.is_running());
+            .filter(|_| doing.activity.is_running());
         thread.last_cpu = running_cpu.or(thread.last_cpu);
         if start < at {
             let (span, thread) = (Span { start, end: at }, &self.machine.threads[index]);
             let interval = ThreadInterval {
                 index,
                 thread,
-                activity,
+                activity: doing.activity,
+                doing,
                 cpu,
                 span,
             };

@@ -7,10 +7,12 @@ use super::doubt::Doubts;
 use super::files::{Files, descriptor_of};
 use super::futex::FutexUse;
 use super::ids::{CpuId, GuestNanos, Pid};
+use super::lines::Lines;
+use super::origins::Origins;
 use super::requests::{Request, Requests};
 use super::state::{Abi, Activity, Frame};
-use super::thread::{OpenFrame, Thread, ThreadIndex, Threads};
-use super::wait::{Asked, Cause, Via};
+use super::thread::{OpenFrame, Thread, ThreadIndex, Threads, Waker};
+use super::wait::{Asked, Cause, Origin, Via};
 
 /// A machine as its events have shown it so far.
 #[derive(Debug, Default)]
@@ -21,6 +23,8 @@ pub struct Machine {
     pub(super) calls: BTreeMap<(Abi, u64), Call>,
     pub(super) requests: Requests,
     pub(super) files: Files,
+    pub(super) origins: Origins,
+    pub(super) lines: Lines,
     /// Whether the trace has wake-ups: without them a thread's way from waiting to running cannot be seen.
     pub(super) wakes_seen: bool,
     /// Recording was stopped at least once: a CPU's first event need not be its boot.
@@ -47,12 +51,12 @@ pub(super) struct Cpu {
 /// What has just happened on a CPU and may be why it wakes a thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Evidence {
-    /// Function of the timer that expires.
-    pub(super) timer: Option<u64>,
+    /// Function of the timer that expires, and who had set it.
+    pub(super) timer: Option<(u64, Option<Origin>)>,
     /// The request that a device has just done.
     pub(super) request: Option<Request>,
-    /// Bytes of the packet that has just come in.
-    pub(super) packet: Option<u64>,
+    /// Bytes of the packet that has just come in, and who had sent it.
+    pub(super) packet: Option<(u64, Option<Origin>)>,
 }
 
 impl Cpu {
@@ -185,6 +189,48 @@ impl Machine {
         Asked::Kernel
     }
 
+    /// What a thread has asked the kernel for.
+    pub(crate) fn asked_of(&self, thread: &Thread) -> Asked {
+        self.asked(&thread.frames)
+    }
+
+    /// What the thread that runs on a CPU has asked the kernel for.
+    pub(super) fn asked_on(&self, cpu: CpuId) -> Asked {
+        let thread = self.current_thread(cpu);
+        thread.map_or(Asked::Kernel, |thread| self.asked(&thread.frames))
+    }
+
+    /// On whose behalf a CPU does something now.
+    pub(crate) fn actor(&self, at: GuestNanos, cpu: CpuId) -> Waker {
+        let current = self.current(cpu);
+        let frames = current.map_or(&[][..], |thread| &self.threads[thread].frames);
+        let interrupts = |open: &&OpenFrame| match open.frame {
+            Frame::Irq { .. } | Frame::IrqHandler { .. } | Frame::Softirq { .. } => true,
+            Frame::Launch | Frame::Syscall { .. } | Frame::Trap { .. } => false,
+        };
+        let frame = frames.last().map(|open| open.frame);
+        let outermost = frames.iter().find(interrupts);
+        Waker {
+            thread: current,
+            frame,
+            via: self.via(cpu, frame),
+            at,
+            since: outermost.map_or(at, |open| open.entered),
+        }
+    }
+
+    /// Names of interrupts.
+    #[must_use]
+    pub fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// Who queued a work item that no thread has begun yet.
+    #[must_use]
+    pub fn queued_work(&self, work: u64) -> Option<&Waker> {
+        self.origins.work(work)
+    }
+
     /// Which of a CPU's contexts it is in: 0 the thread, 1 a softirq, 2 an interrupt.
     pub(super) fn context(&self, cpu: CpuId) -> usize {
         let frames = self
@@ -208,9 +254,11 @@ impl Machine {
             Some(Frame::Softirq { vec }) => Some(Via::Softirq { vec }),
             Some(Frame::Launch | Frame::Syscall { .. } | Frame::Trap { .. }) | None => None,
         };
-        let timer = evidence.timer.map(|function| Via::Timer { function });
+        let timer = evidence.timer;
+        let timer = timer.map(|(function, set)| Via::Timer { function, set });
         let request = evidence.request.map(Via::Request);
-        let packet = evidence.packet.map(|bytes| Via::Packet { bytes });
+        let packet = evidence.packet;
+        let packet = packet.map(|(bytes, sent)| Via::Packet { bytes, sent });
         timer
             .or(request)
             .or(packet)

@@ -4,7 +4,7 @@ use super::event::KernelEvent;
 use super::ids::{CpuId, GuestNanos, Span};
 use super::machine::Machine;
 use super::requests::Request;
-use super::state::{Activity, Frame};
+use super::state::{Activity, Doing, Frame};
 use super::thread::{OpenFrame, Thread, ThreadIndex};
 
 /// Listens to the model. Whatever is not of interest need not be written.
@@ -116,6 +116,8 @@ pub struct ThreadInterval<'a> {
     pub thread: &'a Thread,
     /// What it did.
     pub activity: Activity,
+    /// The same in detail.
+    pub doing: Doing,
     /// Where, if it ran.
     pub cpu: Option<CpuId>,
     /// When.

@@ -9,6 +9,7 @@ use super::follow::Model;
 use super::ids::{CpuId, GuestNanos};
 use super::observer::Observer;
 use super::thread::ThreadIndex;
+use super::wait::Asked;
 
 /// Requests that are not over are no more than this; more would be a trace that makes them up.
 const UNDER_WAY_MAX: usize = 1 << 16;
@@ -26,6 +27,8 @@ pub struct Request {
     pub op: Option<u64>,
     /// The thread that queued or issued it, whichever was seen first; often a thread of the kernel.
     pub thread: Option<ThreadIndex>,
+    /// What that thread asked the kernel for.
+    pub asked: Asked,
     /// When it was queued, if that was seen.
     pub inserted: Option<GuestNanos>,
     /// When it went to the device, if that was seen.
@@ -76,6 +79,7 @@ impl<O: Observer> Model<O> {
             bytes: bytes.unwrap_or(0),
             op,
             thread: self.machine.current(cpu),
+            asked: self.machine.asked_on(cpu),
             inserted: None,
             issued: None,
             done: 0,

@@ -9,8 +9,9 @@ use super::follow::Model;
 use super::ids::{CpuId, GuestNanos, Pid, Tid};
 use super::machine::Evidence;
 use super::observer::Observer;
-use super::state::{Activity, Frame, Ground, Scheduling, Wait};
-use super::thread::{OpenFrame, ThreadIndex, Waker};
+use super::state::{Activity, Doing, Frame, Ground, Scheduling, Wait};
+use super::thread::{OpenFrame, ThreadIndex};
+use super::wait::Asked;
 
 /// `include/linux/sched.h`: in the state of a thread that has ended.
 const EXIT_DEAD: u64 = 0x10;
@@ -30,6 +31,7 @@ impl<O: Observer> Model<O> {
         }
         self.name(prev, event.prev_comm);
         self.machine.cpus[cpu.0 as usize].evidence = [Evidence::default(); 3];
+        self.machine.threads[prev].queue_cpu = Some(cpu);
         self.switch_out(at, prev, event.prev_state);
         let next = self.living(at, event.next_pid, cpu);
         self.name(next, event.next_comm);
@@ -94,14 +96,7 @@ impl<O: Observer> Model<O> {
     /// A thread is woken from `cpu`.
     pub(super) fn wake(&mut self, at: GuestNanos, cpu: CpuId, tid: Tid, comm: Option<&[u8]>) {
         self.machine.wakes_seen = true;
-        let current = self.machine.cpus[cpu.0 as usize].current;
-        let frame = current.and_then(|thread| self.machine.threads[thread].innermost());
-        let waker = Waker {
-            thread: current,
-            frame,
-            via: self.machine.via(cpu, frame),
-            at,
-        };
+        let waker = self.machine.actor(at, cpu);
         let index = self.machine.threads.known(tid, cpu);
         self.name(index, comm);
         // A thread of which nothing is known may be running where nothing is known either.
@@ -126,6 +121,13 @@ impl<O: Observer> Model<O> {
         }
     }
 
+    /// A thread that can run is to do so on that CPU.
+    pub(super) fn queue_on(&mut self, tid: Tid, cpu: Option<CpuId>) {
+        if let (Some(index), Some(cpu)) = (self.machine.threads.with_tid(tid), cpu) {
+            self.machine.threads[index].queue_cpu = Some(cpu);
+        }
+    }
+
     /// A thread makes another.
     pub(super) fn fork(&mut self, at: GuestNanos, cpu: CpuId, event: &ProcessFork<'_>) {
         let parent = self.machine.threads.known(event.parent_pid, cpu);
@@ -146,6 +148,7 @@ impl<O: Observer> Model<O> {
         thread.pid = event.child_tgid;
         thread.comm = comm;
         thread.scheduling = Scheduling::Blocked(Wait::New);
+        thread.asked = Asked::Start;
         (thread.ground, thread.frames) = (ground, frames);
         let (from, to) = (
             self.machine.threads[parent].process(),
@@ -329,7 +332,7 @@ impl<O: Observer> Model<O> {
         thread.scheduling = Scheduling::Dead;
         thread.frames.clear();
         thread.died = Some(at);
-        self.close_thread(at, index, Activity::Unknown);
+        self.close_thread(at, index, Doing::of(Activity::Unknown));
     }
 
     fn name(&mut self, index: ThreadIndex, comm: Option<&[u8]>) {

@@ -78,7 +78,7 @@ pub enum Abi {
 }
 
 /// A stretch of kernel code with an entry and an exit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Frame {
     /// A kernel thread on its way to running a user program for the first time.
     Launch,
@@ -114,7 +114,7 @@ pub enum Frame {
 macro_rules! activities {
     ($($variant:ident $name:literal $doc:literal;)*) => {
         /// What a thread's or a CPU's time goes to.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Activity {
             $(#[doc = $doc] $variant,)*
         }
@@ -161,6 +161,39 @@ impl Activity {
             | Self::Idle
             | Self::RunningUnknown => true,
             Self::Runnable | Self::Blocked | Self::Unknown | Self::Unseen => false,
+        }
+    }
+}
+
+impl Frame {
+    pub(super) fn trap(vector: u64) -> Self {
+        Self::Trap { vector }
+    }
+
+    pub(super) fn irq(vector: u64) -> Self {
+        Self::Irq { vector }
+    }
+}
+
+/// What a thread does, in as much detail as is the same for many stretches of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Doing {
+    /// What its time goes to.
+    pub activity: Activity,
+    /// The system call, trap, interrupt or softirq that makes it so; an interrupt rather than the handlers in it.
+    pub frame: Option<Frame>,
+    /// Function of the work item that a thread of the kernel is busy with.
+    pub work: Option<u64>,
+}
+
+impl Doing {
+    /// That activity, of which no more is known.
+    #[must_use]
+    pub fn of(activity: Activity) -> Self {
+        Self {
+            activity,
+            frame: None,
+            work: None,
         }
     }
 }

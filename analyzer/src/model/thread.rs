@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::calls::CallArgs;
 use super::ids::{CpuId, GuestNanos, Pid, Tid};
-use super::state::{Activity, Frame, Ground, Scheduling};
+use super::state::{Activity, Doing, Frame, Ground, Scheduling};
 use super::wait::{Asked, Via};
 
 /// Names a thread of the model.
@@ -54,6 +54,8 @@ pub struct Waker {
     pub via: Via,
     /// When.
     pub at: GuestNanos,
+    /// When the outermost interrupt or softirq began in which that happened; `at` itself outside of any.
+    pub since: GuestNanos,
 }
 
 /// One thread.
@@ -94,7 +96,9 @@ pub struct Thread {
     pub(super) execed: bool,
     /// Where it ran last.
     pub(super) last_cpu: Option<CpuId>,
-    pub(super) activity: Activity,
+    /// The CPU that it is to run on, while it can run.
+    pub queue_cpu: Option<CpuId>,
+    pub(super) doing: Doing,
     pub(super) since: GuestNanos,
     /// Sum of its stretches that are over.
     pub(super) accounted: GuestNanos,
@@ -121,7 +125,8 @@ impl Thread {
             exiting: false,
             execed: false,
             last_cpu: None,
-            activity: Activity::Unknown,
+            queue_cpu: None,
+            doing: Doing::of(Activity::Unknown),
             since: born,
             accounted: GuestNanos(0),
         }
@@ -136,6 +141,49 @@ impl Thread {
             Scheduling::Blocked(_) => Activity::Blocked,
             Scheduling::Running(_) => self.running_activity(),
         }
+    }
+
+    /// Since when it does what it does now.
+    #[must_use]
+    pub fn since(&self) -> GuestNanos {
+        self.since
+    }
+
+    /// What it does now, in detail.
+    #[must_use]
+    pub fn doing(&self) -> Doing {
+        let activity = self.activity();
+        let frame = match activity {
+            Activity::Syscall | Activity::Trap | Activity::Kernel => self.innermost(),
+            Activity::Irq => self.interrupt(),
+            Activity::Softirq => self.softirq(),
+            Activity::User
+            | Activity::Idle
+            | Activity::RunningUnknown
+            | Activity::Runnable
+            | Activity::Blocked
+            | Activity::Unknown
+            | Activity::Unseen => None,
+        };
+        let work = self.work.filter(|_| activity == Activity::Kernel);
+        Doing {
+            activity,
+            frame,
+            work,
+        }
+    }
+
+    /// The innermost softirq.
+    fn softirq(&self) -> Option<Frame> {
+        let mut frames = self.frames.iter().rev().map(|open| open.frame);
+        frames.find(|frame| matches!(frame, Frame::Softirq { .. }))
+    }
+
+    /// The innermost interrupt, or else handler of one.
+    fn interrupt(&self) -> Option<Frame> {
+        let frames = || self.frames.iter().rev().map(|open| open.frame);
+        let irq = frames().find(|frame| matches!(frame, Frame::Irq { .. }));
+        irq.or_else(|| frames().find(|frame| matches!(frame, Frame::IrqHandler { .. })))
     }
 
     /// Its process; a thread of which that is not known stands for itself.
@@ -204,6 +252,12 @@ impl Threads {
             .iter()
             .enumerate()
             .map(|(index, thread)| (ThreadIndex(index), thread))
+    }
+
+    /// The thread with that position.
+    pub(crate) fn nth(&self, position: u32) -> Option<ThreadIndex> {
+        let index = position as usize;
+        (index < self.threads.len()).then_some(ThreadIndex(index))
     }
 
     /// Every index.

@@ -3,11 +3,12 @@
 //! What it asked for is told by the call or exception that it sleeps in; what ended it by what the waking CPU was doing.
 //! The two are kept apart: a `read` of a pipe is ended by the thread that writes, one of a file by a device's request.
 
+use super::ids::GuestNanos;
 use super::requests::Request;
 use super::thread::{ThreadIndex, Waker};
 
 /// What a blocked thread waits for, as its own last steps tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Asked {
     /// A length of time.
     Time,
@@ -53,6 +54,8 @@ pub enum Asked {
         /// Number of the call.
         nr: u64,
     },
+    /// To be started, after it was made.
+    Start,
     /// Work: a thread of the kernel, or one on its way to its first program.
     Kernel,
 }
@@ -75,9 +78,19 @@ impl Asked {
             Self::Path => "path",
             Self::Page => "page",
             Self::Call { .. } => "call",
+            Self::Start => "start",
             Self::Kernel => "kernel",
         }
     }
+}
+
+/// Who brought about what happens later: set a timer, sent a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The thread that did it in its own name.
+    pub thread: Option<ThreadIndex>,
+    /// When.
+    pub at: GuestNanos,
 }
 
 /// What the waking CPU was doing when it ended a wait.
@@ -87,6 +100,8 @@ pub enum Via {
     Timer {
         /// Address of its function.
         function: u64,
+        /// Who had set it, if that was seen.
+        set: Option<Origin>,
     },
     /// A block device had done a request.
     Request(Request),
@@ -94,6 +109,8 @@ pub enum Via {
     Packet {
         /// Its length in bytes.
         bytes: u64,
+        /// Who had sent it, if that was in this machine and was seen.
+        sent: Option<Origin>,
     },
     /// A device's interrupt.
     Device {
@@ -166,7 +183,7 @@ impl Cause {
     /// On whose behalf a CPU acts that runs `thread`.
     pub(super) fn of_via(via: Via, thread: Option<ThreadIndex>) -> Self {
         match via {
-            Via::Timer { function } => Self::Timer(function),
+            Via::Timer { function, .. } => Self::Timer(function),
             Via::Request(Request { dev, op, .. }) => Self::Disk { dev, op },
             Via::Packet { .. } => Self::Packet,
             Via::Device { irq } => Self::Device(irq),

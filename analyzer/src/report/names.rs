@@ -8,7 +8,7 @@ use crate::model::{Abi, Cause, Machine, Pid, Thread, ThreadIndex, errno_name, si
 use crate::sources::{Symbols, Trace};
 
 /// Name of a system call, or its number.
-pub(super) fn call_name(machine: &Machine, abi: Abi, nr: u64) -> String {
+pub(crate) fn call_name(machine: &Machine, abi: Abi, nr: u64) -> String {
     let name = machine.syscall_name(abi, nr).map(super::guest_text);
     let name = name.unwrap_or_else(|| format!("call {nr}"));
     match abi {
@@ -18,12 +18,12 @@ pub(super) fn call_name(machine: &Machine, abi: Abi, nr: u64) -> String {
 }
 
 /// Name of an error, or its number.
-pub(super) fn error_name(number: u64) -> String {
+pub(crate) fn error_name(number: u64) -> String {
     errno_name(number).map_or_else(|| format!("error {number}"), str::to_owned)
 }
 
 /// Name of a thread, or `?`.
-pub(super) fn comm(thread: &Thread) -> String {
+pub(crate) fn comm(thread: &Thread) -> String {
     super::guest_text(if thread.comm.is_empty() {
         b"?"
     } else {
@@ -32,7 +32,7 @@ pub(super) fn comm(thread: &Thread) -> String {
 }
 
 /// `comm:tid`, as events are shown.
-pub(super) fn thread_label(thread: &Thread) -> String {
+pub(crate) fn thread_label(thread: &Thread) -> String {
     format!("{}:{}", comm(thread), thread.tid)
 }
 
@@ -77,21 +77,23 @@ pub(super) fn signal_label(number: u64) -> String {
 }
 
 /// Names what only the trace's own tables name: addresses, softirqs.
-pub(super) struct Namer {
+pub(crate) struct Namer {
     symbols: Symbols,
     softirqs: Option<EnumSchema>,
+    traps: Option<EnumSchema>,
 }
 
 impl Namer {
-    pub(super) fn new(trace: &Trace) -> Self {
+    pub(crate) fn new(trace: &Trace) -> Self {
         Self {
             symbols: trace.symbols(),
             softirqs: trace.schema().enumeration("softirq").cloned(),
+            traps: trace.schema().enumeration("trap").cloned(),
         }
     }
 
     /// Name of a function of the kernel, or its address.
-    pub(super) fn function(&self, addr: u64) -> String {
+    pub(crate) fn function(&self, addr: u64) -> String {
         match self.symbols.find(addr) {
             Some((name, 0)) => super::guest_text(name.as_bytes()),
             Some((name, offset)) => {
@@ -101,14 +103,28 @@ impl Namer {
         }
     }
 
+    /// Name of the function that holds an address, or the address.
+    pub(crate) fn code(&self, addr: u64) -> String {
+        match self.symbols.find(addr) {
+            Some((name, _)) => super::guest_text(name.as_bytes()),
+            None => format!("{addr:#x}"),
+        }
+    }
+
     /// Name of a softirq, or its number.
-    pub(super) fn softirq(&self, vec: u64) -> String {
+    pub(crate) fn softirq(&self, vec: u64) -> String {
         let name = self.softirqs.as_ref().and_then(|names| names.name_of(vec));
         name.map_or_else(|| format!("softirq {vec}"), str::to_owned)
     }
 
+    /// Name of an exception, or its number.
+    pub(crate) fn trap(&self, vector: u64) -> String {
+        let name = self.traps.as_ref().and_then(|names| names.name_of(vector));
+        name.map_or_else(|| format!("trap {vector}"), str::to_owned)
+    }
+
     /// What ended a wait, in a few words.
-    pub(super) fn cause(&self, machine: &Machine, cause: Cause) -> String {
+    pub(crate) fn cause(&self, machine: &Machine, cause: Cause) -> String {
         match cause {
             Cause::Timer(function) => format!("timer {}", self.function(function)),
             Cause::Disk { dev, op } => format!("{} of disk {}", op_name(op), disk_name(dev)),
@@ -123,12 +139,12 @@ impl Namer {
 }
 
 /// Major and minor number of a disk.
-pub(super) fn disk_name(dev: u64) -> String {
+pub(crate) fn disk_name(dev: u64) -> String {
     format!("{}:{}", dev >> 20, dev & 0xf_ffff)
 }
 
 /// What a block request does (`enum req_op` of the kernel).
-pub(super) fn op_name(op: Option<u64>) -> &'static str {
+pub(crate) fn op_name(op: Option<u64>) -> &'static str {
     match op {
         Some(0) => "read",
         Some(1) => "write",

@@ -81,6 +81,13 @@ impl Table {
         names.filter(|(_, name)| !name.is_empty())
     }
 
+    /// The positions of the columns that people see.
+    fn columns_of_people(&self) -> impl Iterator<Item = usize> + '_ {
+        let columns = self.columns.iter().enumerate();
+        let seen = columns.filter(|(_, column)| !column.title.is_empty() || column.name.is_empty());
+        seen.map(|(index, _)| index)
+    }
+
     /// Writes only this table, for people.
     ///
     /// # Errors
@@ -157,15 +164,16 @@ fn write_grid(table: &Table, width: Option<u16>, out: &mut dyn Write) -> io::Res
         grid.set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(width);
     }
-    grid.set_header(table.columns.iter().map(|column| column.title));
+    let columns: Vec<usize> = table.columns_of_people().collect();
+    grid.set_header(columns.iter().map(|index| table.columns[*index].title));
     for cells in &table.rows {
-        grid.add_row(cells.iter().map(text_cell));
+        grid.add_row(columns.iter().map(|index| text_cell(&cells[*index])));
     }
     let is_text = |index: usize| {
         let mut cells = table.rows.iter().filter_map(|row| row.get(index));
         cells.any(|cell| matches!(cell, Cell::Text(_) | Cell::Branch { .. } | Cell::Bar { .. }))
     };
-    for (index, column) in grid.column_iter_mut().enumerate() {
+    for (index, column) in columns.into_iter().zip(grid.column_iter_mut()) {
         column.set_padding((0, 2));
         if !is_text(index) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -45,7 +45,7 @@ pub enum Shape {
 pub struct Column {
     /// Name, in JSON and CSV; its unit is its last word. Without one it is for people only.
     pub name: &'static str,
-    /// Heading, for people.
+    /// Heading, for people; one with a name and without a heading is for programs only.
     pub title: &'static str,
 }
 

@@ -61,12 +61,16 @@ pub(crate) fn schema() -> Schema {
             EnumValues::SyscallsX64 | EnumValues::SyscallsIa32 => [
                 (0, "read"),
                 (1, "write"),
+                (2, "open"),
+                (7, "poll"),
                 (35, "nanosleep"),
                 (41, "socket"),
+                (44, "sendto"),
                 (45, "recvfrom"),
                 (56, "clone"),
                 (59, "execve"),
                 (61, "wait4"),
+                (74, "fsync"),
                 (202, "futex"),
                 (231, "exit_group"),
             ]

@@ -14,7 +14,7 @@ fn child_of_clone_returns_from_its_parents_call() {
             cpu 0: running_unknown 1, syscall 3, user 1, syscall 1, user 3
             syscall 56 took 3 = 9
             syscall 56 took 4 = 0
-            9 waited for kernel, ended by thread
+            9 waited for start, ended by thread
         "#]],
     );
 }
@@ -53,19 +53,19 @@ fn kernel_thread_that_becomes_a_program_returns_from_no_call() {
     check(
         "0 boot; 1 fork 0 1; 2 new 1; 3 switch 0 R 1; 4 exec 1; 6 ret 59; 8 call 1; 9 ret 1; 10 end",
         expect![[r#"
-            1: blocked 1, runnable 1, kernel 3, user 2, syscall 1, user 1
+            1: blocked 1, runnable 1, kernel 1, kernel 2, user 2, syscall 1, user 1
             cpu 0: kernel 6, user 2, syscall 1, user 1
             syscall 1 took 1 = 0
-            1 waited for kernel, ended by thread
+            1 waited for start, ended by thread
         "#]],
     );
     check(
         "0 boot; 1 fork 0 1; 2 new 1; 3 switch 0 R 1; 4 exec 1; 6 trap 14 user; 7 trap_end 14; 10 end",
         expect![[r#"
-            1: blocked 1, runnable 1, kernel 3, trap 1, user 3
+            1: blocked 1, runnable 1, kernel 1, kernel 2, trap 1, user 3
             cpu 0: kernel 6, trap 1, user 3
             Trap { vector: 14 } took 1
-            1 waited for kernel, ended by thread
+            1 waited for start, ended by thread
         "#]],
     );
 }
@@ -79,7 +79,7 @@ fn number_of_a_dead_thread_is_given_to_another() {
             7: blocked 1, runnable 1, running_unknown 2
             8: unknown 3, running_unknown 3, blocked 2
             cpu 0: running_unknown 8
-            7 waited for kernel, ended by thread
+            7 waited for start, ended by thread
         "#]],
     );
 }

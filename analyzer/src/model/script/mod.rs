@@ -547,7 +547,7 @@ fn entry_without_exit_is_counted_and_dropped() {
     check(
         "0 switch 0 R 7; 1 call 0; 2 trap 14 kernel; 3 ret 0; 4 call 1; 5 call 2; 6 irq 32 user; 7 irq_end 32; 8 end",
         expect![[r#"
-            7: running_unknown 1, syscall 1, trap 1, user 1, syscall 2, irq 1, user 1
+            7: running_unknown 1, syscall 1, trap 1, user 1, syscall 1, syscall 1, irq 1, user 1
             cpu 0: running_unknown 1, syscall 1, trap 1, user 1, syscall 2, irq 1, user 1
             syscall 0 took 2 = 0
             Irq { vector: 32 } took 1

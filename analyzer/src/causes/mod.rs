@@ -1,0 +1,18 @@
+//! Causes: why a thread did not go on, followed across threads, interrupts and devices.
+//!
+//! Two passes over a trace. The first remembers for each wait what ended it (`history`); waits are then explained backwards
+//! (`explain`); the second pass tells what threads did in the stretches that an explanation is made of (`refine`).
+
+mod explain;
+mod flame;
+mod history;
+mod key;
+mod naming;
+mod path;
+mod refine;
+mod tree;
+mod wait;
+
+pub use flame::{Flame, FlameKind, flame};
+pub use path::{PathEnd, PathError, PathOptions, critical_path};
+pub use wait::{Subject, WaitOptions, wait};

@@ -1,0 +1,194 @@
+//! What keys are called, for people and programs alike.
+
+use super::key::{Ender, Group, Key, Phase, Want};
+use crate::model::{Activity, Asked, Doing, FileName, Frame, Machine, ThreadIndex};
+use crate::report::guest_text;
+use crate::report::names::{Namer, call_name, disk_name, op_name, thread_label};
+
+/// Names keys.
+pub(crate) struct Names<'a> {
+    pub(crate) namer: &'a Namer,
+    pub(crate) machine: &'a Machine,
+}
+
+impl Names<'_> {
+    pub(crate) fn key(&self, key: &Key) -> String {
+        match key {
+            Key::Process(pid) => format!("process {pid}"),
+            Key::Thread(thread) => self.thread(*thread),
+            Key::Stretch(number) => number.to_string(),
+            Key::Running => "running".to_owned(),
+            Key::Runnable => "could run".to_owned(),
+            Key::Blocked => "waiting".to_owned(),
+            Key::Group(group) => group_name(*group).to_owned(),
+            Key::Doing(doing) => self.doing(*doing),
+            Key::Behind(thread) if self.machine.threads()[*thread].idle_of.is_some() => {
+                "the CPU left its idle loop".to_owned()
+            }
+            Key::Behind(thread) => format!("{} ran", self.thread(*thread)),
+            Key::BehindInterrupt(doing) => self.doing(*doing),
+            Key::Want(want) => self.want(want),
+            Key::Ender(ender) => self.ender(ender),
+            Key::Code(addr) => self.namer.code(*addr),
+            Key::Phase(phase) => phase_name(*phase).to_owned(),
+            Key::Parent(thread) => format!("made by {}", self.thread(*thread)),
+            Key::Unknown => "unknown".to_owned(),
+        }
+    }
+
+    pub(crate) fn thread(&self, thread: ThreadIndex) -> String {
+        thread_label(&self.machine.threads()[thread])
+    }
+
+    pub(crate) fn doing(&self, doing: Doing) -> String {
+        let Doing {
+            activity,
+            frame,
+            work,
+        } = doing;
+        if let Some(work) = work {
+            return format!("work {}", self.namer.function(work));
+        }
+        match frame {
+            Some(frame) => self.frame(frame),
+            None => match activity {
+                Activity::User => "user code",
+                Activity::Syscall => "system call",
+                Activity::Trap => "exception",
+                Activity::Irq => "interrupt",
+                Activity::Softirq => "softirq",
+                Activity::Kernel => "own code",
+                Activity::Idle => "idle",
+                Activity::RunningUnknown => "running, unknown what",
+                Activity::Runnable => "could run",
+                Activity::Blocked => "waiting",
+                Activity::Unknown | Activity::Unseen => "unknown",
+            }
+            .to_owned(),
+        }
+    }
+
+    pub(crate) fn frame(&self, frame: Frame) -> String {
+        match frame {
+            Frame::Launch => "start of a program".to_owned(),
+            Frame::Syscall { abi, nr } => call_name(self.machine, abi, nr),
+            Frame::Trap { vector } => self.namer.trap(vector),
+            Frame::Irq { vector } => self.vector(vector),
+            Frame::IrqHandler { irq } => self.line(irq),
+            Frame::Softirq { vec } => format!("softirq {}", self.namer.softirq(vec)),
+        }
+    }
+
+    /// A vector by its line, or by its own name.
+    fn vector(&self, vector: u64) -> String {
+        let lines = self.machine.lines();
+        match (lines.line_of(vector), lines.vector_name(vector)) {
+            (Some(line), _) => self.line(line),
+            (None, Some(name)) => format!("interrupt {}", guest_text(name)),
+            (None, None) => format!("interrupt vector {vector}"),
+        }
+    }
+
+    /// A device's line by its number and driver.
+    pub(crate) fn line(&self, line: i64) -> String {
+        match self.machine.lines().handler_name(line) {
+            Some(name) => format!("interrupt {line} {}", guest_text(name)),
+            None => format!("interrupt {line}"),
+        }
+    }
+
+    pub(crate) fn want(&self, want: &Want) -> String {
+        let call = want.call.map(|(abi, nr)| call_name(self.machine, abi, nr));
+        let call = call.unwrap_or_else(|| want.asked.name().to_owned());
+        let with = |what: String| format!("{call} {what}");
+        match (want.asked, &want.file) {
+            (_, Some(file)) => with(file_name(file)),
+            (
+                Asked::File { fd: Some(fd) }
+                | Asked::Socket { fd: Some(fd) }
+                | Asked::Sync { fd: Some(fd) }
+                | Asked::Lock { fd: Some(fd) },
+                None,
+            ) => with(format!("fd {}", crate::model::descriptor_of(fd))),
+            (Asked::Futex { addr: Some(addr) }, None) => with(format!("{addr:#x}")),
+            (Asked::Page, None) => "page fault".to_owned(),
+            (Asked::Start, None) => "its start".to_owned(),
+            (Asked::Kernel, None) => match want.work {
+                Some(work) => format!("work {}", self.namer.function(work)),
+                None => "work".to_owned(),
+            },
+            _ => call,
+        }
+    }
+
+    pub(crate) fn ender(&self, ender: &Ender) -> String {
+        match ender {
+            Ender::Timer { function, owner } => {
+                let timer = format!("timer {}", self.namer.function(*function));
+                match owner {
+                    Some(owner) => format!("{timer} of {}", self.thread(*owner)),
+                    None => timer,
+                }
+            }
+            Ender::Disk { dev, op, file } => {
+                let request = format!("{} of disk {}", op_name(*op), disk_name(*dev));
+                with_file(request, file.as_ref())
+            }
+            Ender::Packet { sender } => match sender {
+                Some(sender) => format!("packet of {}", self.thread(*sender)),
+                None => "packet".to_owned(),
+            },
+            Ender::Device(line) => self.line(*line),
+            Ender::Softirq(vec) => format!("softirq {}", self.namer.softirq(*vec)),
+            Ender::Irq(vector) => self.vector(*vector),
+            Ender::Thread {
+                thread,
+                frame,
+                file,
+            } => {
+                let thread = self.thread(*thread);
+                match frame {
+                    Some(frame) => {
+                        with_file(format!("{thread} in {}", self.frame(*frame)), file.as_ref())
+                    }
+                    None => thread,
+                }
+            }
+            Ender::Work(function) => format!("work {}", self.namer.function(*function)),
+            Ender::Unknown => "nobody was seen to end it".to_owned(),
+            Ender::Never => "not over".to_owned(),
+        }
+    }
+}
+
+fn with_file(what: String, file: Option<&FileName>) -> String {
+    match file {
+        Some(file) => format!("{what} ({})", file_name(file)),
+        None => what,
+    }
+}
+
+fn file_name(file: &FileName) -> String {
+    guest_text(file)
+}
+
+fn group_name(group: Group) -> &'static str {
+    match group {
+        Group::User => "user code",
+        Group::Calls => "system calls",
+        Group::Traps => "exceptions",
+        Group::Interrupts => "interrupted",
+        Group::Kernel => "kernel code",
+        Group::Idle => "idle loop",
+        Group::Unknown => "running, unknown what",
+    }
+}
+
+fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Before => "before that was asked for",
+        Phase::Queued => "in the queue",
+        Phase::UnderWay => "under way",
+        Phase::Interrupt => "in its interrupt",
+    }
+}
