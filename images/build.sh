@@ -66,7 +66,7 @@ pci.1af4.1041 virtio_pci virtio_net
 '
 
 is_fresh() {
-  [ -f "$out/rootfs.img" ] && [ -f "$out/calls" ] && [ -f "$out/disk" ] && [ -f "$out/initrd.cpio" ] &&
+  [ -f "$out/rootfs.img" ] && [ -f "$out/calls" ] && [ -f "$out/yield" ] && [ -f "$out/disk" ] && [ -f "$out/initrd.cpio" ] &&
     [ -z "$(find "$images"/{build.sh,guest,programs,workloads} "$modules/modules.builtin" -newercm "$out/initrd.cpio" -print -quit)" ]
 }
 
@@ -134,13 +134,17 @@ stage_tools() {
   done
 }
 
-# Adds the program for probes in user space, stripped; the one with debug information stays beside the images.
+# Adds the programs for probes in user space and for gprof, stripped; those with debug information stay beside the images.
 stage_calls() {
   local dir=$1
   gcc -g -O2 -Wall -Wextra -Wl,--build-id=none -ffile-prefix-map="$project_dir=." -o "$work/calls" \
     "$images/programs/calls/calls.c"
   strip -o "$dir/usr/bin/calls" "$work/calls"
-  chmod 755 "$dir/usr/bin/calls"
+  # gprof knows a program's functions only where it is linked.
+  gcc -g -O0 -pg -no-pie -Wall -Wextra -Wl,--build-id=none -ffile-prefix-map="$project_dir=." -o "$work/yield" \
+    "$images/programs/yield/yield.c"
+  strip -g -o "$dir/usr/bin/yield" "$work/yield"
+  chmod 755 "$dir/usr/bin/calls" "$dir/usr/bin/yield"
 }
 
 # Writes the path of every module of the kernel to the map: names have _ where file names may have -.
@@ -260,6 +264,6 @@ if ! grep -qx mmc_block "$work/initramfs/modules/disk.mmcblk.order" && [ -z "${i
 fi
 make_cpio "$work/initramfs" "$work/initrd.cpio"
 
-mv "$work/rootfs.img" "$work/disk" "$work/calls" "$out/"
+mv "$work/rootfs.img" "$work/disk" "$work/calls" "$work/yield" "$out/"
 # The last one, for its time says that all is built.
 mv "$work/initrd.cpio" "$out/"

@@ -14,6 +14,7 @@ int compat(int argc, char **argv);
 int desktop(int argc, char **argv);
 int export(int argc, char **argv);
 int files(int argc, char **argv);
+int ftp(int argc, char **argv);
 int hostile(int argc, char **argv);
 int identities(int argc, char **argv);
 int ipc(int argc, char **argv);

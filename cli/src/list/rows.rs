@@ -24,6 +24,7 @@ const WORKLOADS: &[(&str, &str)] = &[
         include_str!("../../../images/workloads/compress"),
     ),
     ("desktop", include_str!("../../../images/workloads/desktop")),
+    ("ftp", include_str!("../../../images/workloads/ftp")),
     ("ftrace", include_str!("../../../images/workloads/ftrace")),
     ("heavy", include_str!("../../../images/workloads/heavy")),
     ("hostile", include_str!("../../../images/workloads/hostile")),
@@ -40,6 +41,11 @@ const WORKLOADS: &[(&str, &str)] = &[
         include_str!("../../../images/workloads/tracecmd"),
     ),
     ("uprobe", include_str!("../../../images/workloads/uprobe")),
+    (
+        "workstation",
+        include_str!("../../../images/workloads/workstation"),
+    ),
+    ("yield", include_str!("../../../images/workloads/yield")),
 ];
 
 fn text(text: &str) -> Cell {
