@@ -28,12 +28,12 @@ pub enum RulesProblem {
     TooMany { max: usize },
     #[error("there is no rule in it\nhint: a rule begins with one of {sections}")]
     Empty { sections: String },
-    #[error("there is no {what} {name:?}{}", Names { suggestion, names })]
+    #[error("there is no {what} {name:?}{}", Names { suggestion, hint })]
     Unknown {
         what: String,
         name: String,
         suggestion: Option<String>,
-        names: String,
+        hint: String,
     },
     #[error("{section} needs {key:?}\nhint: {hint}")]
     Missing {
@@ -89,7 +89,7 @@ pub enum RulesProblem {
 
 struct Names<'a> {
     suggestion: &'a Option<String>,
-    names: &'a str,
+    hint: &'a str,
 }
 
 impl fmt::Display for Names<'_> {
@@ -97,7 +97,7 @@ impl fmt::Display for Names<'_> {
         if let Some(name) = self.suggestion {
             write!(out, "; did you mean {name:?}?")?;
         }
-        write!(out, "\nhint: there are {}", self.names)
+        write!(out, "\nhint: {}", self.hint)
     }
 }
 
@@ -113,8 +113,18 @@ impl RulesProblem {
             what: what.into(),
             name: name.to_owned(),
             suggestion: guesttrace_filter::nearest(name, names.iter().copied()),
-            names: names.join(", "),
+            hint: format!("there are {}", names.join(", ")),
         }
+    }
+}
+
+impl RulesProblem {
+    /// The same, with something else to do about it than to look at all names.
+    pub(super) fn with_hint(mut self, text: &str) -> Self {
+        if let Self::Unknown { hint, .. } = &mut self {
+            text.clone_into(hint);
+        }
+        self
     }
 }
 

@@ -326,7 +326,8 @@ fn read_report(section: &Section<'_>) -> Result<Kind, RulesError> {
     };
     let Some(kind) = report_named(name) else {
         let names = REPORTS.iter().map(|report| report.name);
-        return Err(section.fault_at("report", RulesProblem::unknown("report", name, names)));
+        let problem = RulesProblem::unknown("report", name, names).with_hint(HINT);
+        return Err(section.fault_at("report", problem));
     };
     let rows = match section.string("rows")? {
         None | Some("each") => Rows::Each,

@@ -205,7 +205,7 @@ fn wrong_rules_say_what_is_wrong_and_where() {
             error: line 2: there is no report "sumary"; did you mean "summary"?
               report = 'sumary'
                        ^^^^^^^^
-            hint: there are summary, processes, syscalls, slowest, irqs, softirqs, traps, sched, wakeups, io, files
+            hint: `guesttrace list reports` names them
         "#]],
     );
     check_rules(
