@@ -228,7 +228,7 @@ impl Observer for Boot {
                 self.end_initcall(at, machine.current(cpu), call.func, call.ret);
             }
             E::ProcessExec(exec) => self.exec(machine, moment, exec),
-            E::Marker(marker) => self.begin(at, super::guest_text(marker.text).trim().to_owned()),
+            E::Marker(marker) => self.begin(at, super::guest_text(marker.text.trim_ascii())),
             E::PowerOff(_) => self.begin(at, "power off"),
             E::Restart(_) => self.begin(at, "restart"),
             E::Halt(_) => self.begin(at, "halt"),

@@ -94,8 +94,12 @@ impl Observer for Log<'_> {
             KernelEvent::Marker(marker) => ("program", marker.text),
             _ => return,
         };
-        let text = super::guest_text(text.trim_ascii_end());
-        self.push(machine, moment, machine.current(moment.cpu), (kind, text));
+        let text = text.trim_ascii_end();
+        // The end of a line that was written in pieces says nothing.
+        if !text.is_empty() {
+            let thread = machine.current(moment.cpu);
+            self.push(machine, moment, thread, (kind, super::guest_text(text)));
+        }
     }
 
     fn frame_left(&mut self, machine: &Machine, interval: &FrameInterval<'_>) {

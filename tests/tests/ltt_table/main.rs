@@ -3,6 +3,7 @@
 
 mod kernels;
 mod pairs;
+mod reports;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
