@@ -8,7 +8,8 @@ mod synthetic;
 use std::path::Path;
 
 use analyzer::export::{Gaps, LineFormat, LineWriter};
-use analyzer::report::{Options, REPORTS, ReportFormat, info};
+use analyzer::model::{CpuId, GuestNanos};
+use analyzer::report::{Glob, Options, REPORTS, ReportFormat, info};
 use analyzer::sources::{Item, Range, Trace};
 use expect_test::expect_file;
 use trace_format::TraceFile;
@@ -128,6 +129,35 @@ fn how_a_trace_is_cut_into_chunks_changes_nothing() {
             report(&whole),
             "{chunk_records} records a chunk"
         );
+    }
+}
+
+#[test]
+fn what_was_not_asked_for_is_not_told() {
+    let trace = open(&script("kernel_services"), 1000);
+    let select = |comm: &str| {
+        let mut options = Options::default();
+        options.selection.comms.push(Glob::new(comm));
+        options
+    };
+    for kind in REPORTS {
+        let told = |comm: &str| {
+            let mut out = Vec::new();
+            let format = ReportFormat::Csv;
+            kind.write(&trace, &select(comm), format, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let nobody = told("nobody");
+        for thread in ["server", "worker"] {
+            assert!(!nobody.contains(thread), "{}: {nobody}", kind.name);
+        }
+        // Those of another CPU, and before and after what is looked at.
+        let mut options = Options::default();
+        options.selection.cpus.push(CpuId(7));
+        options.selection.span.end = GuestNanos(900);
+        let report = kind.make(&trace, &options).unwrap();
+        let text = format!("{:?}", report.tables);
+        assert!(!text.contains("server"), "{}: {text}", kind.name);
     }
 }
 

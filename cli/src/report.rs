@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use analyzer::model::{CpuId, GuestNanos, Pid, Span};
 use analyzer::report::{
-    Glob, Options, Report, ReportError, ReportFormat, Selection, report_named,
+    Glob, Options, REPORTS, Report, ReportError, ReportFormat, Selection, report_named,
 };
 use analyzer::sources::Finding;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use guesttrace_filter::nearest;
 
 use crate::console::Console;
 use crate::time::parse_time;
@@ -115,7 +116,10 @@ impl Format {
 /// Runs the verb.
 pub(crate) fn run(args: &ReportArgs, console: &mut Console<'_>) -> Result<ExitCode> {
     let Some(kind) = report_named(&args.name) else {
-        let usage = Usage::new(format!("there is no report {:?}", args.name));
+        let names = REPORTS.iter().map(|report| report.name);
+        let meant = nearest(&args.name, names).map(|name| format!("; did you mean {name:?}?"));
+        let meant = meant.unwrap_or_default();
+        let usage = Usage::new(format!("there is no report {:?}{meant}", args.name));
         return Err(usage.hint("`guesttrace list reports` names them").into());
     };
     let trace = tell::open(&args.trace)?;

@@ -206,7 +206,7 @@ fn wrong_usage_ends_with_2() {
         &["report", "sumary", whole],
         2,
         expect![[r#"
-            error: there is no report "sumary"
+            error: there is no report "sumary"; did you mean "summary"?
             hint: `guesttrace list reports` names them
         "#]],
     );

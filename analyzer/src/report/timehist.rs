@@ -236,7 +236,13 @@ impl Observer for Map<'_> {
         }
         let prev = machine.current(moment.cpu);
         let has = |thread: Option<ThreadIndex>| self.selection.has_of(machine, moment, thread);
-        if !has(prev) && !has(next) {
+        // With no thread known, everything has.
+        let is_selected = match (prev, next) {
+            (Some(_), None) => has(prev),
+            (None, _) => has(next),
+            (Some(_), Some(_)) => has(prev) || has(next),
+        };
+        if !is_selected {
             return;
         }
         let mut cpus = String::new();

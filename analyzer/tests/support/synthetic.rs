@@ -73,6 +73,7 @@ pub(crate) fn schema() -> Schema {
                 (74, "fsync"),
                 (202, "futex"),
                 (231, "exit_group"),
+                (313, "finit_module"),
             ]
             .map(|(value, name)| (value, name.to_owned()))
             .to_vec(),
