@@ -190,6 +190,7 @@ pub(super) fn functions(kernel: &Kernel, modules: &ModuleArgs) -> Result<List> {
                 Cell::Text(symbol.kind.to_string()),
                 text(symbol.name),
                 shown.map_or(Cell::Absent, Cell::Text),
+                Cell::Absent,
             ],
             object: json!({
                 "name": symbol.name, "address": format!("{:#x}", symbol.addr.0), "size": symbol.size,
@@ -209,6 +210,7 @@ pub(super) fn functions(kernel: &Kernel, modules: &ModuleArgs) -> Result<List> {
                 Cell::Count(size),
                 Cell::Absent,
                 text(name),
+                Cell::Absent,
                 text(module),
             ],
             object: json!({ "name": name, "size": size, "module": module }),
