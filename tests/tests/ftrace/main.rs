@@ -4,11 +4,14 @@
 //! takes a place in its ring. What may lie between the two, and is counted: an interrupt, the threads that it wakes, and
 //! the turns of other CPUs, as all share one clock. ftrace changes the guest's run, but does so within the guest, so that both see the same run.
 
+mod timehist;
 mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use guesttrace_tests::{Ftrace, FtraceEvent, FtraceFormat, guests_wanted, kernel, skip};
+use trace_format::TraceFile;
+
 use trace::{Pairing, Record, Trace, agree, pairings};
 
 const KERNEL: &str = "6.1-amd64";
@@ -296,6 +299,20 @@ fn every_event_of_ftrace_is_in_the_trace_and_no_other() {
         faults.len(),
         faults[..faults.len().min(20)].join("\n")
     );
+    let file = TraceFile::open(&run.trace).expect("a trace");
+    let late = comparison.pairs.iter().flat_map(|(cpu, pairs)| {
+        let late = pairs.iter().filter(|pair| pair.distance() > UNINTERRUPTED);
+        late.map(|pair| (*cpu, pair.theirs))
+    });
+    let late = late.collect();
+    let source = (run.trace.as_path(), file.origin_tsc());
+    let turns = timehist::compare(&ftrace, source, &late, UNINTERRUPTED * TICKS);
+    println!("{turns:?}");
+    assert!(
+        turns.timed > 40 && turns.switches > 300 && turns.wakeups > 200,
+        "{turns:?}"
+    );
+
     let reasons = reasons_for_distance(&comparison, &trace);
     let far: usize = reasons.values().sum();
     check_order(&comparison);
