@@ -2,8 +2,10 @@
 //!
 //! Results go to standard output, talk to standard error. Errors become text and an exit status in one place, `failure`.
 
+mod chain;
 mod check;
 mod collect;
+mod compare;
 mod console;
 mod critical_path;
 mod ctl;
@@ -68,6 +70,7 @@ enum Verb {
     Events(events::EventsArgs),
     Report(report::ReportArgs),
     Wait(wait::WaitArgs),
+    Chain(chain::ChainArgs),
     Flame(flame::FlameArgs),
     Periods(periods::PeriodsArgs),
     CriticalPath(critical_path::CriticalPathArgs),
@@ -76,6 +79,7 @@ enum Verb {
     Cut(cut::CutArgs),
     Merge(merge::MergeArgs),
     Diff(diff::DiffArgs),
+    Compare(compare::CompareArgs),
     Check(check::CheckArgs),
     #[command(hide = true)]
     ExecOnLeash(leash::LeashArgs),
@@ -124,11 +128,13 @@ fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
         Verb::Flame(args) => flame::run(args, console),
         Verb::Periods(args) => periods::run(args, console),
         Verb::CriticalPath(args) => critical_path::run(args, console),
+        Verb::Chain(args) => chain::run(args, console),
         Verb::Wait(args) => wait::run(args, console),
         Verb::Verify(args) => verify::run(args, console),
         Verb::Repair(args) => repair::run(args, console),
         Verb::Cut(args) => cut::run(args, console),
         Verb::Merge(args) => merge::run(args, console),
+        Verb::Compare(args) => compare::run(args, console),
         Verb::Diff(args) => diff::run(args, console),
         Verb::Check(args) => check::run(args, console),
         Verb::ExecOnLeash(args) => leash::run(args),

@@ -6,7 +6,8 @@ static const struct {
   int (*run)(int argc, char **argv);
 } parts[] = {
     {"accounts", accounts}, {"burn", burn}, {"compat", compat}, {"desktop", desktop}, {"export", export}, {"files", files},
-    {"ftp", ftp}, {"hostile", hostile}, {"identities", identities}, {"ipc", ipc}, {"snapshot", snapshot},
+    {"ftp", ftp}, {"hostile", hostile}, {"identities", identities}, {"ipc", ipc}, {"keyboard", keyboard},
+    {"snapshot", snapshot},
     {"table", table}, {"threads", threads}, {"traps", traps}, {"waits", waits},
 };
 

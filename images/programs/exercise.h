@@ -18,6 +18,7 @@ int ftp(int argc, char **argv);
 int hostile(int argc, char **argv);
 int identities(int argc, char **argv);
 int ipc(int argc, char **argv);
+int keyboard(int argc, char **argv);
 int snapshot(int argc, char **argv);
 int table(int argc, char **argv);
 int threads(int argc, char **argv);

@@ -3,6 +3,8 @@
 //! Two passes over a trace. The first remembers for each wait what ended it (`history`); waits are then explained backwards
 //! (`explain`); the second pass tells what threads did in the stretches that an explanation is made of (`refine`).
 
+mod chain;
+mod effects;
 mod explain;
 mod flame;
 mod history;
@@ -13,6 +15,8 @@ mod refine;
 mod tree;
 mod wait;
 
+pub use chain::ChainStart;
+pub use effects::{ChainError, ChainOptions, chain};
 pub use flame::{Flame, FlameKind, flame};
 pub use path::{PathEnd, PathError, PathOptions, critical_path};
 pub use wait::{Subject, WaitOptions, wait};

@@ -174,6 +174,12 @@ pub fn report_named(name: &str) -> Option<&'static ReportKind> {
 }
 
 impl ReportKind {
+    /// Whether it says the same of a whole trace in few rows, not each thing that happened.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        matches!(self.make, Make::Whole(_))
+    }
+
     /// Makes it from a trace.
     ///
     /// # Errors

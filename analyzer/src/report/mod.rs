@@ -3,6 +3,7 @@
 mod accounts;
 mod boot;
 mod catalogue;
+mod compare;
 mod distribution;
 mod futex;
 mod glob;
@@ -38,6 +39,7 @@ mod timers;
 
 pub use accounts::{Accounts, Times};
 pub use catalogue::{REPORTS, ReportError, ReportKind, report_named};
+pub use compare::{CompareOptions, Compared, compare};
 pub use distribution::{DISTRIBUTION_COLUMNS, Distribution};
 pub use glob::Glob;
 pub use info::info;

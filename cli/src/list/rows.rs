@@ -28,6 +28,10 @@ const WORKLOADS: &[(&str, &str)] = &[
     ("ftrace", include_str!("../../../images/workloads/ftrace")),
     ("heavy", include_str!("../../../images/workloads/heavy")),
     ("hostile", include_str!("../../../images/workloads/hostile")),
+    (
+        "keyboard",
+        include_str!("../../../images/workloads/keyboard"),
+    ),
     ("ltt", include_str!("../../../images/workloads/ltt")),
     ("masks", include_str!("../../../images/workloads/masks")),
     ("mix", include_str!("../../../images/workloads/mix")),
