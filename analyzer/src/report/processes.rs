@@ -136,7 +136,8 @@ fn process_table<A>(pass: &Pass<A>, accounts: &Accounts, moved: &BTreeMap<Pid, M
         });
     Table {
         name: "processes",
-        title: "Processes, below the one that made them (seconds)".to_owned(),
+        title: "Processes, below the one that made them (seconds; % of what their threads lived)"
+            .to_owned(),
         shape: Shape::Rows,
         columns: vec![
             column("comm", "Process"),
@@ -169,6 +170,8 @@ fn process_row<A>(
 ) -> Vec<Cell> {
     let text = super::names::comm(thread);
     let (running, user) = (process.times.running(), process.times.of(Activity::User));
+    // Of what its threads lived, together: more than one of them can run, or wait, at a time.
+    let life = process.times.total();
     let program = thread.program.as_deref();
     vec![
         Cell::Branch { depth, text },
@@ -179,11 +182,11 @@ fn process_row<A>(
         thread.died.map_or(Cell::Absent, Cell::Time),
         Cell::Count(process.threads),
         Cell::Time(running),
-        Cell::percent(running, pass.length()),
+        Cell::percent(running, life),
         Cell::Time(user),
-        Cell::percent(user, pass.length()),
+        Cell::percent(user, life),
         Cell::Time(process.io_wait),
-        Cell::percent(process.io_wait, pass.length()),
+        Cell::percent(process.io_wait, life),
         Cell::Count(process.calls),
         Cell::Count(process.traps),
         Cell::Count(moved.read_bytes),
