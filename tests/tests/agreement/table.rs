@@ -67,13 +67,12 @@ the column says how much.
 
 ";
 
-/// The document, and of each line what does not depend on the run.
+/// The document, and of each row what does not depend on the run.
 pub(crate) fn document(table: &[Row]) -> (String, Vec<String>) {
     let mut text = HEAD.to_owned();
     text.push_str(
         "| what | the guest | guesttrace | difference | allowed |\n|---|---:|---:|---:|---|\n",
     );
-    let mut names = Vec::new();
     let is_shown = |row: &&Row| row.guest != 0 || row.ours != 0;
     for row in table.iter().filter(is_shown) {
         let difference = i128::from(row.ours) - i128::from(row.guest);
@@ -85,14 +84,15 @@ pub(crate) fn document(table: &[Row]) -> (String, Vec<String>) {
             "| {} | {guest} | {ours} | {sign}{difference} | {} |",
             row.what, row.why
         );
-        names.push(format!("| {} | {} |", row.what, row.why));
     }
     let exact = table.iter().filter(|row| row.allowed == 0).count();
-    let hidden = table.len() - names.len();
+    let hidden = table.len() - table.iter().filter(is_shown).count();
     let _ = write!(
         text,
         "\n{} numbers are compared, {exact} of them have to be equal; {hidden} that are 0 on both sides are not shown.\n",
         table.len()
     );
-    (text, names)
+    let names = table.iter();
+    let names = names.map(|row| format!("| {} | {} |", row.what, row.why));
+    (text, names.collect())
 }
