@@ -9,11 +9,16 @@ use std::io::Cursor;
 use std::ops::Range as Bytes;
 use std::path::Path;
 
+use analyzer::causes::{
+    ChainOptions, ChainStart, FlameKind, PathEnd, PathOptions, Subject, WaitOptions, chain,
+    critical_path, flame, wait,
+};
 use analyzer::export::{LineFormat, LineWriter};
-use analyzer::report::{Options, REPORTS, ReportError, ReportFormat, info};
-use analyzer::sources::{Item, Range, Trace};
+use analyzer::model::{GuestNanos, Span, Tid};
+use analyzer::report::{Options, REPORTS, ReportError, ReportFormat, Selection, info};
+use analyzer::sources::{Finding, Item, Range, Trace};
 use guesttrace_tests::{Chance, fuzz};
-use trace_format::{TraceFile, salvage};
+use trace_format::{Severity, TraceFile, salvage};
 
 /// Bytes of a file before its first block, and of a block before its payload.
 const PREAMBLE_BYTES: usize = 16;
@@ -115,6 +120,42 @@ fn read_everything(trace: &Trace) {
     }
 }
 
+/// Everything that follows causes: what is explained is explained wholly, whatever the trace says.
+fn follow_causes(trace: &Trace) {
+    let options = WaitOptions {
+        selection: Selection::default(),
+        subject: Subject::Selected,
+        depth: 16,
+        top: 5,
+    };
+    let path = PathOptions {
+        span: Span::ALL,
+        end: PathEnd::Thread(Tid(1)),
+        depth: 64,
+        top: 5,
+    };
+    let effects = ChainOptions {
+        span: Span::ALL,
+        start: ChainStart::Line(-1),
+        within: GuestNanos(u64::MAX),
+        top: 5,
+        all_steps: true,
+    };
+    let reports = [
+        wait(trace, &options).ok(),
+        critical_path(trace, &path).ok(),
+        chain(trace, &effects).ok(),
+    ];
+    for report in reports.into_iter().flatten() {
+        let broken = |finding: &&Finding| {
+            finding.name == "partition_broken" && finding.severity == Severity::Error
+        };
+        assert_eq!(report.findings.iter().find(broken), None, "{}", report.name);
+        report.write(ReportFormat::Json, &mut Vec::new()).unwrap();
+    }
+    let _ = flame(trace, &Selection::default(), FlameKind::All);
+}
+
 /// What the verbs do with a file. Returns whether it could be opened.
 fn use_file(bytes: Vec<u8>, chance: &mut Chance) -> bool {
     let Ok(file) = TraceFile::from_bytes(bytes) else {
@@ -146,6 +187,7 @@ fn use_file(bytes: Vec<u8>, chance: &mut Chance) -> bool {
     }
     let _ = trace.findings();
     read_everything(&trace);
+    follow_causes(&trace);
     true
 }
 

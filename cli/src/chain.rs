@@ -20,7 +20,7 @@ use crate::{Usage, tell};
 guesttrace chain out.bin --from-irq 1\n  \
 guesttrace chain out.bin --event 'event == netif_rx' --within 10ms --all-steps\n\n\
 An interrupt raises softirqs, queues work and wakes threads; those do the same until they sleep again.\n\
-The last effect is the last call that writes or sends, or else the last step. Needs 120 bytes for each step.")]
+The last effect is the last call that writes or sends, or else the last step. Needs 96 bytes for each step.")]
 pub(crate) struct ChainArgs {
     /// Trace to analyse
     #[arg(value_name = "TRACE")]

@@ -20,7 +20,7 @@ guesttrace critical-path out.bin --tid 68\n  \
 guesttrace critical-path out.bin --event 'event == sched_process_exit && comm == \"gzip\"' --from 6s\n\n\
 Each wait of the thread is replaced by what ended it: what another thread did meanwhile, a request at a disk,\n\
 a timer, an interrupt. The stretches follow each other without a gap; indented is what another thread did.\n\
-Needs memory for each wait in the chosen time: 72 bytes, and about as much for each stretch of the path.")]
+Needs 64 bytes of memory for each wait in the chosen time, and about 200 for each stretch of the path.")]
 pub(crate) struct CriticalPathArgs {
     /// Trace to analyse
     #[arg(value_name = "TRACE")]

@@ -19,7 +19,7 @@ use crate::tell;
 guesttrace wait out.bin --comm gzip\n  \
 guesttrace wait out.bin --pid 68 --from 1.5s --to 2s --depth 3 --format json\n\n\
 The parts of each row sum up to it exactly. Below a wait that another thread ended is what that thread did meanwhile.\n\
-Needs memory for each wait in the chosen time: 72 bytes, and as much again for each piece of an explanation.")]
+Needs 64 bytes of memory for each wait in the chosen time, and 96 for each piece of an explanation.")]
 pub(crate) struct WaitArgs {
     /// Trace to analyse
     #[arg(value_name = "TRACE")]

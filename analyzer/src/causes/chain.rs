@@ -38,6 +38,9 @@ pub(crate) struct Step {
     pub(crate) what: Happened,
 }
 
+// The command that makes chains says so.
+const _: () = assert!(size_of::<Step>() <= 96);
+
 /// What happened.
 #[derive(Clone, Debug)]
 pub(crate) enum Happened {

@@ -1,7 +1,7 @@
 //! What is remembered of a trace to explain waits: for each wait when it was and what ended it, for each stretch without
 //! a CPU which CPU that was about.
 //!
-//! Memory: 72 bytes for each wait and each work item, 24 for each other stretch without a CPU, within the selected time.
+//! Memory: 64 bytes for each wait and each work item, 32 for each other stretch without a CPU, within the selected time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -62,6 +62,9 @@ pub(crate) struct Link {
     pub(crate) ender: u32,
     pub(crate) is_work: bool,
 }
+
+// The module's documentation says so, and the commands that need it.
+const _: () = assert!(size_of::<Link>() <= 64 && size_of::<Gap>() <= 32);
 
 /// A stretch in which a thread had no CPU, and did not wait.
 #[derive(Clone, Copy, Debug)]
