@@ -19,6 +19,9 @@ pub fn parse_time(text: &str) -> Option<GuestNanos> {
     let (number, unit) = text.split_at(end);
     let (_, nanos) = UNITS.iter().find(|(name, _)| *name == unit)?;
     let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    if part.is_empty() {
+        return None;
+    }
     let whole: u64 = whole.parse().ok()?;
     let mut time = whole.checked_mul(*nanos)?;
     let mut place = *nanos;
@@ -55,6 +58,7 @@ mod tests {
             ".",
             "s",
             "-1",
+            "1.",
             "1.2.3",
             "1m",
             "99999999999999999999",
