@@ -240,6 +240,38 @@ fn a_work_item_leads_back_to_who_queued_it() {
     );
 }
 
+/// Work that an interrupt queued has that interrupt's name.
+#[test]
+fn a_work_item_of_an_interrupt_names_it() {
+    check_path(
+        "
+0@0 thread_context tid=7 pid=7 comm=waiter
+0@1 thread_context tid=9 pid=9 comm=kworker
+5@0 syscall_entry nr=0 name=read arg0=0x0
+10@0 sched_switch prev_comm=waiter prev_pid=7 prev_prio=120 prev_state=S next_comm=swapper/0 next_pid=0 next_prio=120
+20@0 irq_entry vector=33 name=device irq=1 user=0
+22@0 irq_handler_entry irq=1 name=i8042
+24@0 workqueue_queue_work work=0x2000 function=0xffffffff81000000
+26@0 irq_handler_exit irq=1 ret=1
+28@0 irq_exit vector=33 name=device
+40@1 workqueue_execute_start work=0x2000 function=0xffffffff81000000
+50@1 sched_waking comm=waiter pid=7 prio=120 target_cpu=0
+55@1 workqueue_execute_end work=0x2000
+60@0 sched_switch prev_comm=swapper/0 prev_pid=0 prev_prio=120 prev_state=R next_comm=waiter next_pid=7 next_prio=120
+80@0 power_off
+",
+        expect![[r#"
+               0   10 waiter:7 ran [read 50 %, running, unknown what 50 %]
+              10   10   kworker:9 waited: work 0xffffffff81000000 queued by interrupt 1 i8042, before that was asked for
+              20    4   kworker:9 waited: work 0xffffffff81000000 queued by interrupt 1 i8042, in its interrupt
+              24   16   kworker:9 waited: work 0xffffffff81000000 queued by interrupt 1 i8042, in the queue
+              40   10   kworker:9 ran [running, unknown what 100 %]
+              50   10 waiter:7 could run [the CPU left its idle loop 100 %]
+              60   20 waiter:7 ran [read 100 %]
+        "#]],
+    );
+}
+
 /// A chain over three threads: each is followed back no further than the wait that it ended.
 const RELAY: &str = "
 0@0 thread_context tid=7 pid=7 comm=last

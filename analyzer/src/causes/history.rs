@@ -281,7 +281,10 @@ impl History {
             issued: span.start,
             by: by.and_then(|by| u32::try_from(by.index()).ok()),
             want: self.wants.number(want),
-            ender: self.enders.number(Ender::Work(function)),
+            ender: self.enders.number(Ender::Work {
+                function,
+                by: queued.frame.filter(|_| queued.via != Via::Thread),
+            }),
             is_work: true,
         };
         self.past(thread).links.push(link);

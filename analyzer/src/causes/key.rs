@@ -114,7 +114,11 @@ pub(crate) enum Ender {
         file: Option<FileName>,
     },
     /// A work item had to be begun by a thread of the kernel.
-    Work(u64),
+    Work {
+        function: u64,
+        /// The interrupt or softirq that had queued it, if none did it in a thread's name.
+        by: Option<Frame>,
+    },
     /// Nobody was seen.
     Unknown,
     /// It was not over when the trace, or the thread, ended.

@@ -154,7 +154,13 @@ impl Names<'_> {
                     None => thread,
                 }
             }
-            Ender::Work(function) => format!("work {}", self.namer.function(*function)),
+            Ender::Work { function, by } => {
+                let work = format!("work {}", self.namer.function(*function));
+                match by {
+                    Some(frame) => format!("{work} queued by {}", self.frame(*frame)),
+                    None => work,
+                }
+            }
             Ender::Unknown => "nobody was seen to end it".to_owned(),
             Ender::Never => "not over".to_owned(),
         }
