@@ -94,6 +94,8 @@ impl Table {
     /// When the output fails.
     pub fn write_text(&self, width: Option<u16>, out: &mut dyn Write) -> io::Result<()> {
         match self.shape {
+            // Names of columns above nothing look like a mistake.
+            Shape::Rows if self.rows.is_empty() => writeln!(out, "  none"),
             Shape::Rows => write_grid(self, width, out),
             Shape::Record => write_record(self, out),
         }
