@@ -33,7 +33,7 @@ fn stretches(report: &Report) -> String {
             _ => String::new(),
         };
         out += &format!(
-            "{:>4} {:>4} {}{text}{detail}\n",
+            "{:<4} {:>4} {}{text}{detail}\n",
             start.0,
             length.0,
             "  ".repeat(*depth)
@@ -122,11 +122,11 @@ fn a_disk_is_named_with_its_file_and_its_interrupt_by_its_line() {
     check_path(
         DISK,
         expect![[r#"
-               0   50 reader:7 ran [read 60 %, running, unknown what 20 %, user code 20 %]
-              50   40 reader:7 waited: read /data, read of disk 8:0 (/data)
-              90    6 reader:7 waited: read /data, read of disk 8:0 (/data), in its interrupt
-              96    3 reader:7 could run [interrupt 16 mmc0 67 %, the CPU left its idle loop 33 %]
-              99   21 reader:7 ran [read 52 %, user code 48 %]
+            0      50 reader:7 ran [read 60 %, running, unknown what 20 %, user code 20 %]
+            50     40 reader:7 waited: read /data, read of disk 8:0 (/data)
+            90      6 reader:7 waited: read /data, read of disk 8:0 (/data), in its interrupt
+            96      3 reader:7 could run [interrupt 16 mmc0 67 %, the CPU left its idle loop 33 %]
+            99     21 reader:7 ran [read 52 %, user code 48 %]
         "#]],
     );
     check_wait(
@@ -166,11 +166,11 @@ fn a_wake_up_in_an_interrupt_between_cpus_is_not_that_of_the_interrupted_thread(
 70@0 power_off
 ",
         expect![[r#"
-               0   20 victim:7 ran [poll 50 %, running, unknown what 50 %]
-              20   30 victim:7 waited: poll, interrupt call_function_single
-              50    4 victim:7 waited: poll, interrupt call_function_single, in its interrupt
-              54    6 victim:7 could run [the CPU left its idle loop 100 %]
-              60   10 victim:7 ran [poll 100 %]
+            0      20 victim:7 ran [poll 50 %, running, unknown what 50 %]
+            20     30 victim:7 waited: poll, interrupt call_function_single
+            50      4 victim:7 waited: poll, interrupt call_function_single, in its interrupt
+            54      6 victim:7 could run [the CPU left its idle loop 100 %]
+            60     10 victim:7 ran [poll 100 %]
         "#]],
     );
 }
@@ -200,13 +200,13 @@ fn a_timer_is_named_by_its_function_and_by_who_set_it() {
 99@0 power_off
 ",
         expect![[r#"
-               0   10 sleeper:7: unknown
-              10   20 sleeper:7 ran [poll 50 %, running, unknown what 50 %]
-              30   10   setter:8 ran [running, unknown what 100 %]
-              40   40 sleeper:7 waited: poll, timer 0xffffffff81000000 of setter:8
-              80    8 sleeper:7 waited: poll, timer 0xffffffff81000000 of setter:8, in its interrupt
-              88    7 sleeper:7 could run [setter:8 ran 43 %, interrupt apic_timer_interrupt 29 %, softirq TIMER 29 %]
-              95    4 sleeper:7 ran [poll 100 %]
+            0      10 sleeper:7: unknown
+            10     20 sleeper:7 ran [poll 50 %, running, unknown what 50 %]
+            30     10   setter:8 ran [running, unknown what 100 %]
+            40     40 sleeper:7 waited: poll, timer 0xffffffff81000000 of setter:8
+            80      8 sleeper:7 waited: poll, timer 0xffffffff81000000 of setter:8, in its interrupt
+            88      7 sleeper:7 could run [setter:8 ran 43 %, interrupt apic_timer_interrupt 29 %, softirq TIMER 29 %]
+            95      4 sleeper:7 ran [poll 100 %]
         "#]],
     );
 }
@@ -230,12 +230,12 @@ fn a_work_item_leads_back_to_who_queued_it() {
 80@0 power_off
 ",
         expect![[r#"
-               0   10 waiter:7 ran [fsync 50 %, running, unknown what 50 %]
-              10   20     maker:8 ran [running, unknown what 100 %]
-              30   15   kworker:9 waited: work 0xffffffff81000000, in the queue
-              45   15   kworker:9 ran [running, unknown what 100 %]
-              60   10 waiter:7 could run [maker:8 ran 100 %]
-              70   10 waiter:7 ran [fsync 100 %]
+            0      10 waiter:7 ran [fsync 50 %, running, unknown what 50 %]
+            10     20     maker:8 ran [running, unknown what 100 %]
+            30     15   kworker:9 waited: work 0xffffffff81000000, in the queue
+            45     15   kworker:9 ran [running, unknown what 100 %]
+            60     10 waiter:7 could run [maker:8 ran 100 %]
+            70     10 waiter:7 ran [fsync 100 %]
         "#]],
     );
 }
@@ -261,13 +261,13 @@ fn a_work_item_of_an_interrupt_names_it() {
 80@0 power_off
 ",
         expect![[r#"
-               0   10 waiter:7 ran [read 50 %, running, unknown what 50 %]
-              10   10   kworker:9 waited: work 0xffffffff81000000 queued by interrupt 1 i8042, before that was asked for
-              20    4   kworker:9 waited: work 0xffffffff81000000 queued by interrupt 1 i8042, in its interrupt
-              24   16   kworker:9 waited: work 0xffffffff81000000 queued by interrupt 1 i8042, in the queue
-              40   10   kworker:9 ran [running, unknown what 100 %]
-              50   10 waiter:7 could run [the CPU left its idle loop 100 %]
-              60   20 waiter:7 ran [read 100 %]
+            0      10 waiter:7 ran [read 50 %, running, unknown what 50 %]
+            10     10   kworker:9 waited: work 0xffffffff81000000 queued by interrupt 1 i8042, before that was asked for
+            20      4   kworker:9 waited: work 0xffffffff81000000 queued by interrupt 1 i8042, in its interrupt
+            24     16   kworker:9 waited: work 0xffffffff81000000 queued by interrupt 1 i8042, in the queue
+            40     10   kworker:9 ran [running, unknown what 100 %]
+            50     10 waiter:7 could run [the CPU left its idle loop 100 %]
+            60     20 waiter:7 ran [read 100 %]
         "#]],
     );
 }
@@ -298,13 +298,13 @@ fn waits_of_those_who_are_waited_for_are_followed_too() {
     check_path(
         RELAY,
         expect![[r#"
-               0   20 last:7 ran [read 50 %, running, unknown what 50 %]
-              20   20   middle:8 ran [read 50 %, running, unknown what 50 %]
-              40   20     first:9 ran [running, unknown what 50 %, write 50 %]
-              60   10   middle:8 could run [first:9 ran 100 %]
-              70   15   middle:8 ran [read 33 %, user code 33 %, write 33 %]
-              85   10 last:7 could run [middle:8 ran 100 %]
-              95    4 last:7 ran [read 50 %, user code 50 %]
+            0      20 last:7 ran [read 50 %, running, unknown what 50 %]
+            20     20   middle:8 ran [read 50 %, running, unknown what 50 %]
+            40     20     first:9 ran [running, unknown what 50 %, write 50 %]
+            60     10   middle:8 could run [first:9 ran 100 %]
+            70     15   middle:8 ran [read 33 %, user code 33 %, write 33 %]
+            85     10 last:7 could run [middle:8 ran 100 %]
+            95      4 last:7 ran [read 50 %, user code 50 %]
         "#]],
     );
     check_wait(
@@ -354,10 +354,10 @@ fn what_nobody_was_seen_to_end_is_a_stretch_of_its_own() {
 60@0 power_off
 ",
         expect![[r#"
-               0   20 sleeper:7 ran [poll 50 %, running, unknown what 50 %]
-              20   20 sleeper:7 waited: poll, nobody was seen to end it
-              40   10 sleeper:7 ran [poll 100 %]
-              50   10 sleeper:7 waited: poll, not over
+            0      20 sleeper:7 ran [poll 50 %, running, unknown what 50 %]
+            20     20 sleeper:7 waited: poll, nobody was seen to end it
+            40     10 sleeper:7 ran [poll 100 %]
+            50     10 sleeper:7 waited: poll, not over
         "#]],
     );
 }
@@ -382,12 +382,12 @@ fn a_packet_of_this_machine_leads_back_to_its_sender() {
 80@0 power_off
 ",
         expect![[r#"
-               0   20 server:7 ran [recvfrom 50 %, running, unknown what 50 %]
-              20   20   client:8 ran [running, unknown what 50 %, sendto 50 %]
-              40    4 server:7 waited: recvfrom fd 4, packet of client:8
-              44    4 server:7 waited: recvfrom fd 4, packet of client:8, in its interrupt
-              48   22 server:7 could run [client:8 ran 91 %, softirq NET_RX 9 %]
-              70   10 server:7 ran [recvfrom 100 %]
+            0      20 server:7 ran [recvfrom 50 %, running, unknown what 50 %]
+            20     20   client:8 ran [running, unknown what 50 %, sendto 50 %]
+            40      4 server:7 waited: recvfrom fd 4, packet of client:8
+            44      4 server:7 waited: recvfrom fd 4, packet of client:8, in its interrupt
+            48     22 server:7 could run [client:8 ran 91 %, softirq NET_RX 9 %]
+            70     10 server:7 ran [recvfrom 100 %]
         "#]],
     );
 }
@@ -428,10 +428,10 @@ fn an_event_in_an_interrupt_is_explained_by_the_device() {
             PathEnd::Event(filter.bind(trace.schema()).unwrap(), None)
         },
         expect![[r#"
-               0   30   reader:7 ran [read 33 %, running, unknown what 33 %, user code 33 %]
-              30   10 read of disk 8:0 (/data), in the queue
-              40   50 read of disk 8:0 (/data)
-              90    7 read of disk 8:0 (/data), in its interrupt
+            0      30   reader:7 ran [read 33 %, running, unknown what 33 %, user code 33 %]
+            30     10 read of disk 8:0 (/data), in the queue
+            40     50 read of disk 8:0 (/data)
+            90      7 read of disk 8:0 (/data), in its interrupt
         "#]],
     );
 }

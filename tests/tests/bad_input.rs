@@ -453,7 +453,7 @@ fn readers_are_given_no_trace() {
         &text,
         2,
         "there is no report \"sumary\"",
-        "there are summary",
+        "`guesttrace list reports` names them",
     );
     // Sources are not traces either.
     let own = project_dir().join("Cargo.toml");
