@@ -217,7 +217,7 @@ make_long() {
   local bytes records
   records=$("$program" info "$1" --format json | number_of records)
   bytes=$(stat -c %s "$1")
-  "$(dirname "$program")/examples/large" "$1" "$2" "$((bytes * $3 / records / 1048576 + 1))" >"$work/log" 2>&1 ||
+  "$(dirname "$program")/examples/large" "$1" "$2" "$((bytes * 115 * ($3 / 100) / records / 1048576 + 1))" >"$work/log" 2>&1 ||
     die "the recording could not be made long: $(tail -n 1 "$work/log")"
 }
 
