@@ -164,6 +164,7 @@ cat <<END
 Printed by \`scripts/paper.sh\`; run it on your machine.
 The left columns are figures 3, 4 and 5 of Karim Yaghmour and Michel R. Dagenais, *Measuring and Characterizing System Behavior Using Kernel-Level Event Logging*, USENIX Annual Technical Conference 2000.
 They traced Linux 2.2.13 from within, on a Pentium II with 350 MHz; here an unmodified kernel runs under QEMU and is traced from outside.
+Figures 6, 8, 9 and 10, what processes did, are in [accounts.md](accounts.md).
 So seconds cannot be compared, but what tracing adds to a job of the same kind can.
 
 $(measured_on "$guest"), deterministic clock, $((rounds - 1)) counted after one that is not.
