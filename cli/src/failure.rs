@@ -26,6 +26,10 @@ impl fmt::Display for Hint {
     }
 }
 
+/// What to do where a file cannot be written.
+pub(crate) const WRITABLE_HINT: Hint =
+    Hint("choose a file in a directory that exists, has room and can be written");
+
 /// The command asks for what cannot be.
 #[derive(Clone, Debug)]
 pub(crate) struct Usage {

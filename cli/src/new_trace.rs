@@ -7,12 +7,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use trace_format::partial_path;
 
+use crate::Usage;
+use crate::failure::WRITABLE_HINT;
 use crate::record::check_trace;
-use crate::{Hint, Usage};
-
-/// What to do where a file cannot be written.
-const WRITABLE_HINT: Hint =
-    Hint("choose a file in a directory that exists, has room and can be written");
 
 /// Creates `output` and has it written; nothing is left of it when that fails.
 ///

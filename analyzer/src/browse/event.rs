@@ -4,7 +4,7 @@ use guesttrace_filter::Row;
 use trace_format::{EventId, Value};
 
 use crate::model::{CpuId, GuestNanos, Pid, Tid};
-use crate::sources::Record;
+use crate::sources::{Record, context_value};
 
 /// An event with all that is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,24 +76,8 @@ impl Row for Event {
     }
 
     fn context(&self, context: guesttrace_filter::Context) -> Value<'_> {
-        use guesttrace_filter::Context as C;
-        match context {
-            C::Cpu => Value::Number(u64::from(self.cpu.0)),
-            C::Pid => Value::Number(u64::from(self.pid.0)),
-            C::Tid => Value::Number(u64::from(self.tid.0)),
-            C::Comm => Value::Bytes(&self.comm),
-            C::Time => Value::Number(self.at.0),
-            C::Tsc => Value::Number(self.tsc),
-            // Only a running guest tells these.
-            C::Uid
-            | C::Gid
-            | C::Ppid
-            | C::Pgrp
-            | C::Sid
-            | C::Cgroup
-            | C::CgroupId
-            | C::Followed => Value::Missing,
-        }
+        let place = (self.at, self.tsc, self.cpu);
+        context_value(context, place, (self.tid, self.pid, &self.comm))
     }
 
     fn field(&self, index: usize) -> Value<'_> {

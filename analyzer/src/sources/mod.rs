@@ -17,6 +17,7 @@ pub use clock::Clock;
 pub use context::Context;
 pub use finding::{Finding, findings_of_file, findings_of_parts, sort_findings};
 pub use live::LiveStream;
+pub(crate) use record::context_value;
 pub use record::{Fields, Item, Loss, Record};
 pub use stream::{Range, RecordStream};
 pub use symbols::Symbols;

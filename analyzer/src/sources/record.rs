@@ -3,7 +3,7 @@
 use trace_format::{EventId, RecordRef, Value};
 
 use super::context::Context;
-use crate::model::{CpuId, GuestNanos, Row};
+use crate::model::{CpuId, GuestNanos, Pid, Row, Tid};
 
 /// What a stream yields.
 #[derive(Clone, Copy, Debug)]
@@ -82,27 +82,34 @@ impl guesttrace_filter::Row for Record<'_> {
     }
 
     fn context(&self, context: guesttrace_filter::Context) -> Value<'_> {
-        use guesttrace_filter::Context as C;
-        match context {
-            C::Cpu => Value::Number(u64::from(self.cpu.0)),
-            C::Pid => Value::Number(u64::from(self.context.pid.0)),
-            C::Tid => Value::Number(u64::from(self.context.tid.0)),
-            C::Comm => Value::Bytes(&self.context.comm),
-            C::Time => Value::Number(self.at.0),
-            C::Tsc => Value::Number(self.tsc),
-            // A filter that asks for these cannot be bound to a trace.
-            C::Uid
-            | C::Gid
-            | C::Ppid
-            | C::Pgrp
-            | C::Sid
-            | C::Cgroup
-            | C::CgroupId
-            | C::Followed => Value::Missing,
-        }
+        let (tid, pid) = (self.context.tid, self.context.pid);
+        let place = (self.at, self.tsc, self.cpu);
+        context_value(context, place, (tid, pid, &self.context.comm))
     }
 
     fn field(&self, index: usize) -> Value<'_> {
         self.fields.value(index)
+    }
+}
+
+/// What a filter gets for a name that is no field: when and where an event was, and which thread ran there.
+#[inline]
+pub(crate) fn context_value(
+    context: guesttrace_filter::Context,
+    (at, tsc, cpu): (GuestNanos, u64, CpuId),
+    (tid, pid, comm): (Tid, Pid, &[u8]),
+) -> Value<'_> {
+    use guesttrace_filter::Context as C;
+    match context {
+        C::Cpu => Value::Number(u64::from(cpu.0)),
+        C::Pid => Value::Number(u64::from(pid.0)),
+        C::Tid => Value::Number(u64::from(tid.0)),
+        C::Comm => Value::Bytes(comm),
+        C::Time => Value::Number(at.0),
+        C::Tsc => Value::Number(tsc),
+        // Only a running guest tells these: a filter that asks for them cannot be bound to a trace.
+        C::Uid | C::Gid | C::Ppid | C::Pgrp | C::Sid | C::Cgroup | C::CgroupId | C::Followed => {
+            Value::Missing
+        }
     }
 }

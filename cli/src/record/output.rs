@@ -9,11 +9,9 @@ use trace_format::{is_later_part, later_part_files, partial_path};
 
 use super::args::RecordArgs;
 use super::sessions::Wishes;
+use crate::Usage;
 use crate::endpoint::Endpoint;
-use crate::{Hint, Usage};
-
-const WRITABLE_HINT: Hint =
-    Hint("choose a file in a directory that exists, has room and can be written");
+use crate::failure::WRITABLE_HINT;
 
 /// Refuses outputs that cannot be written, and those that would destroy an input.
 pub(crate) fn check(args: &RecordArgs, wishes: &Wishes) -> Result<()> {
