@@ -180,11 +180,8 @@ fn use_file(bytes: Vec<u8>, chance: &mut Chance) -> bool {
         );
     }
     let trace = Trace::Own(file);
-    let clock = trace.clock();
-    if let Trace::Own(file) = &trace {
-        let text = ReportFormat::Text { width: Some(80) };
-        info(file, clock).write(text, &mut Vec::new()).unwrap();
-    }
+    let text = ReportFormat::Text { width: Some(80) };
+    info(&trace).write(text, &mut Vec::new()).unwrap();
     let _ = trace.findings();
     read_everything(&trace);
     follow_causes(&trace);

@@ -95,8 +95,7 @@ fn events() {
 #[test]
 fn facts() {
     let bytes = synthetic::trace(&script("lost_records"), 1000);
-    let clock = Trace::Own(TraceFile::from_bytes(bytes.clone()).unwrap()).clock();
-    let mut report = info(&TraceFile::from_bytes(bytes).unwrap(), clock);
+    let mut report = info(&Trace::Own(TraceFile::from_bytes(bytes).unwrap()));
     // Size and compression are not this test's.
     report.tables.retain(|table| table.name != "trace");
     let mut out = Vec::new();

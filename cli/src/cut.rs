@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use analyzer::model::GuestNanos;
-use analyzer::sources::Trace;
 use anyhow::Result;
 use clap::Args;
 use trace_format::{CutWish, TscSpan, cut};
@@ -52,9 +51,7 @@ pub(crate) fn run(args: &CutArgs, console: &mut Console<'_>) -> Result<ExitCode>
     let trace = tell::open(&args.trace)?;
     let findings = trace.findings();
     tell::warn(&findings, console.talk)?;
-    let Trace::Own(file) = &trace else {
-        anyhow::bail!("only traces of guesttrace can be cut");
-    };
+    let file = tell::own(&trace, "cut")?;
     let clock = trace.clock();
     let wish = CutWish {
         span: TscSpan {

@@ -124,7 +124,7 @@ fn warn(path: &Path, trace: &Trace, console: &mut Console<'_>) -> Result<()> {
 
 fn compare(a: &Trace, b: &Trace, args: &DiffArgs) -> Result<Comparison> {
     let mut found = Comparison::default();
-    if let (Trace::Own(a), Trace::Own(b)) = (a, b) {
+    if let (Some(a), Some(b)) = (a.own(), b.own()) {
         if a.has_same_bytes(b) {
             let chunks = a.chunks().iter();
             found.same_bytes = true;

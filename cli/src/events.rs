@@ -83,10 +83,9 @@ fn show(args: &EventsArgs, trace: &Trace, console: &mut Console<'_>) -> Result<E
     let mut stream = trace.stream(&range(trace, args, &lines.choice))?;
     while lines.take(&mut *stream, console)? && lines.left > 0 {}
     lines.finish(console)?;
-    for damage in stream.damage() {
-        writeln!(console.talk, "warning: {damage}")?;
-    }
-    let unreliable = tell::is_unreliable(&findings) || !stream.damage().is_empty();
+    let met = stream.damage();
+    tell::warn(&met, console.talk)?;
+    let unreliable = tell::is_unreliable(&findings) || tell::is_unreliable(&met);
     Ok(exit_code(unreliable))
 }
 

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use analyzer::report;
-use analyzer::sources::Trace;
 use anyhow::Result;
 use clap::Args;
 
@@ -29,10 +28,7 @@ pub(crate) struct InfoArgs {
 /// Runs the verb.
 pub(crate) fn run(args: &InfoArgs, console: &mut Console<'_>) -> Result<ExitCode> {
     let trace = tell::open(&args.trace)?;
-    let info = match &trace {
-        Trace::Own(file) => report::info(file, trace.clock()),
-        other => anyhow::bail!("{other:?} has no description"),
-    };
+    let info = report::info(&trace);
     info.write(args.format.of_report(console.width), console.out)?;
     let is_complete = !info.findings.iter().any(|finding| finding.is_gap);
     Ok(if is_complete {

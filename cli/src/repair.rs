@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use analyzer::sources::Trace;
 use anyhow::Result;
 use clap::Args;
 use trace_format::salvage;
@@ -30,9 +29,7 @@ pub(crate) struct RepairArgs {
 /// Runs the verb.
 pub(crate) fn run(args: &RepairArgs, console: &mut Console<'_>) -> Result<ExitCode> {
     let trace = tell::open(&args.trace)?;
-    let Trace::Own(file) = &trace else {
-        anyhow::bail!("only traces of guesttrace can be repaired");
-    };
+    let file = tell::own(&trace, "repaired")?;
     let done = new_trace::write(&[&args.trace], &args.output, |out| Ok(salvage(file, out)?))?;
     for diagnostic in file.verify() {
         writeln!(console.out, "{diagnostic}")?;

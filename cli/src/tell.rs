@@ -6,7 +6,7 @@ use std::path::Path;
 use analyzer::report::write_findings;
 use analyzer::sources::{Finding, Trace, TraceError};
 use anyhow::{Context as _, Result};
-use trace_format::{ReadError, Severity};
+use trace_format::{ReadError, Severity, TraceFile};
 
 use crate::Usage;
 
@@ -15,16 +15,28 @@ pub(crate) fn open(path: &Path) -> Result<Trace> {
     if path == Path::new("-") {
         return of_stdin();
     }
-    if path.is_dir() {
-        let usage = Usage::new(format!("{} is a directory", path.display()));
-        return Err(usage.hint("name the trace file in it").into());
-    }
     match Trace::open(path) {
+        Err(TraceError::IsDirectory) => {
+            let usage = Usage::new(format!("{} is a directory without a trace", path.display()));
+            Err(usage.hint("name the trace file in it").into())
+        }
         Ok(trace) => Ok(trace),
         // The message names the file already.
-        Err(error @ TraceError::Own(ReadError::Io { .. })) => Err(error.into()),
+        Err(error @ (TraceError::Own(ReadError::Io { .. }) | TraceError::Io { .. })) => {
+            Err(error.into())
+        }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
+}
+
+/// The file of a trace of our own: nothing else can be `done` to.
+pub(crate) fn own<'t>(trace: &'t Trace, done: &str) -> Result<&'t TraceFile> {
+    trace.own().ok_or_else(|| {
+        let usage = Usage::new(format!("only traces of guesttrace can be {done}"));
+        usage
+            .hint("the tracer that wrote this one may have a tool for it")
+            .into()
+    })
 }
 
 /// A trace that is piped in. Verbs go back and forth in it, so it has to be a file while they do.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use analyzer::sources::Trace;
 use anyhow::Result;
 use clap::Args;
 use trace_format::Severity;
@@ -25,9 +24,7 @@ pub(crate) struct VerifyArgs {
 /// Runs the verb.
 pub(crate) fn run(args: &VerifyArgs, console: &mut Console<'_>) -> Result<ExitCode> {
     let trace = tell::open(&args.trace)?;
-    let Trace::Own(file) = &trace else {
-        anyhow::bail!("only traces of guesttrace can be verified");
-    };
+    let file = tell::own(&trace, "verified")?;
     let diagnostics = file.verify();
     for diagnostic in &diagnostics {
         writeln!(console.out, "{diagnostic}")?;

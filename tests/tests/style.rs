@@ -30,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "analyzer",
-        &["trace-format", "guesttrace-filter", "guest-symbols"],
+        &["guesttrace-events", "trace-format", "guesttrace-filter"],
     ),
     (
         "guesttrace",

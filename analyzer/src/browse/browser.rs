@@ -30,15 +30,7 @@ impl<'t> Browser<'t> {
     /// # Errors
     /// When the trace cannot be read.
     pub fn new(trace: &'t Trace) -> Result<Self, TraceError> {
-        let Trace::Own(file) = trace;
-        let mut starts: Vec<u64> = file.chunks().iter().map(|chunk| chunk.first_tsc).collect();
-        starts.sort_unstable();
-        starts.dedup();
-        // What is before the first chunk is nothing, but the order of chunks is checked from there.
-        match starts.first_mut() {
-            Some(first) => *first = 0,
-            None => starts.push(0),
-        }
+        let starts = trace.page_starts();
         let mut browser = Self {
             trace,
             starts,

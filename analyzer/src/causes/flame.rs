@@ -62,7 +62,9 @@ pub fn flame(trace: &Trace, selection: &Selection, kind: FlameKind) -> Result<Fl
 
 /// The call stack that scheduling changes carry, if they do.
 fn stack_field(trace: &Trace) -> Option<(EventId, usize)> {
-    let event = trace.schema().event_named("sched_switch")?;
+    let event = trace
+        .schema()
+        .event(*trace.events_of("sched_switch").first()?)?;
     let mut fields = event.fields.iter();
     let field = fields.position(|field| field.kind == FieldKind::Addresses)?;
     Some((event.id, field))

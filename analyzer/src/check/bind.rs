@@ -69,8 +69,10 @@ impl<'t> Vocabulary<'t> {
             }
         }
         all.events.sort_by_key(|event| event.id);
-        let Trace::Own(file) = trace;
-        let absent = file.header().absent.iter();
+        let absent = trace
+            .own()
+            .into_iter()
+            .flat_map(|file| &file.header().absent);
         Self {
             schema,
             all,

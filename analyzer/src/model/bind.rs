@@ -5,8 +5,10 @@
 
 use trace_format::{EnumSchema, EventId, EventSchema, FieldKind, Schema, Value};
 
+use super::alias::{Aliases, Conversion, FieldSource};
 use super::event::{EventKind, EventNames, KernelEvent};
 use super::ids::{CpuId, Pid, Tid};
+use super::state::PREEMPTED;
 
 /// A record whose fields are known by their position in the schema.
 pub trait Row {
@@ -23,9 +25,18 @@ impl Row for [Value<'_>] {
 /// Where a field of the model is in a record.
 #[derive(Clone, Debug)]
 pub(super) struct Column {
-    /// `None` when the schema lacks the field.
-    index: Option<usize>,
+    place: Place,
     names: Option<EnumSchema>,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    /// The schema lacks the field.
+    Nowhere,
+    Field(usize),
+    Converted(usize, Conversion),
+    Number(u64),
+    Text(Box<[u8]>),
 }
 
 /// A type that a field of the model can have.
@@ -37,16 +48,73 @@ pub(super) trait FromColumn<'a>: Sized {
     fn from_column<R: Row + ?Sized>(column: &'a Column, row: &'a R) -> Option<Self>;
 }
 
+#[inline]
 fn number<R: Row + ?Sized>(column: &Column, row: &R) -> Option<u64> {
-    match row.field(column.index?) {
-        Value::Number(number) => Some(number),
-        Value::Missing | Value::Bytes(_) => None,
+    match &column.place {
+        Place::Field(index) => match row.field(*index) {
+            Value::Number(number) => Some(number),
+            Value::Missing | Value::Bytes(_) => None,
+        },
+        Place::Converted(index, conversion) => convert(conversion, row.field(*index)),
+        Place::Number(number) => Some(*number),
+        Place::Nowhere | Place::Text(_) => None,
     }
+}
+
+/// A number of another tracer as the model has it.
+fn convert(conversion: &Conversion, value: Value<'_>) -> Option<u64> {
+    let number = match value {
+        Value::Number(number) => number,
+        Value::Bytes(bytes) => {
+            return match conversion {
+                Conversion::Element(index) => element(bytes, *index),
+                Conversion::Operation => block_operation(bytes),
+                _ => None,
+            };
+        }
+        Value::Missing => return None,
+    };
+    Some(match conversion {
+        Conversion::Plain | Conversion::Named(_) => number,
+        Conversion::Signed32 => {
+            let bytes = number.to_le_bytes();
+            let low = i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            i64::from(low).cast_unsigned()
+        }
+        Conversion::Less(by) => number.wrapping_sub(by.cast_unsigned()),
+        Conversion::State { preempted } if number >= *preempted => PREEMPTED,
+        Conversion::State { .. } => number,
+        Conversion::Element(_) | Conversion::Operation => return None,
+    })
+}
+
+fn element(bytes: &[u8], index: usize) -> Option<u64> {
+    let (words, _) = bytes.as_chunks::<8>();
+    words.get(index).copied().map(u64::from_le_bytes)
+}
+
+/// The kernel's number of the operation that a tracepoint of block requests writes as letters (`blk_fill_rwbs`).
+fn block_operation(letters: &[u8]) -> Option<u64> {
+    Some(match letters {
+        [b'R', ..] => 0,
+        [b'W', ..] => 1,
+        [b'D', b'E', ..] => 5,
+        [b'D', ..] => 3,
+        // Before the operation it is a flush that comes first; alone it is the operation.
+        [b'F', rest @ ..] => block_operation(rest).unwrap_or(2),
+        _ => return None,
+    })
 }
 
 /// Bytes up to the first NUL, or the name of a number.
 fn text<'a, R: Row + ?Sized>(column: &'a Column, row: &'a R) -> Option<&'a [u8]> {
-    match row.field(column.index?) {
+    let value = match &column.place {
+        Place::Field(index) | Place::Converted(index, _) => row.field(*index),
+        Place::Text(text) => return Some(text),
+        Place::Number(number) => Value::Number(*number),
+        Place::Nowhere => return None,
+    };
+    match value {
         Value::Bytes(bytes) => bytes.split(|byte| *byte == 0).next(),
         Value::Number(number) => Some(column.names.as_ref()?.name_of(number)?.as_bytes()),
         Value::Missing => None,
@@ -109,32 +177,58 @@ pub struct UnusableEvent {
 }
 
 impl Binding {
-    /// Looks the model's names up in `schema`.
+    /// Looks the model's names up in `schema`, the schema of a trace of our own.
     #[must_use]
     pub fn new(schema: &Schema) -> Self {
-        let mut binding = Self {
-            events: Vec::new(),
-            unusable: Vec::new(),
-        };
+        let mut binding = Self::empty();
         for (kind, names) in EventKind::ALL {
-            let Some(event) = schema.event_named(names.event) else {
-                continue;
-            };
-            match bind(schema, event, *names) {
-                Ok(columns) => binding.insert(
-                    event.id,
-                    BoundEvent {
-                        kind: *kind,
-                        columns,
-                    },
-                ),
-                Err(missing) => binding.unusable.push(UnusableEvent {
-                    event: event.name.clone(),
-                    missing,
-                }),
+            if let Some(event) = schema.event_named(names.event) {
+                let place = |name: &str| match event.field_index(name) {
+                    Some(index) => Place::Field(index),
+                    None => Place::Nowhere,
+                };
+                binding.add(schema, event, (*kind, *names), place);
             }
         }
         binding
+    }
+
+    /// Looks up what the events of another tracer are to the model.
+    #[must_use]
+    pub fn of_aliases(schema: &Schema, aliases: &Aliases) -> Self {
+        let mut binding = Self::empty();
+        for (id, alias) in aliases.iter() {
+            let mut kinds = EventKind::ALL.iter();
+            let kind = kinds.find(|(_, names)| names.event == alias.is);
+            if let (Some(kind), Some(event)) = (kind, schema.event(id)) {
+                let place = |name: &str| alias.fields.get(name).map_or(Place::Nowhere, Place::of);
+                binding.add(schema, event, *kind, place);
+            }
+        }
+        binding
+    }
+
+    fn empty() -> Self {
+        Self {
+            events: Vec::new(),
+            unusable: Vec::new(),
+        }
+    }
+
+    fn add(
+        &mut self,
+        schema: &Schema,
+        event: &EventSchema,
+        (kind, names): (EventKind, EventNames),
+        place: impl Fn(&str) -> Place,
+    ) {
+        match bind(schema, event, names, place) {
+            Ok(columns) => self.insert(event.id, BoundEvent { kind, columns }),
+            Err(missing) => self.unusable.push(UnusableEvent {
+                event: event.name.clone(),
+                missing,
+            }),
+        }
     }
 
     fn insert(&mut self, id: EventId, event: BoundEvent) {
@@ -185,18 +279,76 @@ fn bind(
     schema: &Schema,
     event: &EventSchema,
     names: EventNames,
+    place: impl Fn(&str) -> Place,
 ) -> Result<Vec<Column>, &'static str> {
     let column = |(name, optional): &(&'static str, bool)| {
-        let index = event.field_index(name);
-        if index.is_none() && !optional {
+        let place = place(name);
+        if matches!(place, Place::Nowhere) && !optional {
             return Err(*name);
         }
-        let kind = index.map(|index| &event.fields[index].kind);
-        let names = match kind {
-            Some(FieldKind::Enum(name)) => schema.enumeration(name).cloned(),
-            Some(_) | None => None,
+        let enumeration = match &place {
+            Place::Converted(_, Conversion::Named(name)) => Some(name),
+            Place::Field(index) | Place::Converted(index, _) => {
+                match event.fields.get(*index).map(|field| &field.kind) {
+                    Some(FieldKind::Enum(name)) => Some(name),
+                    Some(_) | None => None,
+                }
+            }
+            Place::Nowhere | Place::Number(_) | Place::Text(_) => None,
         };
-        Ok(Column { index, names })
+        let names = enumeration.and_then(|name| schema.enumeration(name).cloned());
+        Ok(Column { place, names })
     };
     names.fields.iter().map(column).collect()
+}
+
+impl Place {
+    fn of(source: &FieldSource) -> Self {
+        match source {
+            FieldSource::Field {
+                index,
+                conversion: Conversion::Plain,
+            } => Self::Field(*index),
+            FieldSource::Field { index, conversion } => Self::Converted(*index, conversion.clone()),
+            FieldSource::Number(number) => Self::Number(*number),
+            FieldSource::Text(text) => Self::Text(text.as_bytes().into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_other_tracers_become_those_of_the_model() {
+        let number = |conversion, number| convert(&conversion, Value::Number(number));
+        assert_eq!(number(Conversion::Signed32, 0xFFFF_FFFF), Some(u64::MAX));
+        assert_eq!(number(Conversion::Signed32, 7), Some(7));
+        assert_eq!(number(Conversion::Less(100), 120), Some(20));
+        let state = Conversion::State { preempted: 0x800 };
+        assert_eq!(number(state.clone(), 0x801), Some(PREEMPTED));
+        assert_eq!(number(state, 0x402), Some(0x402));
+        let words = [1u64.to_le_bytes(), 9u64.to_le_bytes()].concat();
+        let element = |index| convert(&Conversion::Element(index), Value::Bytes(&words));
+        assert_eq!((element(1), element(2)), (Some(9), None));
+    }
+
+    #[test]
+    fn letters_of_block_requests_are_operations() {
+        let letters = ["R", "WS", "FWFS", "FF", "D", "DE", "RA", "N", ""];
+        let operations = letters.map(|letters| block_operation(letters.as_bytes()));
+        let expected = [
+            Some(0),
+            Some(1),
+            Some(1),
+            Some(2),
+            Some(3),
+            Some(5),
+            Some(0),
+            None,
+            None,
+        ];
+        assert_eq!(operations, expected);
+    }
 }

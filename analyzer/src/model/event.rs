@@ -73,6 +73,12 @@ macro_rules! kernel_events {
         pub fn model_events() -> impl Iterator<Item = EventNames> {
             EventKind::ALL.iter().map(|(_, names)| *names)
         }
+
+        /// The event of that name, if the model knows one.
+        #[must_use]
+        pub fn model_event(name: &str) -> Option<EventNames> {
+            model_events().find(|names| names.event == name)
+        }
     };
 }
 

@@ -1,5 +1,6 @@
 //! One state machine for every source and every report.
 
+mod alias;
 mod bind;
 mod calls;
 mod doubt;
@@ -24,6 +25,7 @@ mod state;
 mod thread;
 mod wait;
 
+pub use alias::{Alias, Aliases, Conversion, FieldSource};
 pub use bind::{Binding, Reading, Row, UnusableEvent};
 pub use calls::{CallArgs, Transfer};
 pub use doubt::{Doubt, Doubts};

@@ -53,7 +53,7 @@ impl Scheduling {
 }
 
 /// What `sched_switch` adds for a thread that was preempted: it may have been about to wait.
-const PREEMPTED: u64 = 0x100;
+pub(super) const PREEMPTED: u64 = 0x100;
 
 /// What a thread runs when nothing is nested in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

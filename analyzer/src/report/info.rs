@@ -4,13 +4,21 @@ use std::collections::BTreeMap;
 
 use trace_format::{ClockMode, TraceFile, Trailer};
 
+use super::foreign_info::foreign_info;
 use super::table::{Cell, Report, Shape, Table, column};
 use crate::model::GuestNanos;
-use crate::sources::{Clock, findings_of_file};
+use crate::sources::{Clock, Trace, findings_of_file};
 
-/// Describes a trace file.
+/// Describes a trace.
 #[must_use]
-pub fn info(file: &TraceFile, clock: Clock) -> Report {
+pub fn info(trace: &Trace) -> Report {
+    match trace {
+        Trace::Own(file) => own_info(file, trace.clock()),
+        Trace::Foreign(foreign) => foreign_info(trace, foreign.description()),
+    }
+}
+
+fn own_info(file: &TraceFile, clock: Clock) -> Report {
     let mut tables = vec![
         trace_table(file, clock),
         kernel_table(file),

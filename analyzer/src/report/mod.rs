@@ -5,6 +5,7 @@ mod boot;
 mod catalogue;
 mod compare;
 mod distribution;
+mod foreign_info;
 mod futex;
 mod glob;
 mod idle;

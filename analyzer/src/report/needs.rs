@@ -1,6 +1,6 @@
 //! What a report needs and a trace may not have: an empty table says that nothing happened only when it was recorded.
 
-use trace_format::{Schema, Severity};
+use trace_format::Severity;
 
 use crate::sources::{Finding, Trace, sort_findings};
 
@@ -21,14 +21,21 @@ pub(super) const fn need(events: &'static [&'static str], without: &'static str)
 /// Findings of a pass, and what the trace lacks for the report, worst first.
 pub(super) fn with_needs(trace: &Trace, findings: Vec<Finding>, needs: &[Need]) -> Vec<Finding> {
     let mut all = findings;
-    all.extend(unmet(trace.schema(), needs));
+    let mut lacking = unmet(|event| !trace.events_of(event).is_empty(), needs);
+    if trace.own().is_none() {
+        // How another tracer is asked for an event is not for us to say.
+        lacking
+            .iter_mut()
+            .for_each(|finding| finding.advice.clear());
+    }
+    all.extend(lacking);
     sort_findings(&mut all);
     all
 }
 
-fn unmet(schema: &Schema, needs: &[Need]) -> Vec<Finding> {
+fn unmet(has: impl Fn(&str) -> bool, needs: &[Need]) -> Vec<Finding> {
     let finding = |need: &Need| {
-        let lacks = |event: &&&str| schema.event_named(event).is_none();
+        let lacks = |event: &&&str| !has(event);
         let lacking: Vec<&str> = need.events.iter().filter(lacks).copied().collect();
         (!lacking.is_empty()).then(|| Finding {
             severity: Severity::Notice,
@@ -49,18 +56,6 @@ mod tests {
 
     #[test]
     fn what_is_lacking_is_named_with_the_way_to_record_it() {
-        let schema = Schema {
-            events: vec![trace_format::EventSchema {
-                id: trace_format::EventId(1),
-                name: "timer_start".to_owned(),
-                category: "timer".to_owned(),
-                ltt: None,
-                doc: String::new(),
-                sticky: false,
-                fields: Vec::new(),
-            }],
-            enums: Vec::new(),
-        };
         let needs = [
             need(&["timer_start"], "nothing is known"),
             need(
@@ -68,7 +63,7 @@ mod tests {
                 "it is not known what was taken back",
             ),
         ];
-        let findings = unmet(&schema, &needs);
+        let findings = unmet(|event| event == "timer_start", &needs);
         let said: Vec<_> = { findings.iter() }
             .map(|finding| (finding.text.as_str(), finding.advice.as_str()))
             .collect();

@@ -71,13 +71,11 @@ impl<A> Pass<A> {
     /// Number of events of one kind in the selection; `None` when the trace does not record that kind.
     #[must_use]
     pub fn count(&self, trace: &Trace, event: &str) -> Option<u64> {
-        let event = trace.schema().event_named(event)?;
-        Some(
-            self.counts
-                .get(usize::from(event.id.0))
-                .copied()
-                .unwrap_or(0),
-        )
+        let kinds = trace.events_of(event);
+        let counts = kinds
+            .iter()
+            .filter_map(|id| self.counts.get(usize::from(id.0)));
+        (!kinds.is_empty()).then(|| counts.sum())
     }
 
     /// Length of what was looked at.
@@ -98,7 +96,7 @@ pub fn run<A: Analysis>(
 ) -> Result<Pass<A>, TraceError> {
     let kinds = trace.schema().events.last();
     let mut reader = Reader {
-        binding: Binding::new(trace.schema()),
+        binding: trace.binding(),
         model: Model::new(analysis),
         counts: vec![0; kinds.map_or(0, |event| usize::from(event.id.0) + 1)],
         event_count: 0,
@@ -190,9 +188,7 @@ impl<A: Analysis> Reader<A> {
     }
 
     fn add_findings(&mut self, findings: &mut Vec<Finding>, stream: &dyn RecordStream) {
-        for damage in stream.damage() {
-            findings.push(finding(damage.severity(), "file", None, damage.to_string()));
-        }
+        findings.extend(stream.damage());
         for event in self.binding.unusable() {
             let text = format!(
                 "{} lacks the field {} and was not analysed.",

@@ -5,7 +5,7 @@ use crate::model::GuestNanos;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// The clock of a trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clock {
     /// TSC at the start of the trace.
     pub first_tsc: u64,

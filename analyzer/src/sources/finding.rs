@@ -24,6 +24,26 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Something that is wrong with a file.
+    #[must_use]
+    pub fn of(diagnostic: &Diagnostic) -> Self {
+        Self::of_file(diagnostic.severity(), diagnostic.to_string())
+    }
+
+    /// Something about a file, in a sentence.
+    #[must_use]
+    pub fn of_file(severity: Severity, text: String) -> Self {
+        Self {
+            severity,
+            name: "file".to_owned(),
+            count: None,
+            text,
+            advice: String::new(),
+            is_gap: severity >= Severity::DataLoss,
+            is_damage: severity >= Severity::DataLoss,
+        }
+    }
+
     /// Name of a severity.
     #[must_use]
     pub fn severity_name(&self) -> &'static str {
@@ -78,18 +98,7 @@ pub fn findings_of_parts(
     trailer: Option<&Trailer>,
     lost: u64,
 ) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for diagnostic in diagnostics {
-        findings.push(Finding {
-            severity: diagnostic.severity(),
-            name: "file".to_owned(),
-            count: None,
-            text: diagnostic.to_string(),
-            advice: String::new(),
-            is_gap: diagnostic.severity() >= Severity::DataLoss,
-            is_damage: diagnostic.severity() >= Severity::DataLoss,
-        });
-    }
+    let mut findings: Vec<Finding> = diagnostics.iter().map(Finding::of).collect();
     let Some(trailer) = trailer else {
         findings.push(no_trailer());
         findings.extend(lost_in_chunks(lost));

@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use trace_format::{Chunk, Diagnostic, Header, PackedChunk, ReadError, Schema};
+use trace_format::{Chunk, Header, PackedChunk, ReadError, Schema};
 
 use super::clock::Clock;
+use super::finding::Finding;
 use super::merge::{ChunkSource, Merge};
 use super::record::Item;
 use super::stream::RecordStream;
@@ -127,7 +128,7 @@ impl RecordStream for LiveStream {
         0
     }
 
-    fn damage(&self) -> &[Diagnostic] {
-        self.merge.damage()
+    fn damage(&self) -> Vec<Finding> {
+        self.merge.damage().iter().map(Finding::of).collect()
     }
 }

@@ -4,7 +4,9 @@
 
 mod clock;
 mod context;
+mod detect;
 mod finding;
+pub mod foreign;
 mod live;
 mod merge;
 mod own;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use trace_format::{Chunk, ChunkInfo, Diagnostic, ReadError, TraceFile};
+use trace_format::{Chunk, ChunkInfo, ReadError, TraceFile};
 
 use super::clock::Clock;
+use super::finding::Finding;
 use super::merge::{ChunkSource, Merge};
 use super::record::Item;
 use super::stream::{Range, RecordStream};
@@ -53,7 +54,7 @@ impl<'f> FileChunks<'f> {
         let mut skipped = 0;
         for (position, chunk) in file.chunks().iter().enumerate() {
             let expected = next.insert(chunk.cpu, chunk.sequence.saturating_add(1));
-            let wanted = range.cpus.is_empty() || range.cpus.contains(&CpuId(chunk.cpu));
+            let wanted = range.has_cpu(CpuId(chunk.cpu));
             if !wanted || chunk.first_tsc > *range.tscs.end() {
                 continue;
             }
@@ -119,7 +120,7 @@ impl RecordStream for OwnStream<'_> {
         self.chunks.skipped
     }
 
-    fn damage(&self) -> &[Diagnostic] {
-        Merge::damage(self)
+    fn damage(&self) -> Vec<Finding> {
+        Merge::damage(self).iter().map(Finding::of).collect()
     }
 }

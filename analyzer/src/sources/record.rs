@@ -3,6 +3,7 @@
 use trace_format::{EventId, RecordRef, Value};
 
 use super::context::Context;
+use super::foreign::{Laid, RawRow};
 use crate::model::{CpuId, GuestNanos, Pid, Row, Tid};
 
 /// What a stream yields.
@@ -53,8 +54,14 @@ pub struct Loss {
 pub enum Fields<'a> {
     /// In a trace of our own.
     Own(RecordRef<'a>),
-    /// Decoded by a source.
+    /// Decoded by whoever holds the record.
     Plain(&'a [Value<'a>]),
+    /// At fixed places of a record of another tracer.
+    Laid(Laid<'a>),
+    /// Decoded by a source.
+    Raw(RawRow<'a>),
+    /// Of the thread that runs: tid, pid, comm.
+    Context(&'a Context),
 }
 
 impl<'a> Fields<'a> {
@@ -65,6 +72,14 @@ impl<'a> Fields<'a> {
         match self {
             Self::Own(record) => record.field(index),
             Self::Plain(values) => values.get(index).copied().unwrap_or(Value::Missing),
+            Self::Laid(laid) => laid.value(index),
+            Self::Raw(row) => row.value(index),
+            Self::Context(context) => match index {
+                0 => Value::Number(u64::from(context.tid.0)),
+                1 => Value::Number(u64::from(context.pid.0)),
+                2 => Value::Bytes(&context.comm),
+                _ => Value::Missing,
+            },
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use trace_format::EventId;
 
+use super::finding::Finding;
 use super::record::Item;
 use super::trace::TraceError;
 use crate::model::CpuId;
@@ -32,6 +33,14 @@ impl Default for Range {
     }
 }
 
+impl Range {
+    /// Whether records of a CPU are of interest.
+    #[must_use]
+    pub fn has_cpu(&self, cpu: CpuId) -> bool {
+        self.cpus.is_empty() || self.cpus.contains(&cpu)
+    }
+}
+
 /// Records of a trace in order of (TSC, CPU, order of the recording).
 pub trait RecordStream {
     /// The next one; `None` at the end.
@@ -43,6 +52,6 @@ pub trait RecordStream {
     /// Chunks of the range that are not read, because the index says that nothing of interest is in them.
     fn chunks_skipped(&self) -> usize;
 
-    /// Damage that was met so far.
-    fn damage(&self) -> &[trace_format::Diagnostic];
+    /// What was met so far that the trace did not say of itself: damage, clocks that go backward.
+    fn damage(&self) -> Vec<Finding>;
 }

@@ -1,16 +1,19 @@
 //! A trace of whatever source, opened.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use trace_format::{ReadError, Schema, TraceFile};
+use trace_format::{EventId, ReadError, Schema, TraceFile};
 
 use super::clock::Clock;
+use super::detect::{Kind, kind_of};
 use super::finding::{Finding, findings_of_file};
+use super::foreign::Foreign;
 use super::own::OwnStream;
 use super::stream::{Range, RecordStream};
 use super::symbols::Symbols;
-use crate::model::GuestNanos;
+use crate::model::{Binding, GuestNanos};
 
 /// Why a trace cannot be read.
 #[derive(Debug, Error)]
@@ -19,6 +22,25 @@ pub enum TraceError {
     /// It is a trace of our own that cannot be read.
     #[error(transparent)]
     Own(#[from] ReadError),
+    /// It cannot be opened.
+    #[error("cannot open {}: {source}", path.display())]
+    Io {
+        /// Its name.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is a directory that holds no trace.
+    #[error("it is a directory without a trace")]
+    IsDirectory,
+    /// It is a trace of another tracer that cannot be read.
+    #[error("it is a {format} that cannot be read: {text}")]
+    Foreign {
+        /// What people call such a file.
+        format: &'static str,
+        /// What is wrong, where.
+        text: String,
+    },
     /// It arrives without ever saying what is complete.
     #[error(
         "more than {} MiB of events arrived without their order being certain", bytes_max >> 20
@@ -35,15 +57,29 @@ pub enum TraceError {
 pub enum Trace {
     /// A trace of our own.
     Own(TraceFile),
+    /// A trace of another tracer.
+    Foreign(Foreign),
 }
 
 impl Trace {
-    /// Opens a trace.
+    /// Opens a trace, of whatever kind its content says that it is.
     ///
     /// # Errors
     /// When the file cannot be read or is no trace.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, TraceError> {
-        Ok(Self::Own(TraceFile::open(path)?))
+        let path = path.as_ref();
+        match kind_of(path)? {
+            Kind::Own => Ok(Self::Own(TraceFile::open(path)?)),
+        }
+    }
+
+    /// The file of a trace of our own.
+    #[must_use]
+    pub fn own(&self) -> Option<&TraceFile> {
+        match self {
+            Self::Own(file) => Some(file),
+            Self::Foreign(_) => None,
+        }
     }
 
     /// Its events and their fields.
@@ -51,6 +87,34 @@ impl Trace {
     pub fn schema(&self) -> &Schema {
         match self {
             Self::Own(file) => &file.header().schema,
+            Self::Foreign(foreign) => &foreign.description().schema,
+        }
+    }
+
+    /// What its events are to the model.
+    #[must_use]
+    pub fn binding(&self) -> Binding {
+        match self {
+            Self::Own(file) => Binding::new(&file.header().schema),
+            Self::Foreign(foreign) => {
+                let description = foreign.description();
+                Binding::of_aliases(&description.schema, &description.aliases)
+            }
+        }
+    }
+
+    /// The kinds of events that are this event of the model; none when the trace has no such event.
+    #[must_use]
+    pub fn events_of(&self, model_event: &str) -> Vec<EventId> {
+        match self {
+            Self::Own(file) => {
+                let event = file.header().schema.event_named(model_event);
+                event.map(|event| event.id).into_iter().collect()
+            }
+            Self::Foreign(foreign) => {
+                let aliases = &foreign.description().aliases;
+                aliases.events(model_event).collect()
+            }
         }
     }
 
@@ -62,10 +126,11 @@ impl Trace {
                 first_tsc: file.origin_tsc(),
                 tsc_hz: file.header().clock.tsc_hz,
             },
+            Self::Foreign(foreign) => foreign.description().clock,
         }
     }
 
-    /// TSC of the last event.
+    /// TSC of the last event; of another tracer's trace its stamp in ticks of that trace's clock.
     #[must_use]
     pub fn last_tsc(&self) -> u64 {
         match self {
@@ -75,6 +140,7 @@ impl Trace {
                 .map(|chunk| chunk.last_tsc)
                 .max()
                 .unwrap_or(0),
+            Self::Foreign(foreign) => foreign.description().last_ticks,
         }
     }
 
@@ -92,6 +158,7 @@ impl Trace {
                 let table = file.symbols();
                 Symbols::new(&table.symbols, table.kernel_slide.unwrap_or(0))
             }
+            Self::Foreign(foreign) => Symbols::new(&foreign.description().symbols, 0),
         }
     }
 
@@ -100,7 +167,25 @@ impl Trace {
     pub fn findings(&self) -> Vec<Finding> {
         match self {
             Self::Own(file) => findings_of_file(file),
+            Self::Foreign(foreign) => foreign.description().findings.clone(),
         }
+    }
+
+    /// Ticks at which it can be cut into pages that fit into memory, ascending, the first 0.
+    #[must_use]
+    pub fn page_starts(&self) -> Vec<u64> {
+        let mut starts = match self {
+            Self::Own(file) => file.chunks().iter().map(|chunk| chunk.first_tsc).collect(),
+            Self::Foreign(foreign) => foreign.page_starts(),
+        };
+        starts.sort_unstable();
+        starts.dedup();
+        // What is before the first event is nothing, but the order of an own trace's chunks is checked from there.
+        match starts.first_mut() {
+            Some(first) => *first = 0,
+            None => starts.push(0),
+        }
+        starts
     }
 
     /// Its records in order of time.
@@ -110,6 +195,7 @@ impl Trace {
     pub fn stream(&self, range: &Range) -> Result<Box<dyn RecordStream + '_>, TraceError> {
         match self {
             Self::Own(file) => Ok(Box::new(OwnStream::open(file, self.clock(), range)?)),
+            Self::Foreign(foreign) => Ok(Box::new(foreign.stream(range)?)),
         }
     }
 }

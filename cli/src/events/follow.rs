@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use analyzer::sources::{LiveStream, RecordStream as _, Symbols, Trace, findings_of_parts};
+use analyzer::sources::{
+    LiveStream, RecordStream as _, Symbols, Trace, findings_of_parts, sort_findings,
+};
 use anyhow::{Context as _, Result};
 use trace_format::{
     Diagnostic, END_CONTINUED, Part, SymbolTable, Tail, Trailer, is_growing, later_part_files,
@@ -244,14 +246,14 @@ impl Follower {
 
     /// Says what is missing, as for a trace that is there.
     fn conclude(self, console: &mut Console<'_>) -> Result<ExitCode> {
-        let mut damage = self.damage;
-        if let Some(shown) = &self.shown {
-            damage.extend(shown.stream.damage().iter().cloned());
-        }
         // Whether it will be complete concerns nobody who has all that was asked for.
         let trailer = self.trailer.as_ref();
         let is_read = trailer.is_some() || !self.is_enough;
-        let mut findings = findings_of_parts(&damage, trailer, self.lost);
+        let mut findings = findings_of_parts(&self.damage, trailer, self.lost);
+        if let Some(shown) = &self.shown {
+            findings.extend(shown.stream.damage());
+            sort_findings(&mut findings);
+        }
         findings.retain(|finding| is_read || finding.name != "recording_cut");
         tell::warn(&findings, console.talk)?;
         Ok(exit_code(tell::is_unreliable(&findings)))

@@ -5,7 +5,6 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitCode;
 
 use analyzer::report::{Options, ReportFormat, report_named};
-use analyzer::sources::Trace;
 use anyhow::Result;
 use trace_format::TraceFile;
 
@@ -263,7 +262,7 @@ fn summarise(args: &RecordArgs, finished: &Finished, console: &mut Console<'_>) 
             console.talk,
         )?;
     }
-    if let Trace::Own(file) = &trace {
+    if let Some(file) = trace.own() {
         for line in silence(file) {
             writeln!(console.talk, "{line}")?;
         }

@@ -1,0 +1,125 @@
+//! How another tracer's events say what the model's events say.
+//!
+//! A trace keeps the names that its tracer gave; what they mean to the model is told here, once for each kind of event.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use trace_format::{EventId, EventSchema};
+
+use super::event::model_event;
+
+/// What the events of a trace are to the model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Aliases {
+    by_event: BTreeMap<EventId, Alias>,
+}
+
+/// What one kind of event is to the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// Name of the model's event.
+    pub is: String,
+    /// Where the model's fields come from, by their names; those that are not here are missing.
+    pub fields: BTreeMap<String, FieldSource>,
+}
+
+/// Where a field of the model comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldSource {
+    /// From a field of the record.
+    Field {
+        /// Its position in the schema.
+        index: usize,
+        /// How it is understood.
+        conversion: Conversion,
+    },
+    /// The same number in every record.
+    Number(u64),
+    /// The same text in every record.
+    Text(String),
+}
+
+/// How a field of another tracer is understood.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conversion {
+    /// As it is.
+    Plain,
+    /// The low 32 bits are a signed number.
+    #[serde(rename = "signed32")]
+    Signed32,
+    /// A number from which this is taken away.
+    Less(i64),
+    /// Element of an array of 64-bit numbers.
+    Element(usize),
+    /// A bit for each way in which a thread can have left its CPU.
+    State {
+        /// The bit that says that it was preempted, and did not wait: all bits above it belong to it.
+        preempted: u64,
+    },
+    /// A number that the names of an enumeration of the schema belong to.
+    Named(String),
+    /// Operation of a block request by its letters, as tracepoints write them: `WS` is a synchronous write.
+    Operation,
+}
+
+impl Aliases {
+    /// Says what a kind of event is.
+    pub fn insert(&mut self, event: EventId, alias: Alias) {
+        self.by_event.insert(event, alias);
+    }
+
+    /// What a kind of event is.
+    #[must_use]
+    pub fn get(&self, event: EventId) -> Option<&Alias> {
+        self.by_event.get(&event)
+    }
+
+    /// The kinds of events that are this event of the model.
+    pub fn events<'a>(&'a self, model_event: &'a str) -> impl Iterator<Item = EventId> + 'a {
+        let all = self.by_event.iter();
+        all.filter(move |(_, alias)| alias.is == model_event)
+            .map(|(event, _)| *event)
+    }
+
+    /// All of them, by event.
+    pub fn iter(&self) -> impl Iterator<Item = (EventId, &Alias)> {
+        self.by_event.iter().map(|(event, alias)| (*event, alias))
+    }
+}
+
+impl Alias {
+    /// An event that is the model's event `is`, and whose fields have the names of the model, as far as they are there;
+    /// `None` when the model has no such event.
+    #[must_use]
+    pub fn named(is: &str, event: &EventSchema) -> Option<Self> {
+        let names = model_event(is)?;
+        let place = |(name, _): &(&'static str, bool)| {
+            let source = FieldSource::plain(event.field_index(name)?);
+            Some(((*name).to_owned(), source))
+        };
+        Some(Self {
+            is: is.to_owned(),
+            fields: names.fields.iter().filter_map(place).collect(),
+        })
+    }
+
+    /// The same, with another source of one field.
+    #[must_use]
+    pub fn with(mut self, field: &str, source: FieldSource) -> Self {
+        self.fields.insert(field.to_owned(), source);
+        self
+    }
+}
+
+impl FieldSource {
+    /// A field of the record, as it is.
+    #[must_use]
+    pub fn plain(index: usize) -> Self {
+        Self::Field {
+            index,
+            conversion: Conversion::Plain,
+        }
+    }
+}
