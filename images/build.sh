@@ -81,6 +81,7 @@ stage_guest() {
   gcc -static -O2 -Wall -Wextra -Wl,--build-id=none -s -o "$dir/bin/exercise" "$images"/programs/*.c
   gcc -m32 -nostdlib -static -Wl,--build-id=none -s -o "$dir/bin/hello32" "$images/programs/hello32.S"
   cp "$images/guest/sbin-init" "$dir/sbin/init"
+  cp "$images/guest/native" "$dir/sbin/native"
   cp "$images"/workloads/* "$dir/workloads/"
   echo 'root:x:0:0:root:/root:/bin/sh' >"$dir/etc/passwd"
   echo 'root:x:0:' >"$dir/etc/group"

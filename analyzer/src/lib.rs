@@ -101,6 +101,7 @@ pub mod browse;
 pub mod causes;
 pub mod check;
 pub mod export;
+pub mod inside;
 pub mod model;
 pub mod report;
 pub mod sources;

@@ -8,6 +8,7 @@ use trace_format::ChunkRule;
 
 use super::limits::{ControlArgs, LimitArgs};
 use super::masks::MaskArgs;
+use super::native::NativeArgs;
 use crate::event_choice::EventArgs;
 
 /// Boot a guest and trace its kernel from outside
@@ -21,6 +22,7 @@ guesttrace record ... --stack kernel=sched_switch --probe 'kfree_skb_reason by=s
 guesttrace record ... --on 'event == sched_process_exec && current.uid != 0' log\n  \
 guesttrace record ... --uprobe '/lib/x86_64-linux-gnu/libc.so.6:malloc%return size=arg0 p:hex=retval took=elapsed'\n  \
 guesttrace record ... --session 'trace=irq.bin,events=irq,cpus=0'\n  \
+guesttrace record ... --workload mix --native trace-cmd\n  \
 guesttrace record --trace - ... | guesttrace events --follow -\n\n\
 Exit status: 0 guest and recording ended well, 1 guest panicked or failed, 2 usage, 3 incomplete recording, 4 timeout")]
 pub(crate) struct RecordArgs {
@@ -51,6 +53,8 @@ pub(crate) struct RecordArgs {
     /// Workload of our images to run, as `guesttrace list workloads` names them
     #[arg(long, value_name = "NAME")]
     pub(crate) workload: Option<String>,
+    #[command(flatten)]
+    pub(crate) native: NativeArgs,
     #[command(flatten)]
     pub(crate) events: EventArgs,
     /// Where time comes from

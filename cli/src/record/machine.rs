@@ -14,6 +14,7 @@ use super::args::{Boot, Clock, Net, RecordArgs};
 use super::disk::{Disk, Overlay, image_bytes, root_argument};
 use super::emulator::Emulator;
 use super::kernel::{BootKernel, read_input, sha256};
+use super::native::{self, Outbox};
 use super::sessions::Wishes;
 use crate::Usage;
 
@@ -52,6 +53,7 @@ impl Machine {
         wishes: &Wishes,
         kernel: &BootKernel,
         work_dir: &Path,
+        outbox: Option<&Outbox>,
     ) -> Result<Self> {
         let initrd = match &args.initrd {
             Some(path) => Some(read_input("initial ramdisk", path)?),
@@ -76,6 +78,11 @@ impl Machine {
         machine.add_initrd(args, initrd.as_deref());
         machine.add_disk(args, work_dir)?;
         machine.add_network(args.net);
+        if let Some(outbox) = outbox {
+            let name = super::disk::escape(outbox.path());
+            machine.roles.push((name, "NATIVE".to_owned()));
+            machine.arguments.extend(outbox.qemu_arguments());
+        }
         machine.command_line = command_line(args, disk)?;
         machine.push(["-append", &machine.command_line.clone()]);
         machine
@@ -284,6 +291,7 @@ fn command_line(args: &RecordArgs, disk: Disk) -> Result<String> {
     if let Some(workload) = &args.workload {
         words.push(format!("guesttrace.workload={workload}"));
     }
+    words.extend(native::command_line_words(&args.native));
     if !args.append.is_empty() {
         words.push(args.append.clone());
     }

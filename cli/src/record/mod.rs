@@ -12,6 +12,7 @@ mod kernel;
 mod limits;
 mod machine;
 mod masks;
+mod native;
 mod outcome;
 mod output;
 mod plan;
@@ -39,6 +40,7 @@ use emulator::Emulator;
 use interrupts::Interrupts;
 use kernel::BootKernel;
 use machine::Machine;
+use native::Outbox;
 use outcome::Outcome;
 use relay::Relays;
 use sessions::Wishes;
@@ -93,6 +95,22 @@ pub(crate) fn run(args: &RecordArgs, console: &mut Console<'_>) -> Result<ExitCo
     }
     let outcome = Outcome::judge(&finished, prepared.recording.is_some());
     outcome::report(args, &outcome, &finished, console)?;
+    if let Some(outbox) = &prepared.outbox {
+        match outbox.bring_out(&args.trace) {
+            Ok(Some((path, bytes))) if !args.quiet => {
+                let path = path.display();
+                writeln!(
+                    console.talk,
+                    "guesttrace: the guest's own trace is {path} ({bytes} bytes)"
+                )?;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                failure::print(&error, console.talk);
+                return Ok(ExitCode::from(failure::BAD_DATA));
+            }
+        }
+    }
     Ok(outcome.exit_code())
 }
 
@@ -105,6 +123,8 @@ struct Prepared {
     /// Acts on what was looked out for.
     triggers: Option<Triggers>,
     wishes: Wishes,
+    /// By which the file of the guest's own tracer comes out.
+    outbox: Option<Outbox>,
     work_dir: WorkDir,
     interrupts: Interrupts,
 }
@@ -112,6 +132,7 @@ struct Prepared {
 fn prepare(args: &RecordArgs) -> Result<Prepared> {
     let wishes = Wishes::new(args)?;
     output::check(args, &wishes)?;
+    native::check(&args.native, &args.trace)?;
     let followed = wishes.followed()?;
     let emulator = Emulator::find()?;
     let mut kernel = BootKernel::load(args)?;
@@ -128,7 +149,8 @@ fn prepare(args: &RecordArgs) -> Result<Prepared> {
     let work_dir = WorkDir::new()
         .context("cannot make a temporary directory")
         .context(WORK_DIR_HINT)?;
-    let machine = Machine::build(args, &wishes, &kernel, work_dir.path())?;
+    let outbox = Outbox::create(&args.native, work_dir.path()).context(WORK_DIR_HINT)?;
+    let machine = Machine::build(args, &wishes, &kernel, work_dir.path(), outbox.as_ref())?;
     if args.require_reproducible {
         machine.require_reproducible()?;
     }
@@ -161,6 +183,7 @@ fn prepare(args: &RecordArgs) -> Result<Prepared> {
         recording,
         triggers,
         wishes,
+        outbox,
         work_dir,
         interrupts,
     })

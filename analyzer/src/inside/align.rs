@@ -1,0 +1,113 @@
+//! Two clocks of one run: where the sequences of scheduling changes agree, their times do.
+
+use super::gather::{Gathered, Switch};
+use crate::model::GuestNanos;
+
+/// Changes that have to agree in a row, so that it is no accident.
+const RUN: usize = 24;
+
+/// From the clock inside to ours: through two pairs of times.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Clocks {
+    /// Our time of the first change that both have.
+    pub(super) first: GuestNanos,
+    /// And of the last.
+    pub(super) last: GuestNanos,
+    inside_first: GuestNanos,
+    inside_last: GuestNanos,
+}
+
+impl Clocks {
+    /// Our time of a time inside; 0 for what would be before our trace.
+    pub(super) fn ours(&self, inside: GuestNanos) -> GuestNanos {
+        let (ours, theirs) = (self.last.since(self.first), self.inside_length());
+        let from = i128::from(inside.0) - i128::from(self.inside_first.0);
+        let length = from * i128::from(ours.0) / i128::from(theirs.0.max(1));
+        let at = i128::from(self.first.0) + length;
+        GuestNanos(u64::try_from(at.max(0)).unwrap_or(u64::MAX))
+    }
+
+    fn inside_length(&self) -> GuestNanos {
+        self.inside_last.since(self.inside_first)
+    }
+
+    /// How much faster the clock inside is, in millionths.
+    pub(super) fn drift_ppm(&self) -> f64 {
+        let (ours, theirs) = (self.last.since(self.first).0, self.inside_length().0);
+        #[allow(clippy::cast_precision_loss, reason = "shown with three decimals")]
+        let ratio = theirs as f64 / ours.max(1) as f64;
+        (ratio - 1.0) * 1e6
+    }
+}
+
+/// Finds the clocks' relation; `None` when no CPU has enough changes in common.
+pub(super) fn align(outside: &Gathered, inside: &Gathered) -> Option<Clocks> {
+    let common = |cpu| Some((outside.switches.get(cpu)?, inside.switches.get(cpu)?));
+    let lists = inside.switches.keys().filter_map(common);
+    let pairs = lists.filter_map(|(ours, theirs)| {
+        let start = place(ours, theirs)?;
+        let end = place_from_end(ours, theirs)?;
+        let (first, last) = (ours.get(start)?, ours.get(end)?);
+        Some(Clocks {
+            first: first.at,
+            last: last.at,
+            inside_first: theirs.first()?.at,
+            inside_last: theirs.last()?.at,
+        })
+    });
+    // The CPU on which both saw the longest stretch tells best how the clocks differ.
+    let longest =
+        pairs.filter(|pair| pair.last > pair.first && pair.inside_last > pair.inside_first);
+    longest.max_by_key(|pair| pair.last.since(pair.first))
+}
+
+/// Position in `ours` of the first change of `theirs`.
+fn place(ours: &[Switch], theirs: &[Switch]) -> Option<usize> {
+    let wanted = theirs.get(..RUN)?;
+    (0..ours.len()).find(|start| agrees(ours.get(*start..start + RUN), wanted))
+}
+
+/// Position in `ours` of the last change of `theirs`.
+fn place_from_end(ours: &[Switch], theirs: &[Switch]) -> Option<usize> {
+    let wanted = theirs.get(theirs.len().checked_sub(RUN)?..)?;
+    let starts = (0..=ours.len().checked_sub(RUN)?).rev();
+    let mut found = starts.filter(|start| agrees(ours.get(*start..start + RUN), wanted));
+    found.next().map(|start| start + RUN - 1)
+}
+
+fn agrees(ours: Option<&[Switch]>, theirs: &[Switch]) -> bool {
+    ours.is_some_and(|ours| {
+        let mut both = ours.iter().zip(theirs);
+        both.all(|(our, their)| (our.prev, our.next) == (their.prev, their.next))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CpuId, Tid};
+
+    fn switches(times: impl Iterator<Item = u64>, first: u32) -> Gathered {
+        let mut gathered = Gathered::default();
+        let list = times.zip(first..).map(|(at, tid)| Switch {
+            at: GuestNanos(at),
+            prev: Tid(tid * tid % 10_007),
+            next: Tid((tid + 1) * (tid + 1) % 10_007),
+        });
+        gathered.switches.insert(CpuId(0), list.collect());
+        gathered
+    }
+
+    #[test]
+    fn times_follow_from_sequences() {
+        // Inside, recording starts at the fifth change, with a clock of its own that is slower by a part in a thousand.
+        let outside = switches((0..100).map(|n| 1_000_000 + n * 1000), 0);
+        let inside = switches((5..90).map(|n| n * 999), 5);
+        let clocks = align(&outside, &inside).unwrap();
+        assert_eq!(clocks.first, GuestNanos(1_005_000));
+        assert_eq!(clocks.last, GuestNanos(1_089_000));
+        assert_eq!(clocks.ours(GuestNanos(10 * 999)), GuestNanos(1_010_000));
+        assert!((clocks.drift_ppm() + 1000.0).abs() < 1.0, "{clocks:?}");
+        assert_eq!(align(&outside, &switches(0..100, 3000)), None);
+    }
+}
