@@ -13,7 +13,9 @@ use analyzer::report::{Options, ReportFormat, report_named};
 use analyzer::sources::foreign::{
     Description, Foreign, ForeignTrace, Head, KnownThread, Lane, LaneLoss, Step,
 };
-use analyzer::sources::{Clock, Fields, Finding, Item, Range, Trace, TraceError};
+use analyzer::sources::{
+    Clock, Fields, Finding, Item, NamedTrace, Range, Several, SeveralError, Trace, TraceError,
+};
 use trace_format::{EventId, EventSchema, FieldKind, FieldSchema, Schema, Value};
 
 /// A trace that a test wrote down.
@@ -164,7 +166,10 @@ fn call(ticks: u64, cpu: u32, tid: Option<u32>) -> Line {
 }
 
 fn trace(lanes: Vec<Vec<Line>>) -> Trace {
-    let description = description();
+    trace_of(description(), lanes)
+}
+
+fn trace_of(description: Description, lanes: Vec<Vec<Line>>) -> Trace {
     Trace::Foreign(Foreign::new(Box::new(Scripted { description, lanes })))
 }
 
@@ -288,4 +293,69 @@ fn reports_are_those_of_any_trace() {
         (&10.into(), &"worker".into()),
         "{json:#}"
     );
+}
+
+/// A trace with one call by thread 11 on CPU 0 at its very start, of a machine, that began at a time of day.
+fn call_on(machine: &str, start_nanos: Option<i128>, offset: Option<i64>) -> NamedTrace {
+    let description = Description {
+        machine: Some(machine.to_owned()),
+        // The clock's tick 1000 is the start.
+        epoch_nanos: start_nanos.map(|start| start - 1000),
+        cpu_count: 2,
+        ..description()
+    };
+    NamedTrace {
+        name: machine.to_owned(),
+        trace: trace_of(description, vec![vec![call(1000, 0, Some(11))]]),
+        offset,
+    }
+}
+
+#[test]
+fn traces_of_one_machine_are_one_and_those_of_two_are_told_apart() {
+    let parts = vec![
+        call_on("here", Some(5_000_000), None),
+        call_on("there", Some(5_000_300), None),
+        call_on("here", Some(5_000_100), None),
+    ];
+    let all = Trace::Several(Several::new(parts).unwrap());
+    let expected = [
+        "0 0 thread_context worker:10/11",
+        "0 0 call worker:10/11",
+        "100 0 thread_context worker:10/11",
+        "100 0 call worker:10/11",
+        // Of the other machine are CPUs from 2 on, and threads from 4194304 on.
+        "300 2 thread_context worker:4194314/4194315",
+        "300 2 call worker:4194314/4194315",
+    ];
+    assert_eq!(lines(&all, &Range::default()).0, expected);
+    let later = Range {
+        tscs: 100..=200,
+        ..Range::default()
+    };
+    assert_eq!(lines(&all, &later).0, expected[2..4]);
+    assert_eq!((all.cpu_count(), all.duration().0), (4, 1300));
+    let report = report_named("processes").unwrap();
+    let report = report.make(&all, &Options::default()).unwrap();
+    let mut json = Vec::new();
+    report.write(ReportFormat::Json, &mut json).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let pids: Vec<_> = { json["processes"].as_array().unwrap().iter() }
+        .map(|row| row["pid"].as_u64().unwrap())
+        .collect();
+    assert_eq!(pids, [10, 4_194_314], "{json:#}");
+}
+
+#[test]
+fn traces_without_a_time_of_day_need_an_offset() {
+    let parts = vec![call_on("a", None, None), call_on("b", None, None)];
+    assert_eq!(
+        Several::new(parts).unwrap_err(),
+        SeveralError::NoTime("b".to_owned())
+    );
+    let parts = vec![call_on("a", None, None), call_on("b", None, Some(-250))];
+    let all = Trace::Several(Several::new(parts).unwrap());
+    let (lines, _) = lines(&all, &Range::default());
+    assert_eq!(lines[1], "0 2 call worker:4194314/4194315");
+    assert_eq!(lines[3], "250 0 call worker:10/11");
 }

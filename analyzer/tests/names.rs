@@ -9,7 +9,7 @@ fn every_name_of_the_model_is_in_the_event_table() {
         let event = table
             .event(names.event)
             .unwrap_or_else(|| panic!("no event {}", names.event));
-        for (field, _) in names.fields {
+        for field in names.fields.iter().map(|field| field.name) {
             assert!(
                 event.field(field).is_some(),
                 "{} has no field {field}",

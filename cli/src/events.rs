@@ -2,7 +2,6 @@
 
 mod follow;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use analyzer::export::{Gap, GapKind, Gaps, LineFormat, LineWriter};
@@ -16,6 +15,7 @@ use trace_format::{EventId, EventSchema, Schema};
 
 use crate::console::Console;
 use crate::report::{Format, PartArgs};
+use crate::traces::TracesArgs;
 use crate::{Usage, failure, tell};
 
 /// Show the events of a trace, one line each
@@ -27,9 +27,8 @@ guesttrace events --follow out.bin --event sched_process_exec\n\n\
 Records that only say which thread runs (thread_context) are shown when --event names them.\n\
 Where events are missing there is a line `-- ... --`, in JSON an object with the key `gap`, whatever is chosen.")]
 pub(crate) struct EventsArgs {
-    /// Trace to read; `-` for standard input
-    #[arg(value_name = "TRACE")]
-    trace: PathBuf,
+    #[command(flatten)]
+    traces: TracesArgs,
     /// Show events as they are recorded, in order over all CPUs; waits for TRACE if it is not there yet
     #[arg(long)]
     follow: bool,
@@ -71,7 +70,7 @@ pub(crate) fn run(args: &EventsArgs, console: &mut Console<'_>) -> Result<ExitCo
     if args.follow {
         return follow::run(args, console);
     }
-    show(args, &tell::open(&args.trace)?, console)
+    show(args, &args.traces.open()?, console)
 }
 
 /// Shows the events of a trace that is there.

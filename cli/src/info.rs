@@ -1,6 +1,5 @@
 //! `guesttrace info`: what a trace file says about itself.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use analyzer::report;
@@ -8,8 +7,9 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::console::Console;
+use crate::failure;
 use crate::report::Format;
-use crate::{failure, tell};
+use crate::traces::TracesArgs;
 
 /// Show what a trace holds, how exact it is and what was lost
 #[derive(Debug, Args)]
@@ -17,9 +17,8 @@ use crate::{failure, tell};
     after_help = "Example:\n  guesttrace info out.bin\n\nExit status: 3 when the trace is not complete"
 )]
 pub(crate) struct InfoArgs {
-    /// Trace to describe
-    #[arg(value_name = "TRACE")]
-    trace: PathBuf,
+    #[command(flatten)]
+    traces: TracesArgs,
     /// How to write it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -27,7 +26,7 @@ pub(crate) struct InfoArgs {
 
 /// Runs the verb.
 pub(crate) fn run(args: &InfoArgs, console: &mut Console<'_>) -> Result<ExitCode> {
-    let trace = tell::open(&args.trace)?;
+    let trace = args.traces.open()?;
     let info = report::info(&trace);
     info.write(args.format.of_report(console.width), console.out)?;
     let is_complete = !info.findings.iter().any(|finding| finding.is_gap);

@@ -31,6 +31,7 @@ mod repair;
 mod report;
 mod tell;
 mod time;
+mod traces;
 mod verify;
 mod wait;
 

@@ -1,6 +1,5 @@
 //! `guesttrace report`: analyses of a trace.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use analyzer::model::{CpuId, GuestNanos, Pid, Span};
@@ -14,13 +13,15 @@ use guesttrace_filter::nearest;
 
 use crate::console::Console;
 use crate::time::parse_time;
+use crate::traces::TracesArgs;
 use crate::{Usage, failure, tell};
 
 /// Analyse a trace
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  guesttrace report processes out.bin --from 1.5s --to 2s\n  \
-guesttrace report timehist out.bin --comm sh\n\n\
+guesttrace report timehist out.bin --comm sh\n  \
+guesttrace report sched ~/lttng-traces/session trace.dat --offset 0.2s\n\n\
 `guesttrace list reports` names the reports. What was lost or is doubtful comes first; in those with a row for each\n\
 of any number of things (timehist, schedmap, log) it comes last."
 )]
@@ -28,9 +29,8 @@ pub(crate) struct ReportArgs {
     /// Report to make, such as `summary`
     #[arg(value_name = "NAME")]
     name: String,
-    /// Trace to analyse
-    #[arg(value_name = "TRACE")]
-    trace: PathBuf,
+    #[command(flatten)]
+    traces: TracesArgs,
     /// How to write it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -122,7 +122,7 @@ pub(crate) fn run(args: &ReportArgs, console: &mut Console<'_>) -> Result<ExitCo
         let usage = Usage::new(format!("there is no report {:?}{meant}", args.name));
         return Err(usage.hint("`guesttrace list reports` names them").into());
     };
-    let trace = tell::open(&args.trace)?;
+    let trace = args.traces.open()?;
     let options = Options {
         selection: args.part.selection()?,
         top: args.top,

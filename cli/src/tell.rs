@@ -22,9 +22,7 @@ pub(crate) fn open(path: &Path) -> Result<Trace> {
         }
         Ok(trace) => Ok(trace),
         // The message names the file already.
-        Err(error @ (TraceError::Own(ReadError::Io { .. }) | TraceError::Io { .. })) => {
-            Err(error.into())
-        }
+        Err(error @ TraceError::Own(ReadError::Io { .. })) => Err(error.into()),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }

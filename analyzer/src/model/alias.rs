@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use trace_format::{EventId, EventSchema};
 
-use super::event::model_event;
+use super::event::{EventNames, FieldUse, model_event};
+
+/// Numbers of threads that a machine can have (`PID_MAX_LIMIT` of the kernel): those of the second of several machines
+/// have so much added to them, those of the third twice as much.
+pub const THREADS_OF_MACHINE: u32 = 1 << 22;
 
 /// What the events of a trace are to the model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +55,9 @@ pub enum Conversion {
     Signed32,
     /// A number from which this is taken away.
     Less(i64),
+    /// A thread or process of another machine than the first.
+    #[serde(skip)]
+    OfMachine(u32),
     /// Element of an array of 64-bit numbers.
     Element(usize),
     /// A bit for each way in which a thread can have left its CPU.
@@ -90,19 +97,24 @@ impl Aliases {
 }
 
 impl Alias {
+    /// The model's event `names` of our own traces.
+    #[must_use]
+    pub(super) fn of_names(names: &EventNames, event: &EventSchema) -> Self {
+        let place = |field: &FieldUse| {
+            let source = FieldSource::plain(event.field_index(field.name)?);
+            Some((field.name.to_owned(), source))
+        };
+        Self {
+            is: names.event.to_owned(),
+            fields: names.fields.iter().filter_map(place).collect(),
+        }
+    }
+
     /// An event that is the model's event `is`, and whose fields have the names of the model, as far as they are there;
     /// `None` when the model has no such event.
     #[must_use]
     pub fn named(is: &str, event: &EventSchema) -> Option<Self> {
-        let names = model_event(is)?;
-        let place = |(name, _): &(&'static str, bool)| {
-            let source = FieldSource::plain(event.field_index(name)?);
-            Some(((*name).to_owned(), source))
-        };
-        Some(Self {
-            is: is.to_owned(),
-            fields: names.fields.iter().filter_map(place).collect(),
-        })
+        Some(Self::of_names(&model_event(is)?, event))
     }
 
     /// The same, with another source of one field.
@@ -122,4 +134,14 @@ impl FieldSource {
             conversion: Conversion::Plain,
         }
     }
+}
+
+/// Whether a field of the model's event is the number of a thread or process.
+#[must_use]
+pub fn is_thread_field(model_event_name: &str, field: &str) -> bool {
+    let names = model_event(model_event_name);
+    let fields = names.map_or(&[][..], |names| names.fields);
+    fields
+        .iter()
+        .any(|known| known.name == field && known.is_thread)
 }

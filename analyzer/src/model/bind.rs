@@ -5,8 +5,8 @@
 
 use trace_format::{EnumSchema, EventId, EventSchema, FieldKind, Schema, Value};
 
-use super::alias::{Aliases, Conversion, FieldSource};
-use super::event::{EventKind, EventNames, KernelEvent};
+use super::alias::{Alias, Aliases, Conversion, FieldSource, THREADS_OF_MACHINE};
+use super::event::{EventKind, EventNames, FieldUse, KernelEvent};
 use super::ids::{CpuId, Pid, Tid};
 use super::state::PREEMPTED;
 
@@ -43,6 +43,8 @@ enum Place {
 pub(super) trait FromColumn<'a>: Sized {
     /// Whether the model can do without.
     const OPTIONAL: bool;
+    /// Whether it is the number of a thread or process.
+    const IS_THREAD: bool;
 
     /// Reads it; `None` when it is missing and needed.
     fn from_column<R: Row + ?Sized>(column: &'a Column, row: &'a R) -> Option<Self>;
@@ -80,6 +82,10 @@ fn convert(conversion: &Conversion, value: Value<'_>) -> Option<u64> {
             let bytes = number.to_le_bytes();
             let low = i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
             i64::from(low).cast_unsigned()
+        }
+        Conversion::OfMachine(_) if number == 0 => 0,
+        Conversion::OfMachine(machine) => {
+            number.wrapping_add(u64::from(*machine) * u64::from(THREADS_OF_MACHINE))
         }
         Conversion::Less(by) => number.wrapping_sub(by.cast_unsigned()),
         Conversion::State { preempted } if number >= *preempted => PREEMPTED,
@@ -121,10 +127,20 @@ fn text<'a, R: Row + ?Sized>(column: &'a Column, row: &'a R) -> Option<&'a [u8]>
     }
 }
 
+macro_rules! is_thread {
+    () => {
+        false
+    };
+    (thread) => {
+        true
+    };
+}
+
 macro_rules! from_column {
-    ($($type:ty: $read:expr;)*) => {$(
+    ($($type:ty $(as $thread:ident)?: $read:expr;)*) => {$(
         impl<'a> FromColumn<'a> for $type {
             const OPTIONAL: bool = false;
+            const IS_THREAD: bool = is_thread!($($thread)?);
 
             #[inline]
             fn from_column<R: Row + ?Sized>(column: &'a Column, row: &'a R) -> Option<Self> {
@@ -134,6 +150,7 @@ macro_rules! from_column {
 
         impl<'a> FromColumn<'a> for Option<$type> {
             const OPTIONAL: bool = true;
+            const IS_THREAD: bool = is_thread!($($thread)?);
 
             #[inline]
             fn from_column<R: Row + ?Sized>(column: &'a Column, row: &'a R) -> Option<Self> {
@@ -147,8 +164,8 @@ from_column! {
     u64: number;
     i64: |column, row| number(column, row).map(u64::cast_signed);
     bool: |column, row| number(column, row).map(|number| number != 0);
-    Tid: |column, row| u32::try_from(number(column, row)?).ok().map(Tid);
-    Pid: |column, row| u32::try_from(number(column, row)?).ok().map(Pid);
+    Tid as thread: |column, row| u32::try_from(number(column, row)?).ok().map(Tid);
+    Pid as thread: |column, row| u32::try_from(number(column, row)?).ok().map(Pid);
     CpuId: |column, row| u32::try_from(number(column, row)?).ok().map(CpuId);
     &'a [u8]: text;
 }
@@ -180,17 +197,7 @@ impl Binding {
     /// Looks the model's names up in `schema`, the schema of a trace of our own.
     #[must_use]
     pub fn new(schema: &Schema) -> Self {
-        let mut binding = Self::empty();
-        for (kind, names) in EventKind::ALL {
-            if let Some(event) = schema.event_named(names.event) {
-                let place = |name: &str| match event.field_index(name) {
-                    Some(index) => Place::Field(index),
-                    None => Place::Nowhere,
-                };
-                binding.add(schema, event, (*kind, *names), place);
-            }
-        }
-        binding
+        Self::of_aliases(schema, &own_aliases(schema))
     }
 
     /// Looks up what the events of another tracer are to the model.
@@ -281,10 +288,10 @@ fn bind(
     names: EventNames,
     place: impl Fn(&str) -> Place,
 ) -> Result<Vec<Column>, &'static str> {
-    let column = |(name, optional): &(&'static str, bool)| {
-        let place = place(name);
-        if matches!(place, Place::Nowhere) && !optional {
-            return Err(*name);
+    let column = |field: &FieldUse| {
+        let place = place(field.name);
+        if matches!(place, Place::Nowhere) && !field.is_optional {
+            return Err(field.name);
         }
         let enumeration = match &place {
             Place::Converted(_, Conversion::Named(name)) => Some(name),
@@ -300,6 +307,18 @@ fn bind(
         Ok(Column { place, names })
     };
     names.fields.iter().map(column).collect()
+}
+
+/// What the events of a trace of our own are: their names are the model's.
+#[must_use]
+pub fn own_aliases(schema: &Schema) -> Aliases {
+    let mut aliases = Aliases::default();
+    for (_, names) in EventKind::ALL {
+        if let Some(event) = schema.event_named(names.event) {
+            aliases.insert(event.id, Alias::of_names(names, event));
+        }
+    }
+    aliases
 }
 
 impl Place {

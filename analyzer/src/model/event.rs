@@ -10,13 +10,24 @@ use super::ids::{CpuId, Pid, Tid};
 /// Text as the kernel holds it: not necessarily UTF-8.
 pub type Text<'a> = &'a [u8];
 
-/// An event's name and those of its fields, with whether the model can do without the field.
+/// An event's name and its fields.
 #[derive(Clone, Copy, Debug)]
 pub struct EventNames {
     /// Name of the event.
     pub event: &'static str,
-    /// Names of its fields; `true` marks one that may be missing.
-    pub fields: &'static [(&'static str, bool)],
+    /// Its fields.
+    pub fields: &'static [FieldUse],
+}
+
+/// A field that the model reads.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldUse {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether the model can do without.
+    pub is_optional: bool,
+    /// Whether it is the number of a thread or process.
+    pub is_thread: bool,
 }
 
 macro_rules! kernel_events {
@@ -33,7 +44,11 @@ macro_rules! kernel_events {
             impl $(<$life>)? $kind $(<$life>)? {
                 const NAMES: EventNames = EventNames {
                     event: $name,
-                    fields: &[$((stringify!($field), <$type as FromColumn<'_>>::OPTIONAL),)*],
+                    fields: &[$(FieldUse {
+                        name: stringify!($field),
+                        is_optional: <$type as FromColumn<'_>>::OPTIONAL,
+                        is_thread: <$type as FromColumn<'_>>::IS_THREAD,
+                    },)*],
                 };
             }
         )*

@@ -25,8 +25,8 @@ mod state;
 mod thread;
 mod wait;
 
-pub use alias::{Alias, Aliases, Conversion, FieldSource};
-pub use bind::{Binding, Reading, Row, UnusableEvent};
+pub use alias::{Alias, Aliases, Conversion, FieldSource, THREADS_OF_MACHINE, is_thread_field};
+pub use bind::{Binding, Reading, Row, UnusableEvent, own_aliases};
 pub use calls::{CallArgs, Transfer};
 pub use doubt::{Doubt, Doubts};
 pub use errno::{errno_name, errno_of};

@@ -1,10 +1,10 @@
-//! `info` of another tracer's trace: what it says of itself, without reading its events.
+//! `info` of another tracer's trace, and of several traces as one: what they say of themselves, without reading events.
 
 use std::time::{Duration, SystemTime};
 
 use super::table::{Cell, Report, Shape, Table, column};
-use crate::sources::Trace;
 use crate::sources::foreign::Description;
+use crate::sources::{Several, Trace};
 
 /// Describes a trace of another tracer.
 pub(super) fn foreign_info(trace: &Trace, description: &Description) -> Report {
@@ -21,13 +21,7 @@ fn trace_table(trace: &Trace, description: &Description) -> Table {
     let clock = description.clock;
     let events = &description.schema.events;
     let understood = description.aliases.iter().count();
-    let start = description.epoch_nanos.and_then(|epoch| {
-        let since_zero = crate::sources::Clock {
-            first_tsc: 0,
-            ..clock
-        };
-        date(epoch + i128::from(since_zero.nanos(clock.first_tsc).0))
-    });
+    let start = description.start_nanos().and_then(date);
     Table {
         name: "trace",
         title: "Trace".to_owned(),
@@ -67,6 +61,44 @@ fn facts_table(description: &Description) -> Table {
         shape: Shape::Rows,
         columns: vec![column("name", "What"), column("value", "Value")],
         rows: description.facts.iter().map(row).collect(),
+    }
+}
+
+/// Describes several traces that are read as one.
+pub(super) fn several_info(trace: &Trace, several: &Several) -> Report {
+    let row = |(name, part, machine): (&str, &Trace, u32)| {
+        let format = match part {
+            Trace::Foreign(foreign) => foreign.description().format.clone(),
+            Trace::Own(_) | Trace::Several(_) => "guesttrace".to_owned(),
+        };
+        vec![
+            Cell::guest_text(name.as_bytes()),
+            Cell::guest_text(format.as_bytes()),
+            Cell::Count(u64::from(machine)),
+            Cell::Count(u64::from(part.cpu_count())),
+            part.start_nanos()
+                .and_then(date)
+                .map_or(Cell::Absent, Cell::Text),
+            Cell::Time(part.duration()),
+        ]
+    };
+    Report {
+        name: "info",
+        findings: trace.findings(),
+        tables: vec![Table {
+            name: "traces",
+            title: "Traces".to_owned(),
+            shape: Shape::Rows,
+            columns: vec![
+                column("trace", "Trace"),
+                column("format", "Format"),
+                column("machine", "Machine"),
+                column("cpus", "CPUs"),
+                column("start", "Start (UTC)"),
+                column("duration_ns", "Duration (s)"),
+            ],
+            rows: several.parts().map(row).collect(),
+        }],
     }
 }
 

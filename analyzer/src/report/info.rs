@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use trace_format::{ClockMode, TraceFile, Trailer};
 
-use super::foreign_info::foreign_info;
+use super::foreign_info::{foreign_info, several_info};
 use super::table::{Cell, Report, Shape, Table, column};
 use crate::model::GuestNanos;
 use crate::sources::{Clock, Trace, findings_of_file};
@@ -15,6 +15,7 @@ pub fn info(trace: &Trace) -> Report {
     match trace {
         Trace::Own(file) => own_info(file, trace.clock()),
         Trace::Foreign(foreign) => foreign_info(trace, foreign.description()),
+        Trace::Several(several) => several_info(trace, several),
     }
 }
 

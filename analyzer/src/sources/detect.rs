@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use trace_format::ReadError;
+
 use super::trace::TraceError;
 
 /// Kinds of traces.
@@ -34,9 +36,9 @@ fn head_of(path: &Path) -> Result<Vec<u8>, TraceError> {
     });
     match read {
         Ok(_) => Ok(head),
-        Err(source) => Err(TraceError::Io {
+        Err(source) => Err(TraceError::Own(ReadError::Io {
             path: path.to_owned(),
             source,
-        }),
+        })),
     }
 }

@@ -124,6 +124,10 @@ impl RecordStream for LiveStream {
         self.merge.next_item()
     }
 
+    fn next_tsc(&mut self) -> Result<Option<u64>, TraceError> {
+        self.merge.next_tsc()
+    }
+
     fn chunks_skipped(&self) -> usize {
         0
     }

@@ -234,18 +234,36 @@ impl<C: ChunkSource> Merge<C> {
         self.clock
     }
 
-    /// The next record or loss; `None` at the end, or when chunks have to arrive first.
-    pub(super) fn next_item(&mut self) -> Result<Option<Item<'_>>, TraceError> {
-        if self.cpus.is_empty() {
-            return Ok(None);
-        }
+    /// Makes the CPU with the earliest record the current one; that record's ticks.
+    fn find_next(&mut self) -> Result<u64, TraceError> {
         if self.cpus[self.current].next_tsc() == NEVER {
             self.load(self.current)?;
         }
         if (self.cpus[self.current].next_tsc(), self.current) > self.limit {
             self.choose();
         }
-        let next_tsc = self.cpus[self.current].next_tsc();
+        Ok(self.cpus[self.current].next_tsc())
+    }
+
+    /// Ticks of the next item; 0 for what was lost after the last record.
+    pub(super) fn next_tsc(&mut self) -> Result<Option<u64>, TraceError> {
+        if self.cpus.is_empty() {
+            return Ok(None);
+        }
+        let next = self.find_next()?;
+        let has_loss = || self.cpus.iter().any(|cpu| cpu.loss.is_some());
+        Ok(match next {
+            NEVER => (self.last_tsc == NEVER && has_loss()).then_some(0),
+            next => Some(next).filter(|next| *next <= self.last_tsc),
+        })
+    }
+
+    /// The next record or loss; `None` at the end, or when chunks have to arrive first.
+    pub(super) fn next_item(&mut self) -> Result<Option<Item<'_>>, TraceError> {
+        if self.cpus.is_empty() {
+            return Ok(None);
+        }
+        let next_tsc = self.find_next()?;
         if next_tsc == NEVER && self.last_tsc == NEVER {
             // Only what was lost after the last records is still to be told.
             let mut losses = self.cpus.iter_mut().filter_map(|cpu| cpu.loss.take());

@@ -116,6 +116,10 @@ impl RecordStream for OwnStream<'_> {
         Merge::next_item(self)
     }
 
+    fn next_tsc(&mut self) -> Result<Option<u64>, TraceError> {
+        Merge::next_tsc(self)
+    }
+
     fn chunks_skipped(&self) -> usize {
         self.chunks.skipped
     }

@@ -49,6 +49,12 @@ pub trait RecordStream {
     /// When the trace cannot be read on. A part that is damaged is no error: it is an [`Item::Loss`].
     fn next_item(&mut self) -> Result<Option<Item<'_>>, TraceError>;
 
+    /// Ticks of the next one, without taking it; `None` at the end. Of a loss with nothing behind it, 0.
+    ///
+    /// # Errors
+    /// Those of [`next_item`](Self::next_item).
+    fn next_tsc(&mut self) -> Result<Option<u64>, TraceError>;
+
     /// Chunks of the range that are not read, because the index says that nothing of interest is in them.
     fn chunks_skipped(&self) -> usize;
 

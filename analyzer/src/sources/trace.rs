@@ -1,7 +1,6 @@
 //! A trace of whatever source, opened.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use thiserror::Error;
 use trace_format::{EventId, ReadError, Schema, TraceFile};
@@ -11,9 +10,10 @@ use super::detect::{Kind, kind_of};
 use super::finding::{Finding, findings_of_file};
 use super::foreign::Foreign;
 use super::own::OwnStream;
+use super::several::Several;
 use super::stream::{Range, RecordStream};
 use super::symbols::Symbols;
-use crate::model::{Binding, GuestNanos};
+use crate::model::{Aliases, Binding, GuestNanos, own_aliases};
 
 /// Why a trace cannot be read.
 #[derive(Debug, Error)]
@@ -22,14 +22,6 @@ pub enum TraceError {
     /// It is a trace of our own that cannot be read.
     #[error(transparent)]
     Own(#[from] ReadError),
-    /// It cannot be opened.
-    #[error("cannot open {}: {source}", path.display())]
-    Io {
-        /// Its name.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// It is a directory that holds no trace.
     #[error("it is a directory without a trace")]
     IsDirectory,
@@ -59,6 +51,8 @@ pub enum Trace {
     Own(TraceFile),
     /// A trace of another tracer.
     Foreign(Foreign),
+    /// Several traces as one.
+    Several(Several),
 }
 
 impl Trace {
@@ -78,7 +72,7 @@ impl Trace {
     pub fn own(&self) -> Option<&TraceFile> {
         match self {
             Self::Own(file) => Some(file),
-            Self::Foreign(_) => None,
+            Self::Foreign(_) | Self::Several(_) => None,
         }
     }
 
@@ -88,19 +82,24 @@ impl Trace {
         match self {
             Self::Own(file) => &file.header().schema,
             Self::Foreign(foreign) => &foreign.description().schema,
+            Self::Several(several) => several.schema(),
         }
     }
 
-    /// What its events are to the model.
+    /// What its events are to the model, by event.
+    #[must_use]
+    pub fn aliases(&self) -> Aliases {
+        match self {
+            Self::Own(file) => own_aliases(&file.header().schema),
+            Self::Foreign(foreign) => foreign.description().aliases.clone(),
+            Self::Several(several) => several.aliases().clone(),
+        }
+    }
+
+    /// How the model reads its events.
     #[must_use]
     pub fn binding(&self) -> Binding {
-        match self {
-            Self::Own(file) => Binding::new(&file.header().schema),
-            Self::Foreign(foreign) => {
-                let description = foreign.description();
-                Binding::of_aliases(&description.schema, &description.aliases)
-            }
-        }
+        Binding::of_aliases(self.schema(), &self.aliases())
     }
 
     /// The kinds of events that are this event of the model; none when the trace has no such event.
@@ -115,6 +114,35 @@ impl Trace {
                 let aliases = &foreign.description().aliases;
                 aliases.events(model_event).collect()
             }
+            Self::Several(several) => several.aliases().events(model_event).collect(),
+        }
+    }
+
+    /// The machine that it is of, where it says so.
+    #[must_use]
+    pub fn machine(&self) -> Option<String> {
+        match self {
+            Self::Foreign(foreign) => foreign.description().machine.clone(),
+            Self::Own(_) | Self::Several(_) => None,
+        }
+    }
+
+    /// How many CPUs it can have events of.
+    #[must_use]
+    pub fn cpu_count(&self) -> u32 {
+        match self {
+            Self::Own(file) => file.header().machine.cpu_count,
+            Self::Foreign(foreign) => foreign.description().cpu_count,
+            Self::Several(several) => several.cpu_count(),
+        }
+    }
+
+    /// When it began, in nanoseconds since 1970 (UTC), where it tells.
+    #[must_use]
+    pub fn start_nanos(&self) -> Option<i128> {
+        match self {
+            Self::Foreign(foreign) => foreign.description().start_nanos(),
+            Self::Own(_) | Self::Several(_) => None,
         }
     }
 
@@ -127,6 +155,7 @@ impl Trace {
                 tsc_hz: file.header().clock.tsc_hz,
             },
             Self::Foreign(foreign) => foreign.description().clock,
+            Self::Several(_) => Several::clock(),
         }
     }
 
@@ -141,6 +170,7 @@ impl Trace {
                 .max()
                 .unwrap_or(0),
             Self::Foreign(foreign) => foreign.description().last_ticks,
+            Self::Several(several) => several.last_tsc(),
         }
     }
 
@@ -159,6 +189,13 @@ impl Trace {
                 Symbols::new(&table.symbols, table.kernel_slide.unwrap_or(0))
             }
             Self::Foreign(foreign) => Symbols::new(&foreign.description().symbols, 0),
+            // Addresses of different kernels would be mixed up.
+            Self::Several(several) => match several.parts().next() {
+                Some((_, trace, _)) if several.parts().all(|(_, _, machine)| machine == 0) => {
+                    trace.symbols()
+                }
+                _ => Symbols::default(),
+            },
         }
     }
 
@@ -168,6 +205,7 @@ impl Trace {
         match self {
             Self::Own(file) => findings_of_file(file),
             Self::Foreign(foreign) => foreign.description().findings.clone(),
+            Self::Several(several) => several.findings(),
         }
     }
 
@@ -177,6 +215,7 @@ impl Trace {
         let mut starts = match self {
             Self::Own(file) => file.chunks().iter().map(|chunk| chunk.first_tsc).collect(),
             Self::Foreign(foreign) => foreign.page_starts(),
+            Self::Several(several) => several.page_starts(),
         };
         starts.sort_unstable();
         starts.dedup();
@@ -196,6 +235,7 @@ impl Trace {
         match self {
             Self::Own(file) => Ok(Box::new(OwnStream::open(file, self.clock(), range)?)),
             Self::Foreign(foreign) => Ok(Box::new(foreign.stream(range)?)),
+            Self::Several(several) => Ok(Box::new(several.stream(range)?)),
         }
     }
 }

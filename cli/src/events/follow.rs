@@ -30,11 +30,12 @@ const READ_BYTES: usize = 1 << 16;
 
 /// Runs the verb.
 pub(super) fn run(args: &EventsArgs, console: &mut Console<'_>) -> Result<ExitCode> {
-    let name = args.trace.display();
-    let input = if args.trace == Path::new("-") {
+    let trace = args.traces.only("--follow")?;
+    let name = trace.display();
+    let input = if trace == Path::new("-") {
         Input::Pipe(io::stdin())
     } else {
-        match find(&args.trace, console)? {
+        match find(trace, console)? {
             Found::Complete(trace) => return show(args, &trace, console),
             Found::Growing(file) => Input::File(file),
         }
@@ -158,14 +159,15 @@ impl Follower {
         args: &EventsArgs,
         console: &mut Console<'_>,
     ) -> Result<()> {
+        let trace = args.traces.only("--follow")?;
         let is_continued = |trailer: &mut Trailer| trailer.end_reason == END_CONTINUED;
         for number in 1.. {
             self.follow(input, args, console)?;
             let is_one_of_several = self.trailer.take_if(is_continued).is_some();
-            if !is_one_of_several || self.is_enough || args.trace == Path::new("-") {
+            if !is_one_of_several || self.is_enough || trace == Path::new("-") {
                 break;
             }
-            input = Input::File(open_part(&part_path(&args.trace, number))?);
+            input = Input::File(open_part(&part_path(trace, number))?);
             self.tail.next_file();
         }
         self.advance(u64::MAX, console)?;

@@ -20,6 +20,10 @@ pub struct Description {
     pub last_ticks: u64,
     /// Nanoseconds from the epoch (1970, UTC) to tick 0, where the trace tells.
     pub epoch_nanos: Option<i128>,
+    /// The machine that it is of, such as its host name; two traces of one machine have the same.
+    pub machine: Option<String>,
+    /// CPUs that it can have events of, from 0 on.
+    pub cpu_count: u32,
     /// Names of kernel addresses as in the running kernel.
     pub symbols: Vec<(u64, String)>,
     /// Threads that it names apart from its events.
@@ -51,6 +55,17 @@ pub struct KnownThread {
 }
 
 impl Description {
+    /// When it began, in nanoseconds since 1970 (UTC), where it tells.
+    #[must_use]
+    pub fn start_nanos(&self) -> Option<i128> {
+        let from_zero = Clock {
+            first_tsc: 0,
+            ..self.clock
+        };
+        let start = from_zero.nanos(self.clock.first_tsc);
+        Some(self.epoch_nanos? + i128::from(start.0))
+    }
+
     /// Adds a fact.
     pub fn fact(&mut self, name: &str, value: impl Into<String>) {
         self.facts.push(Fact {

@@ -27,7 +27,9 @@ pub(in crate::sources) struct ForeignStream<'t> {
     /// The lane whose event comes next, and the time and place of the next event of any other.
     current: usize,
     limit: (u64, usize),
-    /// The event at which the current lane is was yielded.
+    /// What was found and not yet yielded.
+    ready: Option<Ready>,
+    /// The event at which the current lane is was found.
     is_taken: bool,
     /// The thread that the CPU of the latest event runs now.
     switch: Option<(CpuId, Tid)>,
@@ -50,6 +52,16 @@ struct LaneState<'t> {
 struct CpuState {
     context: Context,
     last_at: Option<GuestNanos>,
+}
+
+/// What comes next, with its ticks.
+#[derive(Clone, Copy, Debug)]
+enum Ready {
+    Loss(Loss, u64),
+    /// It has to be said which thread the CPU runs.
+    Context(CpuId, u64),
+    /// The event at which the current lane is.
+    Event(Head, u64),
 }
 
 /// Stamps that are earlier than those before them.
@@ -84,6 +96,7 @@ impl<'t> ForeignStream<'t> {
             lanes: lanes.into_iter().map(state).collect(),
             current: 0,
             limit: (0, 0),
+            ready: None,
             is_taken: false,
             switch: None,
             cpus: Vec::new(),
@@ -202,22 +215,21 @@ impl<'t> ForeignStream<'t> {
             is_context: true,
         }
     }
-}
 
-impl RecordStream for ForeignStream<'_> {
-    fn next_item(&mut self) -> Result<Option<Item<'_>>, TraceError> {
+    /// Passes over what is not of interest; what comes then, `None` at the end.
+    fn find_next(&mut self) -> Result<Option<Ready>, TraceError> {
+        if self.ready.is_some() {
+            return Ok(self.ready);
+        }
         if std::mem::take(&mut self.is_taken) {
             self.advance()?;
         }
-        loop {
-            let Some(lane) = self.lanes.get(self.current) else {
-                return Ok(None);
-            };
+        while let Some(lane) = self.lanes.get(self.current) {
             let (ticks, next) = (lane.ticks, lane.next);
             let is_before = ticks < *self.range.tscs.start();
             match next {
-                Step::End => return Ok(None),
-                _ if ticks > *self.range.tscs.end() => return Ok(None),
+                Step::End => break,
+                _ if ticks > *self.range.tscs.end() => break,
                 Step::Event(Head { cpu, .. }) | Step::Loss(LaneLoss { cpu, .. })
                     if cpu.0 >= CPUS_MAX =>
                 {
@@ -228,34 +240,56 @@ impl RecordStream for ForeignStream<'_> {
                     let loss = self.loss(&loss);
                     self.advance()?;
                     if !is_before {
-                        return Ok(Some(Item::Loss(loss)));
+                        self.ready = Some(Ready::Loss(loss, ticks));
+                        break;
                     }
                 }
                 Step::Event(head) => {
                     self.make_room(head.cpu);
                     if self.adopt(&head) && !is_before {
-                        return Ok(Some(Item::Record(self.context_record(head.cpu, ticks))));
+                        self.ready = Some(Ready::Context(head.cpu, ticks));
+                        break;
                     }
                     self.learn(&head);
                     self.cpus[head.cpu.0 as usize].last_at = Some(self.clock.nanos(ticks));
-                    if is_before || !self.range.has_cpu(head.cpu) {
-                        self.advance()?;
-                        continue;
+                    if !is_before && self.range.has_cpu(head.cpu) {
+                        self.is_taken = true;
+                        self.ready = Some(Ready::Event(head, ticks));
+                        break;
                     }
-                    self.is_taken = true;
-                    return Ok(Some(Item::Record(Record {
-                        at: self.clock.nanos(ticks),
-                        tsc: ticks,
-                        cpu: head.cpu,
-                        event: head.event,
-                        context: &self.cpus[head.cpu.0 as usize].context,
-                        fields: self.lanes[self.current].lane.fields(),
-                        is_repeated: false,
-                        is_context: false,
-                    })));
+                    self.advance()?;
                 }
             }
         }
+        Ok(self.ready)
+    }
+}
+
+impl RecordStream for ForeignStream<'_> {
+    fn next_item(&mut self) -> Result<Option<Item<'_>>, TraceError> {
+        self.find_next()?;
+        Ok(match self.ready.take() {
+            None => None,
+            Some(Ready::Loss(loss, _)) => Some(Item::Loss(loss)),
+            Some(Ready::Context(cpu, ticks)) => Some(Item::Record(self.context_record(cpu, ticks))),
+            Some(Ready::Event(head, ticks)) => Some(Item::Record(Record {
+                at: self.clock.nanos(ticks),
+                tsc: ticks,
+                cpu: head.cpu,
+                event: head.event,
+                context: &self.cpus[head.cpu.0 as usize].context,
+                fields: self.lanes[self.current].lane.fields(),
+                is_repeated: false,
+                is_context: head.event == self.context_event,
+            })),
+        })
+    }
+
+    fn next_tsc(&mut self) -> Result<Option<u64>, TraceError> {
+        let next = self.find_next()?;
+        Ok(next.map(|ready| match ready {
+            Ready::Loss(_, ticks) | Ready::Context(_, ticks) | Ready::Event(_, ticks) => ticks,
+        }))
     }
 
     fn chunks_skipped(&self) -> usize {
@@ -308,7 +342,10 @@ impl LaneState<'_> {
         self.next = self.lane.advance()?;
         let ticks = match self.next {
             Step::Event(head) => head.ticks,
-            Step::Loss(loss) => return Ok(self.ticks = self.ticks.max(loss.ticks)),
+            Step::Loss(loss) => {
+                self.ticks = self.ticks.max(loss.ticks);
+                return Ok(());
+            }
             Step::End => return Ok(()),
         };
         // One that is the end of time would never come.

@@ -80,6 +80,11 @@ impl Threads {
                 self.take_untold(task.pid);
             }
             E::ProcessFork(fork) => self.fork(fork),
+            E::ThreadContext(context) => {
+                self.learn(context.tid, context.pid, context.comm);
+                self.take_untold(context.tid);
+                return Some(context.tid);
+            }
             _ => {}
         }
         None
@@ -101,4 +106,5 @@ pub(super) const ABOUT_THREADS: &[&str] = &[
     "sched_process_fork",
     "task_rename",
     "task_state",
+    "thread_context",
 ];
