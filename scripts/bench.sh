@@ -249,7 +249,7 @@ measure_reports() {
   echo
 }
 
-# What workload tracecmd has trace-cmd record.
+# What `record --native trace-cmd` has trace-cmd record.
 compared_events=sched_switch,sched_waking,sched_wakeup,sched_wakeup_new,sched_process_fork,sched_process_exec
 compared_events+=,sched_process_exit,irq_handler_entry,irq_handler_exit,softirq_entry,softirq_exit,softirq_raise
 compared_events+=,tasklet_entry,tasklet_exit,syscall_entry,syscall_exit,signal_generate,signal_deliver,timer_start
@@ -258,16 +258,11 @@ compared_events+=,hrtimer_expire_entry,hrtimer_expire_exit
 
 # Runs workload desktop under trace-cmd in the guest while we record the same events: $work/trace.dat and $work/same.
 record_twice() {
-  local trace_cmd_guest=$guest_dir+trace-cmd length
   images/build.sh --kernel "$guest" --with trace-cmd
-  mapfile -t machine < <(machine_of "$trace_cmd_guest" tracecmd)
-  "$program" record --trace "$work/same" --serial "$work/console" --quiet --events "$compared_events" \
-    --start marker:trace-cmd-begin --stop marker:trace-cmd-end "${machine[@]}" \
-    -- -object "memory-backend-file,id=shared,share=on,mem-path=$work/shared,size=64M" -device ivshmem-plain,memdev=shared
-  # `exercise export` puts a line of 128 bytes before the file: "== NAME BYTES ==".
-  length=$(head -c 128 "$work/shared" | awk '{ print $3 }')
-  head -c $((128 + length)) "$work/shared" | tail -c +129 >"$work/trace.dat"
-  rm "$work/shared"
+  mapfile -t machine < <(machine_of "$guest_dir+trace-cmd" desktop)
+  "$program" record --trace "$work/same" --serial "$work/console" --quiet --events "$compared_events" --native trace-cmd \
+    --start marker:native-begin --stop marker:native-end "${machine[@]}"
+  mv "$work/same.trace.dat" "$work/trace.dat"
 }
 
 # The same events as three tools keep and read them.

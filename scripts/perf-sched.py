@@ -3,8 +3,8 @@
 
 usage: scripts/perf-sched.py [--kernel NAME]
 
-Workload perfsched runs `perf sched record` in the guest, on the guest's own kernel; its perf.data comes to the host through
-shared memory. Needs what scripts/run-qemu.sh needs, and perf (apt-get install linux-perf), which goes into the guest too.
+perf records workload mix in the guest, on the guest's own kernel (`record --native perf`). Needs what scripts/run-qemu.sh
+needs, and perf (apt-get install linux-perf), which goes into the guest too.
 """
 
 import csv
@@ -18,7 +18,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 GUESTTRACE = PROJECT / "target/release/guesttrace"
-SHARED_MIB = 64
+# What `perf sched record` asks for, as far as the kernel has it.
+EVENTS = "sched:sched_switch,sched:sched_wakeup,sched:sched_wakeup_new,sched:sched_migrate_task,sched:sched_process_fork"
 
 
 def run(command, **options):
@@ -29,18 +30,12 @@ def run(command, **options):
 def record(kernel, directory):
     """Records the workload; gives our trace and perf's file."""
     subprocess.run([PROJECT / "images/build.sh", "--kernel", kernel, "--with", "perf"], check=True, stdout=sys.stderr)
-    guest, shared = PROJECT / f"images/build/guest/{kernel}+perf", directory / "shared"
-    trace, data = directory / "trace.bin", directory / "perf.data"
+    guest, trace = PROJECT / f"images/build/guest/{kernel}+perf", directory / "trace.bin"
     command = [GUESTTRACE, "record", "--trace", trace, "--serial", directory / "console", "--quiet"]
     command += ["--kernel", PROJECT / f"images/build/kernels/{kernel}/vmlinuz"]
-    command += ["--initrd", guest / "initrd.cpio", "--rootfs", guest / "rootfs.img", "--workload", "perfsched"]
-    backend = f"memory-backend-file,id=shared,share=on,mem-path={shared},size={SHARED_MIB}M"
-    subprocess.run([*command, "--", "-object", backend, "-device", "ivshmem-plain,memdev=shared"], check=True)
-    # `exercise export` puts a line of 128 bytes before the file: "== NAME BYTES ==".
-    content = shared.read_bytes()
-    length = int(content[:128].split()[2])
-    data.write_bytes(content[128 : 128 + length])
-    return trace, data
+    command += ["--initrd", guest / "initrd.cpio", "--rootfs", guest / "rootfs.img", "--workload", "mix"]
+    subprocess.run([*command, "--native", "perf", "--native-events", EVENTS], check=True)
+    return trace, trace.with_suffix(".perf.data")
 
 
 def turns_of_perf(data):

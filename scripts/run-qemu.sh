@@ -65,12 +65,16 @@ build_program() {
 use_cargo
 build_program
 
-# lay_guest NAME [MODULES]: the project's guest of that kernel, with a compiler where the workload is one.
+# lay_guest NAME [MODULES]: the project's guest of that kernel, with the tools that workload and tracer need.
 lay_guest() {
-  local with=''
-  case " ${options[*]} " in *" --workload compile "*|*" --workload=compile "*) with=compiler ;; esac
-  guest_dir=$build_dir/guest/$1${with:++$with}
-  "$project_dir/images/build.sh" --kernel "$1" ${with:+--with "$with"} ${2:+--modules "$2"}
+  local with='' tools=()
+  case " ${options[*]} " in *" --workload compile "*|*" --workload=compile "*) with=+compiler tools+=(--with compiler) ;; esac
+  case " ${options[*]} " in
+    *" --native trace-cmd "*|*" --native=trace-cmd "*) with+=+trace-cmd tools+=(--with trace-cmd) ;;
+    *" --native perf "*|*" --native=perf "*) with+=+perf tools+=(--with perf) ;;
+  esac
+  guest_dir=$build_dir/guest/$1$with
+  "$project_dir/images/build.sh" --kernel "$1" "${tools[@]}" ${2:+--modules "$2"}
   disk=$(cat "$guest_dir/disk")
   modules=${2:-$build_dir/kernels/$1/modules}
 }

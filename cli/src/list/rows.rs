@@ -37,17 +37,9 @@ const WORKLOADS: &[(&str, &str)] = &[
     ("mix", include_str!("../../../images/workloads/mix")),
     ("modules", include_str!("../../../images/workloads/modules")),
     ("net", include_str!("../../../images/workloads/net")),
-    (
-        "perfsched",
-        include_str!("../../../images/workloads/perfsched"),
-    ),
     ("shell", include_str!("../../../images/workloads/shell")),
     ("stacks", include_str!("../../../images/workloads/stacks")),
     ("strace", include_str!("../../../images/workloads/strace")),
-    (
-        "tracecmd",
-        include_str!("../../../images/workloads/tracecmd"),
-    ),
     ("uprobe", include_str!("../../../images/workloads/uprobe")),
     (
         "workstation",
