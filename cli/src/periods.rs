@@ -18,7 +18,7 @@ use crate::{Usage, tell};
 guesttrace periods out.bin --begin 'event == block_rq_issue' --end 'event == block_rq_complete' --by sector\n  \
 guesttrace periods out.bin --begin 'event == sched_waking' --end 'event == sched_switch' --by pid=next_pid\n  \
 guesttrace periods out.bin --begin 'event == tick' --end 'event == tick' --by cpu\n\n\
-A beginning whose key begins again before its end counts from the later one; what has no counterpart is counted.")]
+A beginning whose key has begun already and not ended counts for nothing; what has no counterpart is counted.")]
 pub(crate) struct PeriodsArgs {
     /// Trace to analyse
     #[arg(value_name = "TRACE")]

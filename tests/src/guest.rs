@@ -39,12 +39,18 @@ pub fn guesttrace() -> PathBuf {
 /// Kernels of the cloud flavour have no driver for an SD card: their guest lives in the initial ramdisk.
 #[must_use]
 pub fn guest_arguments(kernel_name: &str, workload: &str) -> Option<Vec<String>> {
-    let files = kernel(kernel_name)?;
     let tool = if workload == "compile" {
         "+compiler"
     } else {
         ""
     };
+    guest_arguments_with(kernel_name, tool, workload)
+}
+
+/// Arguments that boot our image with a tool, such as `+trace-cmd`, on a kernel; `None` when one of the two is missing.
+#[must_use]
+pub fn guest_arguments_with(kernel_name: &str, tool: &str, workload: &str) -> Option<Vec<String>> {
+    let files = kernel(kernel_name)?;
     let image = project_dir()
         .join("images/build/guest")
         .join(format!("{kernel_name}{tool}"));

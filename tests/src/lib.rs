@@ -15,7 +15,8 @@ pub use events::{Event, events};
 pub use ftrace::{Ftrace, FtraceEvent, FtraceField, FtraceFormat, FtraceValue};
 pub use fuzz::{Chance, fuzz, fuzz_usually, mix};
 pub use guest::{
-    Run, guest_arguments, guest_arguments_on, guests_wanted, guesttrace, record, record_guest,
+    Run, guest_arguments, guest_arguments_on, guest_arguments_with, guests_wanted, guesttrace,
+    record, record_guest,
 };
 pub use kernels::{KernelFiles, kernel, objdump, project_dir};
 pub use strace::{Strace, StracedCall, strace};

@@ -122,7 +122,8 @@ impl Disk {
                 arguments
             }
             Self::Nvme => drive("nvme,serial=guesttrace,drive=disk0"),
-            Self::Virtio => drive("virtio-blk-pci,drive=disk0"),
+            // Without that QEMU would stop the machine where the host has no room, and wait for somebody to make some.
+            Self::Virtio => drive("virtio-blk-pci,drive=disk0,werror=report"),
             Self::Pmem => vec![
                 "-object".to_owned(),
                 format!(

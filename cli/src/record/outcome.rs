@@ -58,6 +58,10 @@ const CONSOLE_SIGNS: [(&str, &str); 5] = [
 
 /// Ends what QEMU says when an SD card cannot be read or written (`hw/sd/sd.c`).
 const DISK_SIGN: &str = "error on host side";
+/// What the guest's kernel says when another disk cannot be.
+const GUEST_DISK_SIGNS: [&str; 2] = ["I/O error, dev nvme0n1", "I/O error, dev vda"];
+const DISK_HINT: &str =
+    "hint: what the guest writes goes to a temporary file: set TMPDIR to a directory that has room";
 
 impl Outcome {
     /// Judges a run.
@@ -83,8 +87,14 @@ impl Outcome {
         let lines = finished.complaints.lines();
         if let Some(line) = lines.rev().find(|line| line.ends_with(DISK_SIGN)) {
             return Self::GuestFailed(format!(
-                "the guest's disk lost data: QEMU reports \"{line}\"\nhint: what the guest writes goes to a temporary file: set TMPDIR to a directory that has room"
+                "the guest's disk lost data: QEMU reports \"{line}\"\n{DISK_HINT}"
             ));
+        }
+        let said = String::from_utf8_lossy(&finished.console);
+        let is_sign = |line: &&str| GUEST_DISK_SIGNS.iter().any(|sign| line.contains(sign));
+        if let Some(line) = said.lines().find(is_sign) {
+            let line = harmless(line.trim());
+            return Self::GuestFailed(format!("the guest's disk lost data: {line}\n{DISK_HINT}"));
         }
         if finished.was_asked && finished.ended.is_some() {
             return Self::Well;
