@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Measures what tracing costs and how fast and small traces are, and prints it as Markdown for docs/performance.md.
 #
-# usage: scripts/bench.sh [--rounds N] [--guest NAME] [--part cost|format|reports|others]... >measured.md
+# usage: scripts/bench.sh [--rounds N] [--guest NAME] [--part cost|format|reports|export|others]... >measured.md
 #
 #   --rounds N     rounds of one untraced run and one of each choice of events (default 15)
 #   --guest NAME   the guest (default 6.1-amd64)
-#   --part NAME    only this: cost, what recording costs; format, how fast traces are written, read and opened; reports,
-#                  how fast they are and how much memory they need; others, the same events in the files of trace-cmd
-#                  and of LTTng, and how fast their readers are
+#   --part NAME    only this: cost, what recording costs; format, how fast traces are written, read and opened; reports
+#                  and export, how fast they are and how much memory they need; others, the same events in the files of
+#                  trace-cmd and of LTTng, and how fast their readers are
 #
 # Cost is user CPU time, guesttrace's own included: wall time depends on what else the host does. The runs of a round
 # follow each other, so what the host does to one it does to all; a cost is that of a round, and the spread over the
@@ -29,9 +29,9 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#parts[@]} -gt 0 ] || parts=(cost format reports others)
+[ ${#parts[@]} -gt 0 ] || parts=(cost format reports export others)
 for part in "${parts[@]}"; do
-  case $part in cost|format|reports|others) ;; *) die "there is no part \"$part\"" "scripts/bench.sh --help" 2 ;; esac
+  case $part in cost|format|reports|export|others) ;; *) die "there is no part \"$part\"" "scripts/bench.sh --help" 2 ;; esac
 done
 
 work=$(mktemp -d)
@@ -249,6 +249,32 @@ measure_reports() {
   echo
 }
 
+# How fast each format of `guesttrace export` is written, and how large it is.
+measure_export() {
+  local format events took own all bytes
+  cargo build --quiet --release -p trace-format --example large
+  mapfile -t machine < <(machine_of "$guest_dir" desktop)
+  "$program" record --trace "$work/desktop" --serial "$work/console" --quiet --events core "${machine[@]}"
+  make_long "$work/desktop" "$work/long" 3000000
+  cat "$work/long" >/dev/null
+  events=$("$program" info "$work/long" --format json | number_of records)
+  bytes=$(stat -c %s "$work/long")
+  echo "\`guesttrace export\` of workload \`desktop\` with core events, $events of them, $(per_event "$bytes" "$events") bytes each in the trace; CPU time, so the speed of one core:"
+  echo
+  row format "million events/s" "bytes per event" "MiB of memory; with the part of the file that is mapped"
+  echo "|---|---|---|---|"
+  for format in ctf perfetto chrome firefox folded csv json ltt; do
+    took=$(seconds '%U %S' "$program" export "$work/long" --to "$format" -o "$work/out" | awk '{ print $1 + $2 }')
+    bytes=$(du -sb "$work/out" | cut -f 1)
+    rm -r "$work/out"
+    read -r own all < <(peak_memory "$program" export "$work/long" --to "$format" -o "$work/out")
+    rm -r "$work/out"
+    row "\`$format\`" "$(awk "BEGIN { printf \"%.2f\", $events / $took / 1e6 }")" "$(per_event "$bytes" "$events")" "$own; $all"
+  done
+  rm "$work/long"
+  echo
+}
+
 # What `record --native trace-cmd` has trace-cmd record.
 compared_events=sched_switch,sched_waking,sched_wakeup,sched_wakeup_new,sched_process_fork,sched_process_exec
 compared_events+=,sched_process_exit,irq_handler_entry,irq_handler_exit,softirq_entry,softirq_exit,softirq_raise
@@ -316,6 +342,7 @@ for part in "${parts[@]}"; do
     cost) measure_cost; measure_preparation; echo ;;
     format) measure_format; measure_large ;;
     reports) measure_reports ;;
+    export) measure_export ;;
     others) measure_others ;;
   esac
 done

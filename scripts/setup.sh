@@ -20,7 +20,7 @@ set -euo pipefail
 qemu_wanted=9.2
 packages=(qemu-utils gcc libc6-dev pkgconf busybox-static e2fsprogs cpio xz-utils zstd binutils strace
   ca-certificates debian-archive-keyring)
-test_packages=(bpftool dwarves python3-zstandard shellcheck)
+test_packages=(babeltrace2 bpftool dwarves python3-zstandard shellcheck tcpdump)
 
 purpose=run check=no quiet=no
 while [ $# -gt 0 ]; do

@@ -120,6 +120,44 @@ fn read_everything(trace: &Trace) {
     }
 }
 
+/// Writes the trace in every format of other tools; what is JSON has to be such.
+fn export_everything(trace: &Trace) {
+    use analyzer::export::{
+        CtfVersion, Job, Wanted, chrome, ctf, firefox, folded, ltt, pcap, perfetto,
+    };
+    let whole = Wanted::default();
+    let part = Wanted {
+        selection: Selection {
+            span: Span {
+                start: GuestNanos(2000),
+                end: GuestNanos(50_000),
+            },
+            ..Selection::default()
+        },
+        ..Wanted::default()
+    };
+    for wanted in [&whole, &part] {
+        let job = Job {
+            trace,
+            wanted,
+            progress: &|_| {},
+        };
+        for version in [CtfVersion::V1, CtfVersion::V2] {
+            let directory = tempfile::tempdir().unwrap();
+            let _ = ctf(job, version, directory.path());
+        }
+        for export in [chrome, firefox] {
+            let mut out = Vec::new();
+            if export(job, &mut out).is_ok() {
+                serde_json::from_slice::<serde_json::Value>(&out).unwrap();
+            }
+        }
+        for export in [perfetto, folded, ltt, pcap] {
+            let _ = export(job, &mut Vec::new());
+        }
+    }
+}
+
 /// Everything that follows causes: what is explained is explained wholly, whatever the trace says.
 fn follow_causes(trace: &Trace) {
     let options = WaitOptions {
@@ -185,6 +223,10 @@ fn use_file(bytes: Vec<u8>, chance: &mut Chance) -> bool {
     let _ = trace.findings();
     read_everything(&trace);
     follow_causes(&trace);
+    // Directories take their time.
+    if chance.once_in(4) {
+        export_everything(&trace);
+    }
     true
 }
 

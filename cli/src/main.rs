@@ -14,6 +14,7 @@ mod diff;
 mod endpoint;
 mod event_choice;
 mod events;
+mod export;
 mod failure;
 mod flame;
 mod info;
@@ -82,6 +83,7 @@ enum Verb {
     Diff(diff::DiffArgs),
     Compare(compare::CompareArgs),
     Check(check::CheckArgs),
+    Export(export::ExportArgs),
     #[command(hide = true)]
     ExecOnLeash(leash::LeashArgs),
 }
@@ -138,6 +140,7 @@ fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
         Verb::Compare(args) => compare::run(args, console),
         Verb::Diff(args) => diff::run(args, console),
         Verb::Check(args) => check::run(args, console),
+        Verb::Export(args) => export::run(args, console),
         Verb::ExecOnLeash(args) => leash::run(args),
     }
 }

@@ -33,6 +33,11 @@ impl TracesArgs {
         }
     }
 
+    /// Their names.
+    pub(crate) fn paths(&self) -> Vec<&Path> {
+        self.traces.iter().map(PathBuf::as_path).collect()
+    }
+
     /// Opens them.
     pub(crate) fn open(&self) -> Result<Trace> {
         if self.offset.len() > self.traces.len().saturating_sub(1) {

@@ -4,7 +4,7 @@ use trace_format::{EnumSchema, EventId, EventSchema, FieldKind, Schema, Value};
 
 use super::escape::{push_csv, push_json, push_text};
 use super::line::LineFormat;
-use crate::sources::Symbols;
+use crate::sources::{Fields, Symbols};
 
 use super::number::{HEX_DIGITS, push_decimal, push_hex, push_signed};
 use super::stack::push_addresses;
@@ -101,6 +101,16 @@ impl Layout {
             json_head,
             addresses: addresses.map(|(index, _)| index).collect(),
             fields,
+        }
+    }
+}
+
+impl Layout {
+    /// Appends the members of an object that has the fields, if the layouts are of JSON.
+    pub(super) fn push_json_fields(&self, out: &mut Vec<u8>, fields: &Fields<'_>) {
+        for (index, field) in self.fields.iter().enumerate() {
+            out.extend_from_slice(&field.label);
+            field.push(out, fields.value(index), LineFormat::Json);
         }
     }
 }

@@ -78,6 +78,22 @@ impl<A> Pass<A> {
         (!kinds.is_empty()).then(|| counts.sum())
     }
 
+    /// Takes what was gathered apart.
+    pub(crate) fn split<B, C>(self, split: impl FnOnce(A) -> (B, C)) -> (B, Pass<C>) {
+        let (taken, analysis) = split(self.analysis);
+        let rest = Pass {
+            analysis,
+            machine: self.machine,
+            selection: self.selection,
+            counts: self.counts,
+            event_count: self.event_count,
+            findings: self.findings,
+            start: self.start,
+            end: self.end,
+        };
+        (taken, rest)
+    }
+
     /// Length of what was looked at.
     #[must_use]
     pub fn length(&self) -> GuestNanos {
