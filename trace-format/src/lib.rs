@@ -61,6 +61,7 @@ pub use header::{
     AbsentEvent, ChunkRule, ClockInfo, ClockMode, END_CONTINUED, END_CUT, Exactness, Header,
     HookCount, KernelInfo, MachineInfo, ModuleState, ModuleUse, Trailer,
 };
+pub use mapping::Mapping;
 pub use merge::{MergeError, Merged, merge};
 pub use part::{CpuPlace, Piece, TscSpan};
 pub use part_files::{is_later_part, later_part_files, part_path, partial_path};

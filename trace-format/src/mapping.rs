@@ -17,13 +17,19 @@ use memmap2::Mmap;
 
 /// The whole content of a file.
 #[derive(Debug)]
-pub(crate) enum Mapping {
+pub enum Mapping {
+    /// Mapped: other processes may change it.
     Mapped(Mmap),
+    /// Read.
     Owned(Vec<u8>),
 }
 
 impl Mapping {
-    pub(crate) fn of(file: &File) -> io::Result<Self> {
+    /// Maps the whole of `file`, which is only read and may go on growing.
+    ///
+    /// # Errors
+    /// When the system cannot map it.
+    pub fn of(file: &File) -> io::Result<Self> {
         // SAFETY: rule 1; bytes are only ever read, and never trusted.
         let map = unsafe { Mmap::map(file)? };
         Ok(Self::Mapped(map))

@@ -65,6 +65,15 @@ pub enum Conversion {
         /// The bit that says that it was preempted, and did not wait: all bits above it belong to it.
         preempted: u64,
     },
+    /// The same of a kernel before 4.14, which tells its inner states: `TASK_DEAD` and `TASK_PARKED` are other bits.
+    InnerState {
+        /// The bit that is added for a thread that was preempted.
+        preempted: u64,
+    },
+    /// The second number of the first pair whose first number is the field's; missing when there is none.
+    Lookup(Vec<(u64, u64)>),
+    /// The second number of the first pair all of whose first number's bits are set; missing when there is none.
+    Flags(Vec<(u64, u64)>),
     /// A number that the names of an enumeration of the schema belong to.
     Named(String),
     /// Operation of a block request by its letters, as tracepoints write them: `WS` is a synchronous write.

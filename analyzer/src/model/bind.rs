@@ -90,8 +90,24 @@ fn convert(conversion: &Conversion, value: Value<'_>) -> Option<u64> {
         Conversion::Less(by) => number.wrapping_sub(by.cast_unsigned()),
         Conversion::State { preempted } if number >= *preempted => PREEMPTED,
         Conversion::State { .. } => number,
+        Conversion::InnerState { preempted } => inner_state(number, *preempted),
+        Conversion::Lookup(pairs) => pairs.iter().find(|(from, _)| *from == number)?.1,
+        Conversion::Flags(pairs) => pairs.iter().find(|(flags, _)| number & flags == *flags)?.1,
         Conversion::Element(_) | Conversion::Operation => return None,
     })
+}
+
+/// The state that `sched_switch` reports since 4.14, of those of `include/linux/sched.h` before.
+fn inner_state(state: u64, preempted: u64) -> u64 {
+    const TASK_DEAD: u64 = 0x40;
+    const TASK_PARKED: u64 = 0x200;
+    match state {
+        _ if state & preempted != 0 => PREEMPTED,
+        _ if state & TASK_DEAD != 0 => 0x10,
+        _ if state & TASK_PARKED != 0 => 0x40,
+        // TASK_KILLABLE, TASK_NOLOAD and the like are added to one of the low bits.
+        _ => state & 0x3F,
+    }
 }
 
 fn element(bytes: &[u8], index: usize) -> Option<u64> {
@@ -348,6 +364,17 @@ mod tests {
         let state = Conversion::State { preempted: 0x800 };
         assert_eq!(number(state.clone(), 0x801), Some(PREEMPTED));
         assert_eq!(number(state, 0x402), Some(0x402));
+        let inner = |state| number(Conversion::InnerState { preempted: 0x800 }, state);
+        assert_eq!(inner(0x800), Some(PREEMPTED));
+        assert_eq!(
+            [0, 1, 0x82, 0x40, 0x200].map(inner),
+            [0, 1, 2, 0x10, 0x40].map(Some)
+        );
+        let pairs = vec![(6, 1), (2, 3)];
+        let look_up = |of| number(Conversion::Lookup(pairs.clone()), of);
+        assert_eq!((look_up(2), look_up(7)), (Some(3), None));
+        let flags = |of| number(Conversion::Flags(pairs.clone()), of);
+        assert_eq!((flags(7), flags(3), flags(1)), (Some(1), Some(3), None));
         let words = [1u64.to_le_bytes(), 9u64.to_le_bytes()].concat();
         let element = |index| convert(&Conversion::Element(index), Value::Bytes(&words));
         assert_eq!((element(1), element(2)), (Some(9), None));

@@ -52,6 +52,7 @@ impl Files {
     pub fn is_socket(&self, pid: Pid, fd: i64) -> bool {
         let is = |name: &FileName| {
             name.starts_with(b"[socket ")
+                || name.starts_with(b"socket:")
                 || [&b"[sockfs]"[..], b"[connection]"].contains(&&name[..])
         };
         self.name(pid, fd).is_some_and(is)
@@ -92,6 +93,8 @@ impl Files {
         let is_plain = |name: &[u8]| !name.is_empty() && name != b"/";
         let mut name = Vec::new();
         match (event.directory, event.name) {
+            // Another tracer's path, or what it says of what has none: `socket:[4711]`.
+            (None, Some(path)) if is_plain(path) => name.extend_from_slice(path),
             (Some(directory), Some(file)) if is_plain(file) => {
                 if is_plain(directory) {
                     name.extend_from_slice(b".../");

@@ -201,6 +201,7 @@ impl<O: Observer> Model<O> {
                 self.queue_on(wake.pid, wake.target_cpu);
             }
             E::SchedWakeupNew(wake) => {
+                self.machine.first_wakes_seen = true;
                 self.wake(at, cpu, wake.pid, wake.comm);
                 self.queue_on(wake.pid, wake.target_cpu);
             }

@@ -27,6 +27,8 @@ pub struct Machine {
     pub(super) lines: Lines,
     /// Whether the trace has wake-ups: without them a thread's way from waiting to running cannot be seen.
     pub(super) wakes_seen: bool,
+    /// Whether a new thread was seen to be woken for the first time: not every trace has that event.
+    pub(super) first_wakes_seen: bool,
     /// Recording was stopped at least once: a CPU's first event need not be its boot.
     pub(super) was_stopped: bool,
     pub(super) now: GuestNanos,

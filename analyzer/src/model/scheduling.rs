@@ -70,10 +70,14 @@ impl<O: Observer> Model<O> {
 
     fn switch_in(&mut self, at: GuestNanos, cpu: CpuId, next: ThreadIndex) {
         self.take_from_other_cpu(at, cpu, next);
-        let blocked = matches!(
-            self.machine.threads[next].scheduling,
-            Scheduling::Blocked(_)
-        );
+        let blocked = match self.machine.threads[next].scheduling {
+            Scheduling::Blocked(Wait::New) => self.machine.first_wakes_seen,
+            Scheduling::Blocked(_) => true,
+            Scheduling::Unknown
+            | Scheduling::Running(_)
+            | Scheduling::Runnable
+            | Scheduling::Dead => false,
+        };
         if blocked && self.machine.threads[next].idle_of.is_none() {
             self.machine.doubts.count(Doubt::SwitchToBlockedThread);
         }

@@ -2,15 +2,18 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use trace_format::ReadError;
 
+use super::ctf;
 use super::trace::TraceError;
 
 /// Kinds of traces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// In the Common Trace Format, in that directory.
+    Ctf(PathBuf),
     /// One of our own, or nothing that is known: its reader tells what is wrong.
     Own,
 }
@@ -21,9 +24,15 @@ const HEAD_BYTES: usize = 16;
 /// Tells what is at a path.
 pub(super) fn kind_of(path: &Path) -> Result<Kind, TraceError> {
     if path.is_dir() {
+        if ctf::is_trace(path) {
+            return Ok(Kind::Ctf(path.to_owned()));
+        }
         return Err(TraceError::IsDirectory);
     }
-    let _head = head_of(path)?;
+    let head = head_of(path)?;
+    if let Some(directory) = ctf::trace_of_file(path, &head) {
+        return Ok(Kind::Ctf(directory));
+    }
     Ok(Kind::Own)
 }
 

@@ -4,6 +4,7 @@
 
 mod clock;
 mod context;
+mod ctf;
 mod detect;
 mod finding;
 pub mod foreign;

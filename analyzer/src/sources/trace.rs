@@ -6,6 +6,7 @@ use thiserror::Error;
 use trace_format::{EventId, ReadError, Schema, TraceFile};
 
 use super::clock::Clock;
+use super::ctf::CtfTrace;
 use super::detect::{Kind, kind_of};
 use super::finding::{Finding, findings_of_file};
 use super::foreign::Foreign;
@@ -63,6 +64,9 @@ impl Trace {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, TraceError> {
         let path = path.as_ref();
         match kind_of(path)? {
+            Kind::Ctf(directory) => Ok(Self::Foreign(Foreign::new(Box::new(CtfTrace::open(
+                &directory,
+            )?)))),
             Kind::Own => Ok(Self::Own(TraceFile::open(path)?)),
         }
     }

@@ -8,7 +8,6 @@
 //! Files of others are hostile input: a lane that cannot be read on ends with a finding, and never panics.
 
 mod description;
-#[allow(dead_code, reason = "formats whose events have other names use it")]
 mod dialect;
 mod laid;
 mod lane;
@@ -19,7 +18,6 @@ mod raw;
 mod threads;
 
 pub use description::{Description, Fact, KnownThread};
-#[allow(unused_imports, reason = "formats with tables of names use it")]
 pub(super) use dialect::Dialect;
 pub use laid::{Laid, Layout, Place, PlaceKind};
 pub use lane::{Head, Lane, LaneLoss, Step};
