@@ -119,7 +119,7 @@ fn packets_are_a_capture() {
     assert_eq!(&out[70..], b"abcdefghijklmnop");
 
     let mut dump = match Command::new("tcpdump")
-        .args(["-r", "-", "-tt", "-nn"])
+        .args(["-r", "-", "-tt", "--time-stamp-precision=nano", "-nn"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

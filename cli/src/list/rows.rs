@@ -37,6 +37,7 @@ const WORKLOADS: &[(&str, &str)] = &[
     ("mix", include_str!("../../../images/workloads/mix")),
     ("modules", include_str!("../../../images/workloads/modules")),
     ("net", include_str!("../../../images/workloads/net")),
+    ("packets", include_str!("../../../images/workloads/packets")),
     ("shell", include_str!("../../../images/workloads/shell")),
     ("stacks", include_str!("../../../images/workloads/stacks")),
     ("strace", include_str!("../../../images/workloads/strace")),
