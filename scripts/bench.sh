@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # Measures what tracing costs and how fast and small traces are, and prints it as Markdown for docs/performance.md.
 #
-# usage: scripts/bench.sh [--rounds N] [--guest NAME] [--part cost|format|reports|export|others]... >measured.md
+# usage: scripts/bench.sh [--rounds N] [--guest NAME] [--part cost|format|reports|export|others|sources]... >measured.md
 #
 #   --rounds N     rounds of one untraced run and one of each choice of events (default 15)
 #   --guest NAME   the guest (default 6.1-amd64)
 #   --part NAME    only this: cost, what recording costs; format, how fast traces are written, read and opened; reports
 #                  and export, how fast they are and how much memory they need; others, the same events in the files of
-#                  trace-cmd and of LTTng, and how fast their readers are
+#                  trace-cmd and of LTTng, and how fast their readers are; sources, how fast files of other tracers are
+#                  decoded, beside their own tools
 #
 # Cost is user CPU time, guesttrace's own included: wall time depends on what else the host does. The runs of a round
 # follow each other, so what the host does to one it does to all; a cost is that of a round, and the spread over the
 # rounds is printed with every mean. The part "others" needs trace-cmd and babeltrace2 (apt-get install trace-cmd
-# babeltrace2) and leaves out what it cannot compare.
+# babeltrace2) and leaves out what it cannot compare. The part "sources" reads a CTF of our own and, where there are
+# any, the files in the directory GUESTTRACE_SAMPLES.
 
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -29,9 +31,9 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#parts[@]} -gt 0 ] || parts=(cost format reports export others)
+[ ${#parts[@]} -gt 0 ] || parts=(cost format reports export others sources)
 for part in "${parts[@]}"; do
-  case $part in cost|format|reports|export|others) ;; *) die "there is no part \"$part\"" "scripts/bench.sh --help" 2 ;; esac
+  case $part in cost|format|reports|export|others|sources) ;; *) die "there is no part \"$part\"" "scripts/bench.sh --help" 2 ;; esac
 done
 
 work=$(mktemp -d)
@@ -337,6 +339,53 @@ measure_others() {
   echo
 }
 
+# source_row WHAT FILE [TOOL...]: how fast a file is decoded, how long a report takes, and how long a tool of its own.
+source_row() {
+  local decoded events theirs=-
+  decoded=$("$decoding" "$2" 5)
+  of() { sed -n "s/^$1 //p" <<<"$decoded"; }
+  events=$(of events)
+  if [ $# -gt 2 ] && command -v "$3" >/dev/null; then
+    theirs=$(awk -v events="$events" -v seconds="$(cpu_seconds "${@:3}")" 'BEGIN { printf "%.2f", events / seconds / 1e6 }')
+  fi
+  row "$1" "$events" "$(awk "BEGIN { printf \"%.2f\", $events / $(of reading_seconds) / 1e6 }")" "$theirs" \
+    "$(cpu_seconds "$program" report processes "$2")"
+}
+
+# How fast files of other tracers are decoded.
+measure_sources() {
+  local samples=${GUESTTRACE_SAMPLES:-$project_dir/../shared/data} decoding archive file
+  cargo build --quiet --release -p analyzer --example decoding
+  cargo build --quiet --release -p trace-format --example large
+  decoding=$(dirname "$program")/examples/decoding
+  mapfile -t machine < <(machine_of "$guest_dir" desktop)
+  "$program" record --trace "$work/desktop" --serial "$work/console" --quiet --events core "${machine[@]}"
+  make_long "$work/desktop" "$work/long" 3000000
+  "$program" export "$work/long" --to ctf -o "$work/long.ctf"
+  echo "Traces of other tracers, decoded with all threads and fields, in one thread; CPU time of whole programs for the rest, the best of five runs:"
+  echo
+  row trace events "decoding, million events/s" "its own tool, million events/s" "seconds of \`report processes\`"
+  echo "|---|---|---|---|---|"
+  source_row "our own format" "$work/long"
+  source_row "CTF 1.8, our export of it; \`babeltrace2 -o dummy\`" "$work/long.ctf" babeltrace2 -o dummy "$work/long.ctf"
+  for archive in "$samples"/lttng-*.tar.xz; do
+    [ -f "$archive" ] || continue
+    mkdir -p "$work/lttng"
+    tar -C "$work/lttng" -xf "$archive"
+    source_row "LTTng, \`$(basename "$archive")\`; \`babeltrace2 -o dummy\`" "$work/lttng" babeltrace2 -o dummy "$work/lttng"
+  done
+  for file in "$samples"/*.dat; do
+    [ ! -f "$file" ] || source_row "trace.dat, \`$(basename "$file")\`; \`trace-cmd report\`" "$file" trace-cmd report "$file"
+  done
+  for file in "$samples"/*.perf.data; do
+    [ ! -f "$file" ] || source_row "perf.data, \`$(basename "$file")\`; \`perf script\`" "$file" perf script -i "$file"
+  done
+  for file in "$samples"/*.perfetto-trace; do
+    [ ! -f "$file" ] || source_row "Perfetto, \`$(basename "$file")\`" "$file"
+  done
+  echo
+}
+
 for part in "${parts[@]}"; do
   case $part in
     cost) measure_cost; measure_preparation; echo ;;
@@ -344,5 +393,6 @@ for part in "${parts[@]}"; do
     reports) measure_reports ;;
     export) measure_export ;;
     others) measure_others ;;
+    sources) measure_sources ;;
   esac
 done

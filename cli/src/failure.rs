@@ -110,7 +110,7 @@ fn usual_hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             "is the name right? a recording that did not end well is in FILE.partial"
         }
         Some(ReadError::NotATrace) => {
-            "pass a file that `guesttrace record --trace FILE` has written"
+            "pass a trace of guesttrace, LTTng (its directory), trace-cmd, perf or Perfetto"
         }
         Some(ReadError::Version { .. }) => "use the version of guesttrace that recorded it",
         Some(ReadError::Preamble | ReadError::Damaged(_)) => {

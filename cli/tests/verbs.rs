@@ -290,8 +290,8 @@ fn bad_data_ends_with_3() {
         let output = run(&[verb, junk.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(3), "{verb}");
         let expected = format!(
-            "error: cannot read {}: this is not a guesttrace file: it does not start with its magic\n\
-             hint: pass a file that `guesttrace record --trace FILE` has written\n",
+            "error: cannot read {}: this is no trace: it starts with the magic of none\n\
+             hint: pass a trace of guesttrace, LTTng (its directory), trace-cmd, perf or Perfetto\n",
             junk.display()
         );
         assert_eq!(stderr(&output), expected);

@@ -429,7 +429,7 @@ fn readers_are_given_no_trace() {
     let start = cage.write("start", b"\x7f");
     for reader in READERS {
         for file in [&text, &empty, &start] {
-            let message = "this is not a guesttrace file";
+            let message = "this is no trace";
             check_reader(
                 reader,
                 file,
@@ -461,7 +461,7 @@ fn readers_are_given_no_trace() {
         &["info"],
         &own,
         3,
-        "Cargo.toml: this is not a guesttrace file",
+        "Cargo.toml: this is no trace",
         "record",
     );
 }

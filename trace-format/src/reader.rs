@@ -37,7 +37,7 @@ pub enum ReadError {
         source: io::Error,
     },
     /// The first bytes are not those of a trace.
-    #[error("this is not a guesttrace file: it does not start with its magic")]
+    #[error("this is no trace: it starts with the magic of none")]
     NotATrace,
     /// The version behind the magic is damaged.
     #[error("the first {PREAMBLE_BYTES} bytes of the file are damaged")]
