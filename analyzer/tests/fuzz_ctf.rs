@@ -190,7 +190,8 @@ fn types_that_expand_without_end_get_a_sentence() {
 #[test]
 fn packets_of_no_size_and_events_of_none_end() {
     let metadata = "/* CTF 1.8 */ trace { byte_order = le; }; \
-        stream { packet.context := struct { integer { size = 32; } packet_size; integer { size = 32; } content_size; }; }; \
+        stream { packet.context := struct { \
+        integer { size = 32; } packet_size; integer { size = 32; } content_size; }; }; \
         event { name = \"nothing\"; };";
     for (packet, content) in [
         (0, 0),

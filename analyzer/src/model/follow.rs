@@ -200,11 +200,7 @@ impl<O: Observer> Model<O> {
                 self.wake_done(wake.pid);
                 self.queue_on(wake.pid, wake.target_cpu);
             }
-            E::SchedWakeupNew(wake) => {
-                self.machine.first_wakes_seen = true;
-                self.wake(at, cpu, wake.pid, wake.comm);
-                self.queue_on(wake.pid, wake.target_cpu);
-            }
+            E::SchedWakeupNew(wake) => self.wake_first(at, cpu, wake),
             E::SchedMigrate(migration) => self.queue_on(migration.pid, migration.dest_cpu),
             E::ProcessFork(fork) => self.fork(at, cpu, fork),
             E::ProcessExec(exec) => self.exec(at, cpu, exec),

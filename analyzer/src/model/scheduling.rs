@@ -2,8 +2,8 @@
 
 use super::doubt::Doubt;
 use super::event::{
-    KernelEvent, ProcessExec, ProcessExit, ProcessFork, SchedSwitch, TaskRename, TaskState,
-    ThreadContext,
+    KernelEvent, ProcessExec, ProcessExit, ProcessFork, SchedSwitch, SchedWakeupNew, TaskRename,
+    TaskState, ThreadContext,
 };
 use super::follow::Model;
 use super::ids::{CpuId, GuestNanos, Pid, Tid};
@@ -123,6 +123,13 @@ impl<O: Observer> Model<O> {
         if let Some(index) = self.machine.threads.with_tid(tid) {
             self.machine.threads[index].early_wake = None;
         }
+    }
+
+    /// A new thread is woken from `cpu`.
+    pub(super) fn wake_first(&mut self, at: GuestNanos, cpu: CpuId, event: &SchedWakeupNew<'_>) {
+        self.machine.first_wakes_seen = true;
+        self.wake(at, cpu, event.pid, event.comm);
+        self.queue_on(event.pid, event.target_cpu);
     }
 
     /// A thread that can run is to do so on that CPU.

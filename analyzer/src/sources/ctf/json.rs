@@ -210,21 +210,6 @@ impl Parser {
 
 /// Numbers.
 fn plain(object: &Object, kind: &str) -> Parsed<Class> {
-    let names = || -> Parsed<Option<Rc<Names>>> {
-        let Some(mappings) = object.get("mappings").and_then(Value::as_object) else {
-            return Ok(None);
-        };
-        let mut names = Vec::new();
-        for (name, values) in mappings {
-            let values = ranges(Some(values))?.unwrap_or_default();
-            names.extend(
-                values
-                    .into_iter()
-                    .map(|(from, to)| (name.clone(), from, to)),
-            );
-        }
-        Ok(Some(Rc::new(names)))
-    };
     let roles = object.get("roles").and_then(Value::as_array);
     let roles: Vec<&str> = roles
         .into_iter()
@@ -233,13 +218,7 @@ fn plain(object: &Object, kind: &str) -> Parsed<Class> {
         .collect();
     let role = roles.iter().find_map(|name| role(name));
     let is_clock = roles.contains(&"default-clock-timestamp");
-    let is_hex = matches!(number(object, "preferred-display-base"), Some(16));
-    let shown = match kind {
-        "fixed-length-boolean" => Shown::Bool,
-        "fixed-length-bit-array" | "fixed-length-bit-map" => Shown::Hex,
-        _ if is_hex => Shown::Hex,
-        _ => Shown::Decimal,
-    };
+    let shown = shown(object, kind);
     let is_signed = matches!(
         kind,
         "fixed-length-signed-integer" | "variable-length-signed-integer"
@@ -249,18 +228,11 @@ fn plain(object: &Object, kind: &str) -> Parsed<Class> {
             Ok(Class::VarInt {
                 is_signed,
                 shown,
-                names: names()?,
+                names: names(object)?,
                 role: role.or(is_clock.then_some(Role::PacketStart)),
             })
         }
-        "fixed-length-floating-point-number" => match unsigned(object, "length") {
-            Some(bits @ (32 | 64)) => Ok(Class::Float {
-                bits: if bits == 32 { 32 } else { 64 },
-                align: alignment(object, "alignment")?,
-                order: order(object)?,
-            }),
-            _ => Err("floating point numbers of that length cannot be read".to_owned()),
-        },
+        "fixed-length-floating-point-number" => float(object),
         "fixed-length-bit-array"
         | "fixed-length-bit-map"
         | "fixed-length-boolean"
@@ -278,15 +250,50 @@ fn plain(object: &Object, kind: &str) -> Parsed<Class> {
                 is_clock,
                 role,
             };
-            let names = if kind == "fixed-length-bit-map" {
-                None
-            } else {
-                names()?
-            };
-            Ok(Class::Int(int, names))
+            // The names of a map are those of its bits.
+            let is_map = kind == "fixed-length-bit-map";
+            Ok(Class::Int(int, if is_map { None } else { names(object)? }))
         }
         _ => Err(format!("fields of class {kind:?} cannot be read")),
     }
+}
+
+fn float(object: &Object) -> Parsed<Class> {
+    let bits = match unsigned(object, "length") {
+        Some(32) => 32,
+        Some(64) => 64,
+        _ => return Err("floating point numbers of that length cannot be read".to_owned()),
+    };
+    Ok(Class::Float {
+        bits,
+        align: alignment(object, "alignment")?,
+        order: order(object)?,
+    })
+}
+
+fn shown(object: &Object, kind: &str) -> Shown {
+    match kind {
+        "fixed-length-boolean" => Shown::Bool,
+        "fixed-length-bit-array" | "fixed-length-bit-map" => Shown::Hex,
+        _ if number(object, "preferred-display-base") == Some(16) => Shown::Hex,
+        _ => Shown::Decimal,
+    }
+}
+
+/// Names of values, if there are any.
+fn names(object: &Object) -> Parsed<Option<Rc<Names>>> {
+    let Some(mappings) = object.get("mappings").and_then(Value::as_object) else {
+        return Ok(None);
+    };
+    let mut names = Vec::new();
+    for (name, values) in mappings {
+        let values = ranges(Some(values))?.unwrap_or_default();
+        let named = values
+            .into_iter()
+            .map(|(from, to)| (name.clone(), from, to));
+        names.extend(named);
+    }
+    Ok(Some(Rc::new(names)))
 }
 
 fn role(name: &str) -> Option<Role> {

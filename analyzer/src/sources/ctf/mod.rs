@@ -25,6 +25,7 @@ mod scope;
 
 mod compile;
 mod fields;
+mod fixed;
 
 mod plan;
 

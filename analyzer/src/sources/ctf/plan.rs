@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use trace_format::{EventId, EventSchema, FieldKind, Schema};
 
-use super::class::{ByteOrder, Class, Encoding, EventClass, Metadata, StreamClass, TypeRef};
+use super::class::{Class, EventClass, Metadata, StreamClass, TypeRef};
 use super::compile::{Budget, Compiler, Unusable};
-use super::program::{Count, Step, To};
+use super::fixed::Fixed;
+use super::program::Step;
 use super::scope::Scope;
-use crate::sources::foreign::{Layout, Place, PlaceKind};
 
 /// Most kinds of events that a description can have.
 const EVENTS_MAX: usize = 65_534;
@@ -57,18 +57,6 @@ pub(super) enum Decoding {
     Fixed(Fixed),
     /// Step by step.
     Steps(Vec<Step>),
-}
-
-/// Fields at fixed places.
-#[derive(Debug, Default)]
-pub(super) struct Fixed {
-    /// In bits.
-    pub(super) align: u64,
-    /// All but a text at the end.
-    pub(super) bytes: u64,
-    /// Whether a text follows.
-    pub(super) has_text: bool,
-    pub(super) layout: Layout,
 }
 
 impl StreamPlan {
@@ -208,7 +196,7 @@ impl Planner {
         payload_slots.finish(&mut steps, &mut self.budget)?;
         self.plan.keeps = self.plan.keeps.max(compiler.keeps());
         strip(&mut steps, &self.budget);
-        let fixed = fixed(&steps, compiler.fields.len());
+        let fixed = Fixed::of(&steps, compiler.fields.len());
         let field = |names: &[&str]| {
             let index = |name: &&str| {
                 compiler
@@ -326,87 +314,4 @@ fn strip(steps: &mut Vec<Step>, budget: &Budget) {
             _ => {}
         }
     }
-}
-
-/// Where the fields are that steps read, if that does not depend on the event.
-fn fixed(steps: &[Step], fields: usize) -> Option<Fixed> {
-    let nothing = Place {
-        offset: 0,
-        size: 0,
-        kind: PlaceKind::Bytes,
-    };
-    let mut fixed = Fixed {
-        align: 1,
-        ..Fixed::default()
-    };
-    fixed.layout.places = vec![nothing; fields];
-    let (mut at, mut order) = (0u64, None);
-    for (number, step) in steps.iter().enumerate() {
-        if fixed.has_text {
-            return None;
-        }
-        let (bits, kind, to) = match step {
-            Step::Align(align) => {
-                if number == 0 {
-                    fixed.align = *align;
-                } else if *align > fixed.align {
-                    return None;
-                }
-                at = at.checked_next_multiple_of(*align)?;
-                continue;
-            }
-            Step::Number {
-                bits: bits @ (8 | 16 | 32 | 64),
-                order: own,
-                shape,
-                keep: None,
-                to,
-            } => {
-                if *bits > 8 && *order.get_or_insert(*own) != *own {
-                    return None;
-                }
-                let kind = if shape.is_signed {
-                    PlaceKind::Signed
-                } else {
-                    PlaceKind::Unsigned
-                };
-                (u64::from(*bits), kind, *to)
-            }
-            Step::Bytes {
-                count: Count::Fixed(count),
-                text: text @ (None | Some(Encoding::Utf8)),
-                to,
-            } => {
-                let kind = if text.is_some() {
-                    PlaceKind::Text
-                } else {
-                    PlaceKind::Bytes
-                };
-                (count.checked_mul(8)?, kind, *to)
-            }
-            Step::Text {
-                encoding: Encoding::Utf8,
-                to,
-            } => {
-                at = at.checked_next_multiple_of(8)?;
-                fixed.has_text = true;
-                (0, PlaceKind::OpenText, *to)
-            }
-            _ => return None,
-        };
-        if !at.is_multiple_of(8) || fixed.align < 8 {
-            return None;
-        }
-        let To::Field(index) = to else { return None };
-        *fixed.layout.places.get_mut(index)? = Place {
-            offset: u32::try_from(at / 8).ok()?,
-            size: u32::try_from(bits / 8).ok()?,
-            kind,
-        };
-        at = at.checked_add(bits)?;
-    }
-    fixed.bytes = at / 8;
-    fixed.layout.is_big_endian = order == Some(ByteOrder::Big);
-    u32::try_from(fixed.bytes).ok()?;
-    Some(fixed)
 }
