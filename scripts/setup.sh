@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs by apt what guesttrace needs on Debian 12 or 13 and does not find; says each step before it is done.
 #
-# usage: scripts/setup.sh [--for run|test] [--check] [--quiet]
+# usage: scripts/setup.sh [--for run|test|fleet] [--check] [--quiet]
 #
 #   --for run    what building, recording and the guest images need (default)
 #   --for test   the same and the tools that tests compare with
+#   --for fleet  the same as for run and what a Spark cluster on this machine needs (docs/fleet.md)
 #   --check      install nothing; name what is missing and exit with status 1
 #   --quiet      say nothing when nothing is missing
 #
@@ -20,6 +21,7 @@ set -euo pipefail
 qemu_wanted=9.2
 packages=(qemu-utils gcc libc6-dev pkgconf busybox-static e2fsprogs cpio xz-utils zstd binutils strace
   ca-certificates debian-archive-keyring)
+fleet_packages=(default-jre-headless python3-venv procps)
 test_packages=(babeltrace2 bpftool dwarves python3-zstandard shellcheck tcpdump)
 
 purpose=run check=no quiet=no
@@ -37,7 +39,8 @@ done
 case $purpose in
   run) ;;
   test) packages+=("${test_packages[@]}") ;;
-  *) die "--for takes run or test, not \"$purpose\"" "scripts/setup.sh --help" 2 ;;
+  fleet) packages+=("${fleet_packages[@]}") ;;
+  *) die "--for takes run, test or fleet, not \"$purpose\"" "scripts/setup.sh --help" 2 ;;
 esac
 
 # Prints those of the named packages that are not installed.

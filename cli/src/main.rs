@@ -30,6 +30,7 @@ mod programs;
 mod record;
 mod repair;
 mod report;
+mod sql;
 mod tell;
 mod time;
 mod traces;
@@ -80,6 +81,7 @@ enum Verb {
     Repair(repair::RepairArgs),
     Cut(cut::CutArgs),
     Merge(merge::MergeArgs),
+    Sql(sql::SqlArgs),
     Diff(diff::DiffArgs),
     Compare(compare::CompareArgs),
     Check(check::CheckArgs),
@@ -137,6 +139,7 @@ fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
         Verb::Repair(args) => repair::run(args, console),
         Verb::Cut(args) => cut::run(args, console),
         Verb::Merge(args) => merge::run(args, console),
+        Verb::Sql(args) => sql::run(args),
         Verb::Compare(args) => compare::run(args, console),
         Verb::Diff(args) => diff::run(args, console),
         Verb::Check(args) => check::run(args, console),

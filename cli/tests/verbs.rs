@@ -476,6 +476,35 @@ fn help() {
 }
 
 #[test]
+fn sql_hands_over_to_the_program_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = dir.path().join("guesttrace");
+    std::fs::copy(assert_cmd::cargo::cargo_bin("guesttrace"), &own).unwrap();
+    let run = || {
+        let mut command = Command::new(&own);
+        command
+            .args(["sql", "x.bin", "SELECT 1", "--format", "csv"])
+            .output()
+            .unwrap()
+    };
+    let output = run();
+    assert_eq!(output.status.code(), Some(2));
+    let talk = String::from_utf8(output.stderr).unwrap();
+    assert!(talk.contains("guesttrace-sql is not there"), "{talk}");
+    assert!(
+        talk.contains("hint: cargo build --release --manifest-path sql/Cargo.toml"),
+        "{talk}"
+    );
+
+    let beside = dir.path().join("guesttrace-sql");
+    std::fs::write(&beside, "#!/bin/sh\necho \"$@\"\n").unwrap();
+    let mut mode = std::fs::metadata(&beside).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+    std::fs::set_permissions(&beside, mode).unwrap();
+    assert_eq!(stdout(&run()), "sql x.bin SELECT 1 --format csv\n");
+}
+
+#[test]
 fn a_trace_is_judged_by_rules() {
     let traces = Traces::new();
     let (whole, lossy, cut) = (traces.whole(), traces.lossy(), traces.cut());

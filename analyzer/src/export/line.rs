@@ -108,6 +108,13 @@ impl LineWriter {
         gap.push(out, self.format, self.columns);
     }
 
+    /// Appends the fields of a record alone, as an object of JSON: what a line in that format has as `fields`.
+    pub fn push_json_fields(&self, out: &mut Vec<u8>, record: &Record<'_>) {
+        out.push(b'{');
+        self.push_fields(out, record);
+        out.push(b'}');
+    }
+
     fn push_text_line(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
         out.push(b'[');
         push_seconds(out, record.at);

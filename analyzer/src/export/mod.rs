@@ -36,3 +36,4 @@ pub use number::seconds;
 pub use pcap::pcap;
 pub use perfetto::perfetto;
 pub use rows::rows;
+pub use stack::push_named;

@@ -30,7 +30,7 @@ pub(super) fn push_addresses(out: &mut Vec<u8>, run: &[u8], format: LineFormat) 
 }
 
 /// Appends a stack for people: the names of the functions, addresses where there is none.
-pub(super) fn push_named(out: &mut Vec<u8>, run: &[u8], symbols: &Symbols) {
+pub fn push_named(out: &mut Vec<u8>, run: &[u8], symbols: &Symbols) {
     out.push(b'[');
     for (index, addr) in addresses(run).enumerate() {
         if index > 0 {

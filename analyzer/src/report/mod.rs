@@ -44,6 +44,7 @@ pub use compare::{CompareOptions, Compared, compare};
 pub use distribution::{DISTRIBUTION_COLUMNS, Distribution};
 pub use glob::Glob;
 pub use info::info;
+pub use names::{Namer, call_name, disk_name, error_name, op_name};
 pub use options::Options;
 pub use pass::{Analysis, Pass, run};
 pub use periods::{By, NoSuchField, Period, periods};

@@ -8,7 +8,8 @@ use crate::model::{Abi, Cause, Machine, Pid, Thread, ThreadIndex, errno_name, si
 use crate::sources::{Symbols, Trace};
 
 /// Name of a system call, or its number.
-pub(crate) fn call_name(machine: &Machine, abi: Abi, nr: u64) -> String {
+#[must_use]
+pub fn call_name(machine: &Machine, abi: Abi, nr: u64) -> String {
     let name = machine.syscall_name(abi, nr).map(super::guest_text);
     let name = name.unwrap_or_else(|| format!("call {nr}"));
     match abi {
@@ -18,7 +19,8 @@ pub(crate) fn call_name(machine: &Machine, abi: Abi, nr: u64) -> String {
 }
 
 /// Name of an error, or its number.
-pub(crate) fn error_name(number: u64) -> String {
+#[must_use]
+pub fn error_name(number: u64) -> String {
     errno_name(number).map_or_else(|| format!("error {number}"), str::to_owned)
 }
 
@@ -77,14 +79,17 @@ pub(super) fn signal_label(number: u64) -> String {
 }
 
 /// Names what only the trace's own tables name: addresses, softirqs.
-pub(crate) struct Namer {
+#[derive(Clone, Debug)]
+pub struct Namer {
     symbols: Symbols,
     softirqs: Option<EnumSchema>,
     traps: Option<EnumSchema>,
 }
 
 impl Namer {
-    pub(crate) fn new(trace: &Trace) -> Self {
+    /// Names what is in that trace.
+    #[must_use]
+    pub fn new(trace: &Trace) -> Self {
         Self {
             symbols: trace.symbols(),
             softirqs: trace.schema().enumeration("softirq").cloned(),
@@ -93,7 +98,8 @@ impl Namer {
     }
 
     /// Name of a function of the kernel, or its address.
-    pub(crate) fn function(&self, addr: u64) -> String {
+    #[must_use]
+    pub fn function(&self, addr: u64) -> String {
         match self.symbols.find(addr) {
             Some((name, 0)) => super::guest_text(name.as_bytes()),
             Some((name, offset)) => {
@@ -112,19 +118,22 @@ impl Namer {
     }
 
     /// Name of a softirq, or its number.
-    pub(crate) fn softirq(&self, vec: u64) -> String {
+    #[must_use]
+    pub fn softirq(&self, vec: u64) -> String {
         let name = self.softirqs.as_ref().and_then(|names| names.name_of(vec));
         name.map_or_else(|| format!("softirq {vec}"), str::to_owned)
     }
 
     /// Name of an exception, or its number.
-    pub(crate) fn trap(&self, vector: u64) -> String {
+    #[must_use]
+    pub fn trap(&self, vector: u64) -> String {
         let name = self.traps.as_ref().and_then(|names| names.name_of(vector));
         name.map_or_else(|| format!("trap {vector}"), str::to_owned)
     }
 
     /// What ended a wait, in a few words.
-    pub(crate) fn cause(&self, machine: &Machine, cause: Cause) -> String {
+    #[must_use]
+    pub fn cause(&self, machine: &Machine, cause: Cause) -> String {
         match cause {
             Cause::Timer(function) => format!("timer {}", self.function(function)),
             Cause::Disk { dev, op } => format!("{} of disk {}", op_name(op), disk_name(dev)),
@@ -139,12 +148,14 @@ impl Namer {
 }
 
 /// Major and minor number of a disk.
-pub(crate) fn disk_name(dev: u64) -> String {
+#[must_use]
+pub fn disk_name(dev: u64) -> String {
     format!("{}:{}", dev >> 20, dev & 0xf_ffff)
 }
 
 /// What a block request does (`enum req_op` of the kernel).
-pub(crate) fn op_name(op: Option<u64>) -> &'static str {
+#[must_use]
+pub fn op_name(op: Option<u64>) -> &'static str {
     match op {
         Some(0) => "read",
         Some(1) => "write",
