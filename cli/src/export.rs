@@ -23,7 +23,7 @@ use crate::events::{condition, events_named};
 use crate::failure::WRITABLE_HINT;
 use crate::time::parse_time;
 use crate::traces::TracesArgs;
-use crate::{Usage, failure, new_trace, tell};
+use crate::{Usage, failure, new_trace, sql, tell};
 
 /// Write a trace in the format of another tool
 #[derive(Debug, Args)]
@@ -40,7 +40,8 @@ firefox   JSON for profiler.firefox.com\n  \
 folded    folded stacks for flame graphs\n  \
 pcap      packets for tcpdump and Wireshark, if their bytes were recorded\n  \
 csv json  a line for each event\n  \
-ltt       table of events as the Linux Trace Toolkit printed it\n\n\
+ltt       table of events as the Linux Trace Toolkit printed it\n  \
+parquet   directory of tables for DuckDB, Spark, pandas (needs guesttrace-sql, docs/sql.md)\n\n\
 Where --event or --filter choose events, chrome and firefox show these as marks; folded has no events.")]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
@@ -84,6 +85,7 @@ enum Format {
     Csv,
     Json,
     Ltt,
+    Parquet,
 }
 
 /// What `--to` can say: other verbs have it for the end of the time that they look at.
@@ -115,6 +117,9 @@ fn parse_to(text: &str) -> Result<To, String> {
 /// Runs the verb.
 pub(crate) fn run(args: &ExportArgs, console: &mut Console<'_>) -> Result<ExitCode> {
     let format = format(args)?;
+    if format == Format::Parquet {
+        return parquet(args);
+    }
     let trace = args.traces.open()?;
     let wanted = wanted(args, format, &trace)?;
     let bar = progress_bar(args, &trace);
@@ -151,6 +156,25 @@ pub(crate) fn run(args: &ExportArgs, console: &mut Console<'_>) -> Result<ExitCo
     })
 }
 
+/// Hands over to the program that writes tables, which is built apart.
+fn parquet(args: &ExportArgs) -> Result<ExitCode> {
+    let chooses_threads = !(args.cpu.is_empty() && args.pid.is_empty() && args.comm.is_empty());
+    let chooses_events = !args.event.is_empty() || args.filter.is_some();
+    let chooses_times = args.from.is_some() || args.to.len() > 1;
+    if chooses_threads || chooses_events || chooses_times {
+        let usage = Usage::new("tables are written whole");
+        let hint = "choose by a query: guesttrace sql TRACE 'SELECT ... WHERE ...' --format parquet -o FILE";
+        return Err(usage.hint(hint).into());
+    }
+    let (Some(output), [trace]) = (&args.output, &args.traces.paths()[..]) else {
+        let usage = Usage::new("one trace becomes a directory of tables, which has to be named");
+        return Err(usage
+            .hint("guesttrace export TRACE --to parquet -o DIR")
+            .into());
+    };
+    sql::hand_over("export", &[trace.into(), "-o".into(), output.into()])
+}
+
 /// What is counted.
 fn unit(format: Format) -> &'static str {
     match format {
@@ -163,6 +187,7 @@ fn unit(format: Format) -> &'static str {
         Format::Chrome | Format::Firefox => "slices and marks",
         Format::Folded => "stacks",
         Format::Pcap => "packets",
+        Format::Parquet => "rows",
     }
 }
 
@@ -235,7 +260,7 @@ fn write(job: Job<'_>, format: Format, out: &mut dyn Write) -> Result<Exported> 
         Format::Csv => rows(job, LineFormat::Csv, out),
         Format::Json => rows(job, LineFormat::Json, out),
         Format::Ltt => ltt(job, out),
-        Format::Ctf | Format::Ctf2 => {
+        Format::Ctf | Format::Ctf2 | Format::Parquet => {
             let usage = Usage::new("a trace in this format is a directory, which has to be named");
             return Err(usage.hint("name one that does not exist with -o").into());
         }
