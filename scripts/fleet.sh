@@ -9,7 +9,7 @@
 #   --no-spark      DataFusion alone
 #
 # The data is made by sql/examples/fleet_data.rs: from one boot on, udevd waits twice as long for the disk. The question
-# is scripts/fleet.sql; both engines have to name that boot and its revision, or this fails. 10^8 rows need 2 GB of disk.
+# is scripts/fleet.sql; both engines have to name that boot and its revision, or this fails. 10^8 rows need 1.5 GB of disk.
 
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
