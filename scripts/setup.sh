@@ -22,7 +22,8 @@ qemu_wanted=9.2
 packages=(qemu-utils gcc libc6-dev pkgconf busybox-static e2fsprogs cpio xz-utils zstd binutils strace
   ca-certificates debian-archive-keyring)
 fleet_packages=(default-jre-headless python3-venv procps)
-test_packages=(babeltrace2 bpftool dwarves python3-venv python3-zstandard shellcheck tcpdump)
+test_packages=(babeltrace2 bpftool dwarves linux-perf python3-venv python3-zstandard shellcheck tcpdump
+  trace-cmd)
 
 purpose=run check=no quiet=no
 while [ $# -gt 0 ]; do

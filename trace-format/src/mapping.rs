@@ -3,7 +3,7 @@
 //! Rule 1: a trace file only grows. The recorder appends to it and renames it; nothing of this project shortens or
 //! overwrites what was written. A foreign program that cuts a file while it is mapped ends this process with SIGBUS,
 //! as it does with every program that maps files. Checksums find bytes that change before they are used; all
-//! decoding works on copies.
+//! decoding of our own traces works on copies, that of others' takes every byte as it comes and believes none.
 #![allow(
     unsafe_code,
     reason = "mapping a file is unsafe because another process can change it"
@@ -12,6 +12,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Deref;
+use std::path::Path;
 
 use memmap2::Mmap;
 
@@ -25,6 +26,14 @@ pub enum Mapping {
 }
 
 impl Mapping {
+    /// Maps a file.
+    ///
+    /// # Errors
+    /// When it cannot be opened or mapped.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        Self::of(&File::open(path)?)
+    }
+
     /// Maps the whole of `file`, which is only read and may go on growing.
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 //! Nothing in a file is trusted: every place and length is checked, and memory is bounded by the limits of the format
 //! ([`crate::COLUMN_BYTES_MAX`], [`crate::DECODED_BYTES_MAX`], [`crate::JSON_BYTES_MAX`]), not by what the file says.
 
-use std::fs::File;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -44,7 +43,7 @@ pub(crate) struct Volume {
 impl Volume {
     /// Maps a file.
     pub(crate) fn open(path: &Path) -> Result<Self, ReadError> {
-        let map = || Mapping::of(&File::open(path)?);
+        let map = || Mapping::open(path);
         let bytes = map().map_err(|source| ReadError::Io {
             path: path.to_owned(),
             source,

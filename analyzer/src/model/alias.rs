@@ -86,6 +86,11 @@ impl Aliases {
         self.by_event.insert(event, alias);
     }
 
+    /// Says that a kind of event is nothing to the model.
+    pub fn remove(&mut self, event: EventId) {
+        self.by_event.remove(&event);
+    }
+
     /// What a kind of event is.
     #[must_use]
     pub fn get(&self, event: EventId) -> Option<&Alias> {

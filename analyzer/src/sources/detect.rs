@@ -4,10 +4,13 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use trace_format::ReadError;
+use trace_format::{Mapping, ReadError};
 
 use super::ctf;
+use super::perf::PerfData;
+use super::perfetto::Perfetto;
 use super::trace::TraceError;
+use super::tracedat::TraceDat;
 
 /// Kinds of traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,10 +19,16 @@ pub(super) enum Kind {
     Ctf(PathBuf),
     /// One of our own, or nothing that is known: its reader tells what is wrong.
     Own,
+    /// A trace.dat of trace-cmd.
+    TraceDat,
+    /// A perf.data of perf.
+    Perf,
+    /// A trace of Perfetto.
+    Perfetto,
 }
 
 /// Bytes by which files are told apart.
-const HEAD_BYTES: usize = 16;
+const HEAD_BYTES: usize = 64;
 
 /// Tells what is at a path.
 pub(super) fn kind_of(path: &Path) -> Result<Kind, TraceError> {
@@ -33,7 +42,25 @@ pub(super) fn kind_of(path: &Path) -> Result<Kind, TraceError> {
     if let Some(directory) = ctf::trace_of_file(path, &head) {
         return Ok(Kind::Ctf(directory));
     }
-    Ok(Kind::Own)
+    Ok(if TraceDat::is_magic(&head) {
+        Kind::TraceDat
+    } else if PerfData::is_magic(&head) {
+        Kind::Perf
+    } else if Perfetto::is_magic(&head) {
+        Kind::Perfetto
+    } else {
+        Kind::Own
+    })
+}
+
+/// Maps a file of another tracer.
+pub(super) fn map(path: &Path) -> Result<Mapping, TraceError> {
+    Mapping::open(path).map_err(|source| {
+        TraceError::Own(ReadError::Io {
+            path: path.to_owned(),
+            source,
+        })
+    })
 }
 
 /// The first bytes of a file.

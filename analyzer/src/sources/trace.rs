@@ -7,13 +7,16 @@ use trace_format::{EventId, ReadError, Schema, TraceFile};
 
 use super::clock::Clock;
 use super::ctf::CtfTrace;
-use super::detect::{Kind, kind_of};
+use super::detect::{Kind, kind_of, map};
 use super::finding::{Finding, findings_of_file};
-use super::foreign::Foreign;
+use super::foreign::{Foreign, ForeignTrace};
 use super::own::OwnStream;
+use super::perf::PerfData;
+use super::perfetto::Perfetto;
 use super::several::Several;
 use super::stream::{Range, RecordStream};
 use super::symbols::Symbols;
+use super::tracedat::TraceDat;
 use crate::model::{Aliases, Binding, GuestNanos, own_aliases};
 
 /// Why a trace cannot be read.
@@ -68,6 +71,9 @@ impl Trace {
                 &directory,
             )?)))),
             Kind::Own => Ok(Self::Own(TraceFile::open(path)?)),
+            Kind::TraceDat => Ok(foreign(TraceDat::read(map(path)?)?)),
+            Kind::Perf => Ok(foreign(PerfData::read(map(path)?)?)),
+            Kind::Perfetto => Ok(foreign(Perfetto::read(map(path)?)?)),
         }
     }
 
@@ -242,4 +248,8 @@ impl Trace {
             Self::Several(several) => Ok(Box::new(several.stream(range)?)),
         }
     }
+}
+
+fn foreign(trace: impl ForeignTrace + 'static) -> Trace {
+    Trace::Foreign(Foreign::new(Box::new(trace)))
 }

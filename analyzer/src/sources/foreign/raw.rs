@@ -25,6 +25,22 @@ pub enum Raw {
     },
 }
 
+impl Raw {
+    /// A part of the block that is being read.
+    #[must_use]
+    #[inline]
+    pub fn within(block: &[u8], part: &[u8]) -> Self {
+        let start = part.as_ptr().addr().wrapping_sub(block.as_ptr().addr());
+        let place = u32::try_from(start)
+            .ok()
+            .zip(u32::try_from(part.len()).ok());
+        place.map_or(Self::Missing, |(start, length)| Self::Block {
+            start,
+            length,
+        })
+    }
+}
+
 /// The values of one record. Keeps its memory from record to record.
 #[derive(Debug, Default)]
 pub struct RawValues {
