@@ -6,6 +6,7 @@
 mod ctf;
 mod perfetto;
 mod pictures;
+mod round_trip;
 mod source;
 #[path = "../support/synthetic.rs"]
 mod synthetic;

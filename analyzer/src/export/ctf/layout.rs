@@ -41,8 +41,8 @@ pub(super) struct Layout {
     sources: Vec<Source>,
     /// Where the name of the system call comes from, if it is one.
     call: Option<CallName>,
-    /// By name of the call, empty for all other events: its class, and that of records that lack fields.
-    ids: HashMap<String, [Option<u16>; 2]>,
+    /// Classes by the name of the call, empty for all other events, and by which members have no value.
+    ids: HashMap<String, HashMap<u64, u16>>,
 }
 
 /// Where a member comes from.
@@ -187,49 +187,46 @@ impl Layout {
     ) -> Result<u16, ExportError> {
         let mut missing = 0_u64;
         for (index, (member, source)) in self.members.iter().zip(&self.sources).enumerate() {
-            let value = source.value(fields);
-            if !push_value(out, &member.kind, value) {
+            if !push_value(out, &member.kind, source.value(fields)) {
                 missing |= 1 << index;
             }
         }
-        if missing != 0 {
-            out.extend_from_slice(&missing.to_le_bytes());
-        }
-        self.class(fields, missing != 0, classes)
+        self.class(fields, missing, classes)
     }
 
     fn class(
         &mut self,
         fields: &Fields<'_>,
-        lacks: bool,
+        missing: u64,
         classes: &mut Classes,
     ) -> Result<u16, ExportError> {
         let call = self.call.as_ref().map_or("", |call| call.of(fields));
-        let known = self.ids.get(call).copied();
-        let call = match known {
-            // A table has so many names that nobody has ever seen as many.
-            None if self.ids.len() >= CALL_NAMES_MAX => UNKNOWN_CALL,
-            _ => call,
-        };
-        if let Some(id) = self.ids.get(call).and_then(|ids| ids[usize::from(lacks)]) {
-            return Ok(id);
+        let ids = self.ids.get(call);
+        if let Some(id) = ids.and_then(|ids| ids.get(&missing)) {
+            return Ok(*id);
         }
-        let id = classes.add(self.declare(call, lacks))?;
-        self.ids.entry(call.to_owned()).or_default()[usize::from(lacks)] = Some(id);
+        // A table has so many names that nobody has ever seen as many.
+        let is_too_many = ids.is_none() && self.ids.len() >= CALL_NAMES_MAX;
+        let call = if is_too_many { UNKNOWN_CALL } else { call };
+        let id = match self.ids.get(call).and_then(|ids| ids.get(&missing)) {
+            Some(id) => *id,
+            None => classes.add(self.declare(call, missing))?,
+        };
+        self.ids
+            .entry(call.to_owned())
+            .or_default()
+            .insert(missing, id);
         Ok(id)
     }
 
-    fn declare(&self, call: &str, lacks: bool) -> Class {
-        let mut members = self.members.clone();
+    fn declare(&self, call: &str, missing: u64) -> Class {
+        let mut members = present(&self.members, missing);
         // LTTng has the number only of calls that it does not know, as `id`.
         let number = members.iter().position(|member| member.name == "nr");
         if let Some(number) = number.filter(|_| call == UNKNOWN_CALL)
             && members.iter().all(|member| member.name != "id")
         {
             "id".clone_into(&mut members[number].name);
-        }
-        if lacks {
-            members.push(missing_member(&members));
         }
         Class {
             name: format!("{}{call}", self.name),
@@ -238,16 +235,11 @@ impl Layout {
     }
 }
 
-/// The member that has a bit for each of the others that has no value.
-pub(super) fn missing_member(members: &[Member]) -> Member {
-    let mut names = Names::default();
-    for member in members {
-        names.add(&member.name);
-    }
-    Member {
-        name: names.add("missing"),
-        kind: MemberKind::Hex,
-    }
+/// The members of records in which those of a mask have no value.
+pub(super) fn present(members: &[Member], missing: u64) -> Vec<Member> {
+    let members = members.iter().enumerate();
+    let present = members.filter(|(index, _)| missing >> index & 1 == 0);
+    present.map(|(_, member)| member.clone()).collect()
 }
 
 impl Source {
@@ -324,38 +316,24 @@ fn call_name(schema: &Schema, event: &EventSchema, alias: Option<&Alias>) -> Cal
     }
 }
 
-/// Appends a value; false when there is none, and nothing stands in its place.
+/// Appends a value; false when there is none, and nothing is appended.
 pub(super) fn push_value(out: &mut Vec<u8>, kind: &MemberKind, value: Value<'_>) -> bool {
-    let (number, bytes) = match value {
-        Value::Number(number) => (Some(number), None),
-        Value::Bytes(bytes) => (None, Some(bytes)),
-        Value::Missing => (None, None),
-    };
-    match kind {
-        MemberKind::Unsigned | MemberKind::Signed | MemberKind::Hex | MemberKind::Enum(_) => {
-            out.extend_from_slice(&number.unwrap_or(0).to_le_bytes());
-            number.is_some()
-        }
-        MemberKind::Bool => {
-            out.push(u8::from(number.unwrap_or(0) != 0));
-            number.is_some()
-        }
-        MemberKind::Text => {
-            let text = bytes.unwrap_or_default();
+    match (kind, value) {
+        (
+            MemberKind::Unsigned | MemberKind::Signed | MemberKind::Hex | MemberKind::Enum(_),
+            Value::Number(number),
+        ) => out.extend_from_slice(&number.to_le_bytes()),
+        (MemberKind::Bool, Value::Number(number)) => out.push(u8::from(number != 0)),
+        (MemberKind::Text, Value::Bytes(text)) => {
             // The format ends a text at its first zero.
             out.extend(text.split(|byte| *byte == 0).next().unwrap_or_default());
             out.push(0);
-            bytes.is_some()
         }
-        MemberKind::Bytes => {
-            push_run(out, bytes.unwrap_or_default(), 1);
-            bytes.is_some()
-        }
-        MemberKind::Addresses => {
-            push_run(out, bytes.unwrap_or_default(), 8);
-            bytes.is_some()
-        }
+        (MemberKind::Bytes, Value::Bytes(bytes)) => push_run(out, bytes, 1),
+        (MemberKind::Addresses, Value::Bytes(bytes)) => push_run(out, bytes, 8),
+        _ => return false,
     }
+    true
 }
 
 /// Appends the number of elements of `size` bytes, and the elements.

@@ -3,8 +3,7 @@
 //! What the model knows has LTTng's names (`names.rs`), everything else its own. Both versions have the same streams;
 //! only the file `metadata` differs. It is written last, when it is known which kinds of events occur.
 //!
-//! A record that lacks fields is of a class of its own with the same name, which has a last member `missing`: a bit for
-//! each member before it that has no value.
+//! A record that lacks fields is of a class of its own, with the same name and without those members.
 
 mod class;
 mod environment;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use trace_format::{EventId, Schema, Value};
 
 use super::class::{Class, Member, MemberKind};
-use super::layout::{Classes, missing_member, push_value, status};
+use super::layout::{Classes, present, push_value, status};
 use super::names::STATEDUMP;
 use crate::export::job::{ExportError, PerCpu};
 use crate::export::meaning::{Meanings, place, small};
@@ -115,20 +115,14 @@ impl Threads {
                 missing |= 1 << index;
             }
         }
-        if missing != 0 {
-            out.extend_from_slice(&missing.to_le_bytes());
-        }
         let id = &mut self.ids[usize::from(missing != 0)];
         if let Some(id) = *id {
             return Ok(id);
         }
-        let mut class = Class {
+        let class = Class {
             name: STATEDUMP.to_owned(),
-            members,
+            members: present(&members, missing),
         };
-        if missing != 0 {
-            class.members.push(missing_member(&class.members));
-        }
         Ok(*id.insert(classes.add(class)?))
     }
 }

@@ -53,9 +53,12 @@ pub(super) fn aliases(schema: &mut Schema, metadata: &Metadata) -> Aliases {
     let mut native = Calls::parse(if is_32_bit { COMPAT } else { NATIVE }, "system_call");
     let mut compat = Calls::parse(COMPAT, "compat_system_call");
     schema.enums.extend([native.names(), compat.names()]);
+    let exporter = metadata.env("exported_by");
+    let is_exported = exporter.is_some_and(|exporter| exporter.starts_with("guesttrace"));
     let mut aliases = Aliases::default();
     for event in &schema.events {
         let alias = match CallEvent::of(&event.name) {
+            Some(call) if is_exported => call.exported(event),
             Some(call) if call.is_compat => call.alias(event, &mut compat),
             Some(call) => call.alias(event, &mut native),
             None => vector(event).or_else(|| dialect.alias(event)),
@@ -158,14 +161,28 @@ impl<'n> CallEvent<'n> {
         })
     }
 
-    fn alias(&self, event: &EventSchema, calls: &mut Calls) -> Option<Alias> {
-        let is = match (self.is_compat, self.is_entry) {
+    /// The model's event.
+    fn model_event(&self) -> &'static str {
+        match (self.is_compat, self.is_entry) {
             (false, true) => "syscall_entry",
             (false, false) => "syscall_exit",
             (true, true) => "compat_syscall_entry",
             (true, false) => "compat_syscall_exit",
-        };
-        let mut alias = Alias::named(is, event)?;
+        }
+    }
+
+    /// In a trace that guesttrace exported everything but the call's name has the model's names.
+    fn exported(&self, event: &EventSchema) -> Option<Alias> {
+        let alias = Alias::named(self.model_event(), event)?;
+        Some(match event.field_index("id") {
+            Some(index) if self.name == "unknown" => alias.with("nr", FieldSource::plain(index)),
+            _ if self.is_entry => alias.with("name", FieldSource::Text(self.name.to_owned())),
+            _ => alias,
+        })
+    }
+
+    fn alias(&self, event: &EventSchema, calls: &mut Calls) -> Option<Alias> {
+        let mut alias = Alias::named(self.model_event(), event)?;
         // What a call's own arguments are called means nothing.
         alias.fields.retain(|name, _| name == "ret");
         if self.name.is_empty() {
