@@ -46,8 +46,12 @@ lay_guests() {
   local kernel
   for kernel in 6.1-amd64 6.1-cloud-amd64 6.12-amd64; do images/build.sh --kernel "$kernel" || return; done
   images/build.sh --with compiler || return
+  images/build.sh --with trace-cmd || return
   images/fetch-kernel.sh 6.1-cloud-amd64-dbg
 }
+
+# A trace of a guest, for tests of what reads and exports traces: $1.
+record_trace() { scripts/run-qemu.sh --trace "$1" --serial "$1.console" --quiet; }
 
 # The query engine is built once, unoptimised: clippy's compiler makes our own crate of it and finds what is not clean.
 test_sql() {
@@ -65,10 +69,16 @@ step "format" cargo fmt --all --check
 step "lints" cargo clippy --quiet --workspace --all-targets --release -- -D warnings
 step "build" cargo build --quiet --workspace --release
 
-GUESTTRACE_SKIP_LOG=$(mktemp)
-export GUESTTRACE_SKIP_LOG
-trap 'rm -f "$GUESTTRACE_SKIP_LOG"' EXIT
-if [ "$guests" = yes ]; then export GUESTTRACE_E2E=1; else expected_skips="$expected_skips|GUESTTRACE_E2E"; fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export GUESTTRACE_SKIP_LOG=$work/skipped
+touch "$GUESTTRACE_SKIP_LOG"
+if [ "$guests" = yes ]; then
+  export GUESTTRACE_E2E=1 GUESTTRACE_EXPORT_TRACE=$work/trace.bin
+  step "trace" record_trace "$GUESTTRACE_EXPORT_TRACE"
+else
+  expected_skips="$expected_skips|GUESTTRACE_E2E|GUESTTRACE_EXPORT_TRACE"
+fi
 step "tests" cargo test --quiet --workspace --release --no-fail-fast
 step "SQL" test_sql
 

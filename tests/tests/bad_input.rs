@@ -457,11 +457,5 @@ fn readers_are_given_no_trace() {
     );
     // Sources are not traces either.
     let own = project_dir().join("Cargo.toml");
-    check_reader(
-        &["info"],
-        &own,
-        3,
-        "Cargo.toml: this is no trace",
-        "record",
-    );
+    check_reader(&["info"], &own, 3, "Cargo.toml: this is no trace", "record");
 }

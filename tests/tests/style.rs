@@ -95,9 +95,13 @@ fn packages(manifest: &str) -> Vec<Value> {
         ])
         .current_dir(project_dir())
         .output()
-        .unwrap();
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    metadata["packages"].as_array().unwrap().clone()
+        .expect("cargo metadata prints what it promises");
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).expect("cargo metadata prints what it promises");
+    metadata["packages"]
+        .as_array()
+        .expect("cargo metadata prints what it promises")
+        .clone()
 }
 
 #[test]

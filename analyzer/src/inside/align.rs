@@ -15,6 +15,8 @@ pub(super) struct Clocks {
     pub(super) last: GuestNanos,
     inside_first: GuestNanos,
     inside_last: GuestNanos,
+    /// How much later the first pair of times is than the quickest of all.
+    late: i128,
 }
 
 impl Clocks {
@@ -23,8 +25,16 @@ impl Clocks {
         let (ours, theirs) = (self.last.since(self.first), self.inside_length());
         let from = i128::from(inside.0) - i128::from(self.inside_first.0);
         let length = from * i128::from(ours.0) / i128::from(theirs.0.max(1));
-        let at = i128::from(self.first.0) + length;
+        let at = i128::from(self.first.0) + length + self.late;
         GuestNanos(u64::try_from(at.max(0)).unwrap_or(u64::MAX))
+    }
+
+    /// The same clocks, after it turned out that stamps can come so much sooner than that of a scheduling change.
+    pub(super) fn moved_by(self, nanos: i128) -> Self {
+        Self {
+            late: self.late + nanos,
+            ..self
+        }
     }
 
     fn inside_length(&self) -> GuestNanos {
@@ -53,6 +63,7 @@ pub(super) fn align(outside: &Gathered, inside: &Gathered) -> Option<Clocks> {
             last: last.at,
             inside_first: theirs.first()?.at,
             inside_last: theirs.last()?.at,
+            late: 0,
         })
     });
     // The CPU on which both saw the longest stretch tells best how the clocks differ.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::align::Clocks;
+use super::pair::sooner;
 use crate::model::{CpuId, GuestNanos, KernelEvent, Reading, Tid, model_events};
 use crate::sources::{Finding, Item, Loss, Range, Trace, TraceError};
 
@@ -35,15 +37,22 @@ pub(super) struct Gathered {
     pub(super) all: u64,
 }
 
-/// The model's events that both traces have kinds of.
+/// Calls of 32-bit programs, which some tracers tell apart from other calls.
+const COMPAT: [(&str, &str); 2] = [
+    ("syscall_entry", "compat_syscall_entry"),
+    ("syscall_exit", "compat_syscall_exit"),
+];
+
+/// The model's events that both traces have kinds of; calls of 32-bit programs are calls.
 pub(super) fn kinds_of_both(a: &Trace, b: &Trace) -> Vec<&'static str> {
     // Records that readers need and kernels do not write.
     const NOT_OF_THE_KERNEL: [&str; 3] = ["thread_context", "recording_start", "recording_stop"];
+    let is_compat = |kind: &str| COMPAT.iter().any(|(_, compat)| *compat == kind);
     let has = |trace: &Trace, kind: &str| !trace.events_of(kind).is_empty();
     let names = model_events().map(|names| names.event);
     let of_both = names.filter(|kind| has(a, kind) && has(b, kind));
     of_both
-        .filter(|kind| !NOT_OF_THE_KERNEL.contains(kind))
+        .filter(|kind| !NOT_OF_THE_KERNEL.contains(kind) && !is_compat(kind))
         .collect()
 }
 
@@ -51,7 +60,13 @@ pub(super) fn kinds_of_both(a: &Trace, b: &Trace) -> Vec<&'static str> {
 pub(super) fn gather(trace: &Trace, kinds: &[&'static str]) -> Result<Gathered, TraceError> {
     let mut kind_of: BTreeMap<u16, &'static str> = BTreeMap::new();
     for kind in kinds {
-        let ids = trace.events_of(kind);
+        let compat = COMPAT.iter().find(|(native, _)| native == kind);
+        let mut ids = trace.events_of(kind);
+        ids.extend(
+            compat
+                .into_iter()
+                .flat_map(|(_, compat)| trace.events_of(compat)),
+        );
         kind_of.extend(ids.into_iter().map(|id| (id.0, *kind)));
     }
     let binding = trace.binding();
@@ -101,6 +116,15 @@ impl Gathered {
     pub(super) fn count(&self) -> u64 {
         let lanes = self.by_kind.values().flat_map(BTreeMap::values);
         lanes.map(|times| times.len() as u64).sum()
+    }
+
+    /// How much sooner than `clocks` has it the stamps of the quickest kind of event come.
+    pub(super) fn sooner(&self, inside: &Self, clocks: &Clocks) -> i128 {
+        let kinds = self.by_kind.iter();
+        let both = kinds.filter_map(|(kind, ours)| Some((ours, inside.of(kind)?)));
+        both.map(|(ours, theirs)| sooner(ours, theirs, clocks))
+            .max()
+            .unwrap_or(0)
     }
 
     /// Forgets what was before and after.

@@ -47,8 +47,11 @@ pub fn compare_views(views: &Views<'_>) -> Result<Report, TraceError> {
     match align(&outside, &inside) {
         Some(clocks) => {
             outside.keep_between(clocks.first, clocks.last);
+            let clocks = clocks.moved_by(outside.sooner(&inside, &clocks));
             tables.push(window_table(&outside, &inside, &clocks));
-            let paired: Vec<(&str, Paired)> = { kinds.iter() }
+            // Of what the guest's tracer was not asked for it has nothing.
+            let recorded = kinds.iter().filter(|kind| inside.of(kind).is_some());
+            let paired: Vec<(&str, Paired)> = recorded
                 .map(|kind| (*kind, pair(outside.of(kind), inside.of(kind), &clocks)))
                 .collect();
             tables.push(events_table(&paired));
@@ -145,7 +148,9 @@ fn delay_table(paired: &[(&str, Paired)]) -> Table {
     };
     Table {
         name: "delays",
-        title: "How much later the stamps inside are (microseconds)".to_owned(),
+        title:
+            "How much later the stamps inside are than those of the quickest event (microseconds)"
+                .to_owned(),
         shape: Shape::Rows,
         columns,
         rows: paired.iter().map(row).collect(),

@@ -10,6 +10,8 @@ use crate::report::Distribution;
 const LATE_NS_MAX: u64 = 200_000;
 /// What the relation of the clocks may be wrong by.
 const EARLY_NS_MAX: u64 = 2_000;
+/// Stamps do not come sooner than so long before that of a scheduling change would.
+const SOONER_NS_MAX: i128 = 1_000_000;
 
 /// What two traces have of one kind of event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +23,30 @@ pub(super) struct Paired {
     pub(super) delays: Distribution,
 }
 
+/// How much the stamps of the quickest kind of event come sooner than `clocks` has it, which knows only the times of
+/// scheduling changes: in lanes of which both sides have the same number of events, these are the same.
+pub(super) fn sooner(outside: &Times, inside: &Times, clocks: &Clocks) -> i128 {
+    let mut least = 0;
+    for (lane, ours) in outside {
+        let theirs = within(inside.get(lane), clocks, 0);
+        if theirs.len() == ours.len() {
+            let pairs = ours.iter().zip(&theirs);
+            let differences = pairs.map(|(our, their)| i128::from(their.0) - i128::from(our.0));
+            least = differences.fold(least, i128::min);
+        }
+    }
+    if least < -SOONER_NS_MAX { 0 } else { -least }
+}
+
+/// Our times of stamps inside, of those within the window or at most so long behind it.
+fn within(theirs: Option<&Vec<GuestNanos>>, clocks: &Clocks, behind: u64) -> Vec<GuestNanos> {
+    let theirs = theirs.into_iter().flatten().map(|at| clocks.ours(*at));
+    let last = GuestNanos(clocks.last.0.saturating_add(behind));
+    theirs
+        .filter(|at| (clocks.first..=last).contains(at))
+        .collect()
+}
+
 /// Pairs the events of one kind: those of a thread on a CPU, in order.
 pub(super) fn pair(outside: Option<&Times>, inside: Option<&Times>, clocks: &Clocks) -> Paired {
     let (none, mut found) = (Times::new(), Paired::default());
@@ -29,17 +55,20 @@ pub(super) fn pair(outside: Option<&Times>, inside: Option<&Times>, clocks: &Clo
     lanes.sort();
     lanes.dedup();
     for lane in lanes {
-        let of = |times: &Times| times.get(lane).cloned().unwrap_or_default();
-        let theirs = of(inside).into_iter().map(|at| clocks.ours(at));
-        let theirs = theirs.filter(|at| (clocks.first..=clocks.last).contains(at));
-        found.add(&of(outside), &theirs.collect::<Vec<_>>());
+        let ours = outside.get(lane).map_or(&[][..], Vec::as_slice);
+        // The stamp of the last event may be behind the window; what has none of ours there is of no interest.
+        found.add(
+            ours,
+            &within(inside.get(lane), clocks, LATE_NS_MAX),
+            clocks.last,
+        );
     }
     found
 }
 
 impl Paired {
     /// Pairs two ascending lists of times.
-    fn add(&mut self, mut ours: &[GuestNanos], mut theirs: &[GuestNanos]) {
+    fn add(&mut self, mut ours: &[GuestNanos], mut theirs: &[GuestNanos], last: GuestNanos) {
         while let ([our, later @ ..], [their, rest @ ..]) = (ours, theirs) {
             // The stamp is made before the thread goes on: where the event after this one is before it too, it is that one's.
             let is_later_one = later.first().is_some_and(|second| second <= their);
@@ -56,7 +85,7 @@ impl Paired {
             }
         }
         self.only_outside += ours.len() as u64;
-        self.only_inside += theirs.len() as u64;
+        self.only_inside += theirs.iter().filter(|at| **at <= last).count() as u64;
     }
 }
 
@@ -67,7 +96,7 @@ mod tests {
     fn paired(ours: &[u64], theirs: &[u64]) -> (u64, u64, u64) {
         let times = |list: &[u64]| list.iter().copied().map(GuestNanos).collect::<Vec<_>>();
         let mut found = Paired::default();
-        found.add(&times(ours), &times(theirs));
+        found.add(&times(ours), &times(theirs), GuestNanos(u64::MAX));
         (found.both, found.only_outside, found.only_inside)
     }
 

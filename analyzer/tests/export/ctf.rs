@@ -7,7 +7,7 @@ use analyzer::export::{CtfVersion, Wanted, ctf};
 use analyzer::model::{GuestNanos, Pid, Span};
 use analyzer::report::Selection;
 use analyzer::sources::Trace;
-use expect_test::expect;
+use expect_test::{expect, expect_file};
 use guesttrace_tests::skip;
 use trace_format::FieldKind;
 
@@ -214,16 +214,7 @@ fn events_have_lttngs_names() {
     let Some((text, _)) = babeltrace(directory.path(), &["--clock-cycles", "--no-delta"]) else {
         skip!("babeltrace2 is not installed");
     };
-    expect![[r#"
-        [00000000000001001000] sched_process_fork: { cpu_id = 0 }, { parent_comm = "sh", parent_tid = 1, parent_pid = 1, child_comm = "sh", child_tid = 7, child_pid = 7 }
-        [00000000000001002000] sched_switch: { cpu_id = 0 }, { prev_comm = "swapper/0", prev_tid = 0, prev_prio = 20, prev_state = 0, next_comm = "sh", next_tid = 7, next_prio = 20 }
-        [00000000000001003000] syscall_entry_read: { cpu_id = 0 }, { nr = 0, ip = 0x1000, arg0 = 0x3, arg1 = 0x2000, arg2 = 0x40, arg3 = 0x0, arg4 = 0x0, arg5 = 0x0 }
-        [00000000000001003500] irq_softirq_entry: { cpu_id = 0 }, { vec = 1 }
-        [00000000000001003600] irq_softirq_exit: { cpu_id = 0 }, { vec = 1 }
-        [00000000000001004000] syscall_exit_read: { cpu_id = 0 }, { nr = 0, ret = -11 }
-        [00000000000001005000] irq_entry: { cpu_id = 0 }, { vector = 236, name = ( "apic_timer_interrupt" : container = 236 ), irq = -1, user = 0 }
-        [00000000000001006000] sched_process_exec: { cpu_id = 0 }, { filename = "/bin/a\"b", tid = 7, comm = "ab" }
-    "#]].assert_eq(&text);
+    expect_file!["lttng_names.txt"].assert_eq(&text);
     let metadata = std::fs::read_to_string(directory.path().join("metadata")).unwrap();
     let env = metadata.split("env {").nth(1).unwrap();
     let env = env.split("};").next().unwrap().trim().replace('\t', "");

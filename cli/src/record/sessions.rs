@@ -22,6 +22,8 @@ use crate::event_choice::EventArgs;
 const GAP_ROWS: [&str; 2] = ["recording_start", "recording_stop"];
 const STATE_ROWS: [&str; 2] = ["task_state", "open_file"];
 const MARK_ROW: &str = "recording_mark";
+/// What the guest's init says around the work of the guest's own tracer.
+const NATIVE_MARK_ROW: &str = "marker";
 const SNAPSHOT_ROW: &str = "recording_snapshot";
 /// As many as the recorder has bits for.
 const SESSIONS_MAX: usize = 16;
@@ -69,6 +71,8 @@ pub(crate) struct Wishes {
     /// Conditions of `--on`, and what to do.
     pub(crate) triggers: Vec<(String, TriggerAction)>,
     has_control: bool,
+    /// The guest's own tracer works between two marks.
+    has_native: bool,
 }
 
 /// What a further trace's description can hold.
@@ -116,6 +120,7 @@ impl Wishes {
             traces,
             triggers,
             has_control: args.control.control.is_some(),
+            has_native: args.native.native.is_some(),
         })
     }
 
@@ -138,6 +143,9 @@ impl Wishes {
         }
         if wanted.is_flight_recorder() {
             names.push(SNAPSHOT_ROW);
+        }
+        if self.has_native {
+            names.push(NATIVE_MARK_ROW);
         }
         names
     }
