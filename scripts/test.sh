@@ -43,10 +43,10 @@ lint_scripts() {
 
 # The kernels that tests use, and the guests for those that are booted.
 lay_guests() {
-  local kernel
+  local kernel tool
   for kernel in 6.1-amd64 6.1-cloud-amd64 6.12-amd64; do images/build.sh --kernel "$kernel" || return; done
   images/build.sh --with compiler || return
-  images/build.sh --with trace-cmd || return
+  for tool in trace-cmd perf; do images/build.sh --with "$tool" || return; done
   images/fetch-kernel.sh 6.1-cloud-amd64-dbg
 }
 

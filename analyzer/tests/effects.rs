@@ -213,25 +213,25 @@ fn periods_pair_events_by_what_they_have_in_common() {
         runs,
         "none",
         expect![[r#"
-        Periods (microseconds)
-          Count                         2
-          Total                         0.014
-          Min                           0.004
-          Mean                          0.007
-          50 %                          0.004
-          99 %                          0.010
-          Max                           0.010
-          Begun and not ended           0
-          Begun again before their end  1
-          Ends without a beginning      5
-          Cut by missing events         0
-          Events without the field      0
-          Beyond what is kept           0
-        The longest (start in seconds, lengths in microseconds)
-           Start  Length  By  Begun by
-        0.000000   0.010   -  kworker:9
-        0.000000   0.004   -  swapper/0:0
-    "#]],
+            Periods (microseconds)
+              Count                         2
+              Total                         0.022
+              Min                           0.010
+              Mean                          0.011
+              50 %                          0.010
+              99 %                          0.012
+              Max                           0.012
+              Begun and not ended           0
+              Begun again before their end  1
+              Ends without a beginning      5
+              Cut by missing events         0
+              Events without the field      0
+              Beyond what is kept           0
+            The longest (start in seconds, lengths in microseconds)
+               Start  Length  By  Begun by
+            0.000000   0.012   -  swapper/0:0
+            0.000000   0.010   -  kworker:9
+        "#]],
     );
     assert!(By::parse("no_such_field", open(KEY).schema()).is_err());
 }

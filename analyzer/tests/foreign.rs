@@ -224,6 +224,29 @@ fn lanes_become_one_stream_whose_events_have_their_threads() {
 }
 
 #[test]
+fn what_the_kernel_does_in_the_name_of_the_thread_that_it_leaves_is_that_threads() {
+    let trace = trace(vec![vec![
+        call(1000, 0, Some(12)),
+        switch(1100, 0, 12, 11, "worker"),
+        call(1101, 0, Some(12)),
+        call(1200, 0, Some(11)),
+        // Now it runs again, although no change to it was seen.
+        call(1300, 0, Some(12)),
+    ]]);
+    let expected = [
+        "0 0 thread_context :12/12",
+        "0 0 call :12/12",
+        "100 0 switch :12/12",
+        "101 0 call :12/12",
+        "200 0 thread_context worker:10/11",
+        "200 0 call worker:10/11",
+        "300 0 thread_context :12/12",
+        "300 0 call :12/12",
+    ];
+    assert_eq!(lines(&trace, &Range::default()).0, expected);
+}
+
+#[test]
 fn losses_and_clocks_that_go_backward_are_told() {
     let loss = Line::Loss(LaneLoss {
         cpu: CpuId(0),

@@ -430,13 +430,7 @@ fn readers_are_given_no_trace() {
     for reader in READERS {
         for file in [&text, &empty, &start] {
             let message = "this is no trace";
-            check_reader(
-                reader,
-                file,
-                3,
-                message,
-                "pass a file that `guesttrace record",
-            );
+            check_reader(reader, file, 3, message, "pass a trace of guesttrace");
         }
         let missing = cage.path("missing");
         check_reader(reader, &missing, 2, "missing: No such file", "FILE.partial");
@@ -457,5 +451,11 @@ fn readers_are_given_no_trace() {
     );
     // Sources are not traces either.
     let own = project_dir().join("Cargo.toml");
-    check_reader(&["info"], &own, 3, "Cargo.toml: this is no trace", "record");
+    check_reader(
+        &["info"],
+        &own,
+        3,
+        "Cargo.toml: this is no trace",
+        "pass a trace of guesttrace",
+    );
 }

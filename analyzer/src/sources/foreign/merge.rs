@@ -52,6 +52,11 @@ struct LaneState<'t> {
 struct CpuState {
     context: Context,
     last_at: Option<GuestNanos>,
+    /// The thread that the latest change was away from, until an event is another's: the kernel still works in its name
+    /// when it has said that it changes to the next one.
+    leaving: Option<Context>,
+    /// Whether the event at which the current lane is was in the name of that thread.
+    is_leaving: bool,
 }
 
 /// What comes next, with its ticks.
@@ -129,6 +134,8 @@ impl<'t> ForeignStream<'t> {
     /// Leaves what was yielded.
     fn advance(&mut self) -> Result<(), TraceError> {
         if let Some((cpu, tid)) = self.switch.take() {
+            let state = &mut self.cpus[cpu.0 as usize];
+            state.leaving = (!state.context.is_assumed).then(|| state.context.clone());
             self.run(cpu, tid, None);
         }
         let lane = &mut self.lanes[self.current];
@@ -152,12 +159,24 @@ impl<'t> ForeignStream<'t> {
             self.cpus.push(CpuState {
                 context: Context::idle(CpuId(number)),
                 last_at: None,
+                leaving: None,
+                is_leaving: false,
             });
         }
     }
 
     /// Takes the event's word for the thread that runs; whether a context record has to say so.
     fn adopt(&mut self, head: &Head) -> bool {
+        let state = &mut self.cpus[head.cpu.0 as usize];
+        let leaving = state.leaving.as_ref().map(|context| context.tid);
+        state.is_leaving =
+            head.tid.is_some() && head.tid == leaving && head.tid != Some(state.context.tid);
+        if state.is_leaving {
+            return false;
+        }
+        if head.tid.is_some() {
+            state.leaving = None;
+        }
         let cpu = &self.cpus[head.cpu.0 as usize].context;
         let (running, is_assumed, known_pid) = (cpu.tid, cpu.is_assumed, cpu.pid);
         if head.pid.is_some() {
@@ -194,6 +213,7 @@ impl<'t> ForeignStream<'t> {
         self.make_room(loss.cpu);
         let cpu = &mut self.cpus[loss.cpu.0 as usize];
         cpu.context.is_assumed = true;
+        cpu.leaving = None;
         Loss {
             cpu: loss.cpu,
             since: cpu.last_at,
@@ -277,7 +297,7 @@ impl RecordStream for ForeignStream<'_> {
                 tsc: ticks,
                 cpu: head.cpu,
                 event: head.event,
-                context: &self.cpus[head.cpu.0 as usize].context,
+                context: self.cpus[head.cpu.0 as usize].of_event(),
                 fields: self.lanes[self.current].lane.fields(),
                 is_repeated: false,
                 is_context: head.event == self.context_event,
@@ -325,6 +345,14 @@ impl RecordStream for ForeignStream<'_> {
             });
         }
         findings
+    }
+}
+
+impl CpuState {
+    /// The thread that the event at which the current lane is belongs to.
+    fn of_event(&self) -> &Context {
+        let leaving = self.leaving.as_ref().filter(|_| self.is_leaving);
+        leaving.unwrap_or(&self.context)
     }
 }
 

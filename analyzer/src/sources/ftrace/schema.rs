@@ -26,9 +26,6 @@ const USERS_SYSTEMS: &[&str] = &[
     "user_events",
 ];
 
-/// Ftrace's own events that show call stacks.
-const STACKS: &[&str] = &["kernel_stack", "user_stack"];
-
 /// Since 4.14 the bit above all states that a thread can be in.
 const PREEMPTED_SINCE_4_14: u64 = 0x100;
 
@@ -64,8 +61,6 @@ pub(in crate::sources) struct EventTable {
     common_pid: Option<Place>,
     /// What stands for records whose format the file lacks.
     unknown: EventId,
-    /// Events that only show the call stack of the one before.
-    stacks: Vec<EventId>,
 }
 
 impl EventTable {
@@ -85,7 +80,6 @@ impl EventTable {
             common_type: common("common_type", PlaceKind::Unsigned),
             common_pid: common("common_pid", PlaceKind::Unsigned),
             unknown: EventId(0),
-            stacks: Vec::new(),
         };
         table.schema.enums.extend(syscall_names(&machine.name));
         let has_raw_calls = formats
@@ -127,9 +121,6 @@ impl EventTable {
             return;
         };
         self.by_number[format.id as usize] = id.0;
-        if format.system == "ftrace" && STACKS.contains(&format.name.as_str()) {
-            self.stacks.push(id);
-        }
         if is_first && !USERS_SYSTEMS.contains(&format.system.as_str()) {
             let event = &self.schema.events[usize::from(id.0)];
             if let Some(alias) = alias(event, format, has_raw_calls) {
@@ -224,13 +215,9 @@ impl EventTable {
         event == self.unknown
     }
 
-    /// The thread of a record that is that event. The call stack of a switch comes behind it and still names the thread
-    /// that has left: stacks say nothing of who runs.
+    /// The thread of a record.
     #[inline]
-    pub(in crate::sources) fn tid(&self, event: EventId, record: &[u8]) -> Option<Tid> {
-        if self.stacks.contains(&event) {
-            return None;
-        }
+    pub(in crate::sources) fn tid(&self, record: &[u8]) -> Option<Tid> {
         let tid = self.common(self.common_pid, record)?;
         // Threads have no negative numbers.
         (tid < 1 << 31).then_some(Tid(tid))

@@ -56,12 +56,9 @@ impl<'t> PerfLane<'t> {
 
     fn head(&self, sample: &Sample<'_>) -> Head {
         let thread = |number: Option<u32>| number.filter(|number| *number < 1 << 31);
-        let tid = thread(sample.tid).map(Tid).or_else(|| {
-            self.perf
-                .table
-                .tid(self.event, &self.bytes)
-                .filter(|_| self.is_laid)
-        });
+        let tid = thread(sample.tid)
+            .map(Tid)
+            .or_else(|| self.perf.table.tid(&self.bytes).filter(|_| self.is_laid));
         Head {
             ticks: self.ticks,
             cpu: CpuId(sample.cpu.unwrap_or(0)),

@@ -192,7 +192,7 @@ impl<'t> DatLane<'t> {
         self.record = (start, start + length);
         let record = self.record();
         let event = self.plan.table.event(record);
-        let tid = self.plan.table.tid(event, record);
+        let tid = self.plan.table.tid(record);
         self.event = event;
         if self.plan.table.is_unknown(event) {
             self.tell(UNKNOWN, Severity::Notice, || {
