@@ -54,36 +54,43 @@ impl Clocks {
 pub(super) fn align(outside: &Gathered, inside: &Gathered) -> Option<Clocks> {
     let common = |cpu| Some((outside.switches.get(cpu)?, inside.switches.get(cpu)?));
     let lists = inside.switches.keys().filter_map(common);
-    let pairs = lists.filter_map(|(ours, theirs)| {
-        let start = place(ours, theirs)?;
-        let end = place_from_end(ours, theirs)?;
-        let (first, last) = (ours.get(start)?, ours.get(end)?);
-        Some(Clocks {
-            first: first.at,
-            last: last.at,
-            inside_first: theirs.first()?.at,
-            inside_last: theirs.last()?.at,
-            late: 0,
-        })
-    });
+    let pairs = lists.filter_map(|(ours, theirs)| clocks_of(ours, theirs));
     // The CPU on which both saw the longest stretch tells best how the clocks differ.
     let longest =
         pairs.filter(|pair| pair.last > pair.first && pair.inside_last > pair.inside_first);
     longest.max_by_key(|pair| pair.last.since(pair.first))
 }
 
-/// Position in `ours` of the first change of `theirs`.
-fn place(ours: &[Switch], theirs: &[Switch]) -> Option<usize> {
-    let wanted = theirs.get(..RUN)?;
-    (0..ours.len()).find(|start| agrees(ours.get(*start..start + RUN), wanted))
+/// The clocks of one CPU. What a program repeats fits in several places: the clocks that differ least are right.
+fn clocks_of(ours: &[Switch], theirs: &[Switch]) -> Option<Clocks> {
+    let starts = places(ours, theirs.get(..RUN)?);
+    let ends = places(ours, theirs.get(theirs.len() - RUN..)?);
+    let (inside_first, inside_last) = (theirs.first()?.at, theirs.last()?.at);
+    let length = inside_last.since(inside_first).0;
+    let last_of = |end: &usize| ours[end + RUN - 1].at;
+    let fitting = starts.into_iter().filter_map(|start| {
+        let first = ours[start].at;
+        let wanted = GuestNanos(first.0.saturating_add(length));
+        let after = ends.partition_point(|end| last_of(end) < wanted);
+        let near = [after.checked_sub(1), Some(after)].into_iter().flatten();
+        let lasts = near.filter_map(|index| ends.get(index)).map(last_of);
+        let last = lasts.min_by_key(|last| last.0.abs_diff(wanted.0))?;
+        Some(Clocks {
+            first,
+            last,
+            inside_first,
+            inside_last,
+            late: 0,
+        })
+    });
+    fitting.min_by_key(|clocks| clocks.last.since(clocks.first).0.abs_diff(length))
 }
 
-/// Position in `ours` of the last change of `theirs`.
-fn place_from_end(ours: &[Switch], theirs: &[Switch]) -> Option<usize> {
-    let wanted = theirs.get(theirs.len().checked_sub(RUN)?..)?;
-    let starts = (0..=ours.len().checked_sub(RUN)?).rev();
-    let mut found = starts.filter(|start| agrees(ours.get(*start..start + RUN), wanted));
-    found.next().map(|start| start + RUN - 1)
+/// Positions in `ours` at which changes like `wanted` begin.
+fn places(ours: &[Switch], wanted: &[Switch]) -> Vec<usize> {
+    let starts = 0..ours.len();
+    let fits = |start: &usize| agrees(ours.get(*start..start + RUN), wanted);
+    starts.filter(fits).collect()
 }
 
 fn agrees(ours: Option<&[Switch]>, theirs: &[Switch]) -> bool {

@@ -9,9 +9,9 @@ use crate::report::Distribution;
 /// Interrupts that come in between are part of it.
 const LATE_NS_MAX: u64 = 200_000;
 /// What the relation of the clocks may be wrong by.
-const EARLY_NS_MAX: u64 = 2_000;
-/// Stamps do not come sooner than so long before that of a scheduling change would.
-const SOONER_NS_MAX: i128 = 1_000_000;
+const EARLY_NS_MAX: u64 = 5_000;
+/// Stamps of the quickest kind of event come sooner than that of a scheduling change would, and by no more than that.
+const SOONER_NS_MAX: i128 = 50_000;
 
 /// What two traces have of one kind of event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,19 +23,22 @@ pub(super) struct Paired {
     pub(super) delays: Distribution,
 }
 
-/// How much the stamps of the quickest kind of event come sooner than `clocks` has it, which knows only the times of
-/// scheduling changes: in lanes of which both sides have the same number of events, these are the same.
+/// How much sooner stamps of one kind of event come than `clocks` has it, which knows only the times of scheduling
+/// changes: in lanes of which both sides have as many events, these are the same. It is the median that counts, because
+/// at the edges of the window lanes have as many by accident.
 pub(super) fn sooner(outside: &Times, inside: &Times, clocks: &Clocks) -> i128 {
-    let mut least = 0;
+    let mut differences = Vec::new();
     for (lane, ours) in outside {
         let theirs = within(inside.get(lane), clocks, 0);
         if theirs.len() == ours.len() {
             let pairs = ours.iter().zip(&theirs);
-            let differences = pairs.map(|(our, their)| i128::from(their.0) - i128::from(our.0));
-            least = differences.fold(least, i128::min);
+            differences.extend(pairs.map(|(our, their)| i128::from(their.0) - i128::from(our.0)));
         }
     }
-    if least < -SOONER_NS_MAX { 0 } else { -least }
+    differences.retain(|difference| difference.abs() <= SOONER_NS_MAX);
+    differences.sort_unstable();
+    let median = differences.get(differences.len() / 2).copied();
+    -median.unwrap_or(0).min(0)
 }
 
 /// Our times of stamps inside, of those within the window or at most so long behind it.
