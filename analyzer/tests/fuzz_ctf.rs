@@ -11,7 +11,7 @@ use analyzer::export::{LineFormat, LineWriter};
 use analyzer::report::{Options, ReportError, ReportFormat, info, report_named};
 use analyzer::sources::{Item, Range, Trace};
 use ctf_writer::{Bits, Shape};
-use guesttrace_tests::{Chance, fuzz};
+use guesttrace_tests::{Chance, fuzz, memory_bytes_most};
 
 /// No damage makes reading a trace of some kilobytes need more.
 const MEMORY_BYTES_MAX: u64 = 1 << 30;
@@ -100,16 +100,6 @@ fn forge(text: &str, chance: &mut Chance) -> String {
         .find(|at| !is_digit(bytes[*at]))
         .unwrap_or(bytes.len());
     format!("{}{}{}", &text[..start], chance.pick(&WILD), &text[end..])
-}
-
-fn memory_bytes_most() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
-    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kib << 10
 }
 
 #[test]

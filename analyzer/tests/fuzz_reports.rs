@@ -17,7 +17,7 @@ use analyzer::export::{LineFormat, LineWriter};
 use analyzer::model::{GuestNanos, Span, Tid};
 use analyzer::report::{Options, REPORTS, ReportError, ReportFormat, Selection, info};
 use analyzer::sources::{Finding, Item, Range, Trace};
-use guesttrace_tests::{Chance, fuzz};
+use guesttrace_tests::{Chance, fuzz, memory_bytes_most};
 use trace_format::{Severity, TraceFile, salvage};
 
 /// Bytes of a file before its first block, and of a block before its payload.
@@ -228,17 +228,6 @@ fn use_file(bytes: Vec<u8>, chance: &mut Chance) -> bool {
         export_everything(&trace);
     }
     true
-}
-
-/// Most memory that this process has had.
-fn memory_bytes_most() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
-    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kib << 10
 }
 
 #[test]

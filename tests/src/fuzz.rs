@@ -145,3 +145,16 @@ pub fn mix(number: u64) -> u64 {
     let b = (a ^ (a >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     b ^ (b >> 31)
 }
+
+/// Most memory that this process has had, in bytes.
+///
+/// # Panics
+/// When the kernel does not say.
+#[must_use]
+pub fn memory_bytes_most() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let line = lines.find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.expect("/proc/self/status has VmHWM in KiB") << 10
+}

@@ -13,7 +13,7 @@ pub use cage::{Cage, End};
 pub use counters::{Counters, counters};
 pub use events::{Event, events};
 pub use ftrace::{Ftrace, FtraceEvent, FtraceField, FtraceFormat, FtraceValue};
-pub use fuzz::{Chance, fuzz, fuzz_usually, mix};
+pub use fuzz::{Chance, fuzz, fuzz_usually, memory_bytes_most, mix};
 pub use guest::{
     Run, guest_arguments, guest_arguments_on, guest_arguments_with, guests_wanted, guesttrace,
     record, record_guest,

@@ -10,6 +10,7 @@ use trace_format::{Chunk, ChunkInfo, Diagnostic, EventId, ReadError, RecordRef, 
 use super::clock::Clock;
 use super::context::Context;
 use super::record::{Fields, Item, Loss, Record};
+use super::stream::{NEVER, earliest};
 use super::trace::TraceError;
 use crate::model::{CpuId, GuestNanos, Pid, Tid};
 
@@ -117,9 +118,6 @@ impl ContextNames {
     }
 }
 
-/// Time of a CPU that has no more records.
-const NEVER: u64 = u64::MAX;
-
 impl<C: ChunkSource> Merge<C> {
     /// Merges the records of `cpus`, which ascend, within ticks of the TSC.
     pub(super) fn new(
@@ -175,17 +173,8 @@ impl<C: ChunkSource> Merge<C> {
 
     /// Finds the CPU with the earliest record.
     fn choose(&mut self) {
-        let (mut best, mut second) = ((NEVER, usize::MAX), (NEVER, usize::MAX));
-        for (index, cpu) in self.cpus.iter().enumerate() {
-            let next = (cpu.next_tsc(), index);
-            if next < best {
-                (best, second) = (next, best);
-            } else {
-                second = second.min(next);
-            }
-        }
-        self.current = if best.1 == usize::MAX { 0 } else { best.1 };
-        self.limit = second;
+        let times = self.cpus.iter().map(CpuStream::next_tsc);
+        (self.current, self.limit) = earliest(times);
     }
 
     /// Brings the next chunk of a CPU that has a record, unless it still has records.

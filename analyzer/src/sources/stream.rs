@@ -61,3 +61,21 @@ pub trait RecordStream {
     /// What was met so far that the trace did not say of itself: damage, clocks that go backward.
     fn damage(&self) -> Vec<Finding>;
 }
+
+/// Time of one of several sequences that has no more.
+pub(super) const NEVER: u64 = u64::MAX;
+
+/// Of several sequences, by the times of what comes next in each: the position of the earliest, of two the first, and the
+/// time and position of the next one after it. As long as the earliest stays before that, it stays the earliest.
+pub(super) fn earliest(times: impl Iterator<Item = u64>) -> (usize, (u64, usize)) {
+    let (mut best, mut second) = ((NEVER, usize::MAX), (NEVER, usize::MAX));
+    for (index, time) in times.enumerate() {
+        let next = (time, index);
+        if next < best {
+            (best, second) = (next, best);
+        } else {
+            second = second.min(next);
+        }
+    }
+    (if best.1 == usize::MAX { 0 } else { best.1 }, second)
+}

@@ -9,6 +9,7 @@ use super::lane::{Head, Lane, LaneLoss, Step};
 use super::threads::{ABOUT_THREADS, Threads};
 use crate::model::{Aliases, Binding, CpuId, GuestNanos, Pid, Reading, Tid};
 use crate::sources::context::Context;
+use crate::sources::stream::{NEVER, earliest};
 use crate::sources::{Clock, Fields, Finding, Item, Loss, Range, Record, RecordStream, TraceError};
 
 /// More CPUs than any kernel has: what claims to be of one behind it is damage.
@@ -76,9 +77,6 @@ struct Backward {
     ticks_max: u64,
 }
 
-/// Time of a lane that has no more events.
-const NEVER: u64 = u64::MAX;
-
 impl<'t> ForeignStream<'t> {
     /// Merges `lanes` of a trace.
     pub(in crate::sources) fn new(
@@ -118,17 +116,8 @@ impl<'t> ForeignStream<'t> {
 
     /// Finds the lane with the earliest event.
     fn choose(&mut self) {
-        let (mut best, mut second) = ((NEVER, usize::MAX), (NEVER, usize::MAX));
-        for (index, lane) in self.lanes.iter().enumerate() {
-            let next = (lane.next_ticks(), index);
-            if next < best {
-                (best, second) = (next, best);
-            } else {
-                second = second.min(next);
-            }
-        }
-        self.current = if best.1 == usize::MAX { 0 } else { best.1 };
-        self.limit = second;
+        let times = self.lanes.iter().map(LaneState::next_ticks);
+        (self.current, self.limit) = earliest(times);
     }
 
     /// Leaves what was yielded.
