@@ -33,9 +33,14 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["guesttrace-events", "trace-format", "guesttrace-filter"],
     ),
     (
+        "guesttrace-view",
+        &["analyzer", "guesttrace-filter", "trace-format"],
+    ),
+    (
         "guesttrace",
         &[
             "analyzer",
+            "guesttrace-view",
             "guesttrace-events",
             "guest-symbols",
             "guesttrace-filter",
