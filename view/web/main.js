@@ -1,0 +1,35 @@
+// Starts the page: from a server, or from the data in the page itself.
+
+import { ViewApp } from './app.js';
+import { errorText, fill, make } from './dom.js';
+import { ServerSource, askJson } from './source.js';
+import { Shell } from './shell.js';
+import { rawPage } from './page_raw.js';
+
+/** @typedef {import('./types.d.ts').App} App */
+/** @typedef {import('./types.d.ts').Page} Page */
+
+/** All pages, in the order of their tabs; each is made once, where it has something to show. */
+/** @type {((app: App) => Page | null)[]} */
+const PAGES = [rawPage];
+
+async function appFromServer() {
+  const [traces, reports] = await Promise.all([askJson('api/traces'), askJson('api/reports')]);
+  /** @type {string[]} */
+  const names = traces.map((/** @type {{ name: string }} */ trace) => trace.name);
+  return new ViewApp(names.map((_, trace) => new ServerSource(trace)), names, reports, false);
+}
+
+async function main() {
+  const place = /** @type {HTMLElement} */ (document.getElementById('app'));
+  try {
+    const app = await appFromServer();
+    await app.start();
+    new Shell(app, place, PAGES).show();
+  } catch (error) {
+    console.error(error);
+    fill(place, make('h1', { text: 'The trace cannot be shown' }), make('p', { text: errorText(error) }));
+  }
+}
+
+main();
