@@ -109,6 +109,33 @@ export function setOptions(select, options, value) {
   select.value = value;
 }
 
+/**
+ * A button that opens a small box; it closes when the focus leaves it, and on Escape.
+ * @param {string} text
+ * @param {...Child} children
+ */
+export function menu(text, ...children) {
+  const body = make('div', { class: 'menu-body' }, ...children);
+  const element = make('details', { class: 'menu' }, make('summary', { text }), body);
+  element.addEventListener('focusout', (event) => {
+    if (event.relatedTarget instanceof Node && !element.contains(event.relatedTarget)) {
+      element.open = false;
+    }
+  });
+  element.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape' && element.open) {
+      element.open = false;
+      event.stopPropagation();
+    }
+  });
+  addEventListener('pointerdown', (event) => {
+    if (element.open && event.target instanceof Node && !element.contains(event.target)) {
+      element.open = false;
+    }
+  });
+  return element;
+}
+
 /** Characters that would turn the direction of text around, or show nothing. */
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
