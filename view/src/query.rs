@@ -22,9 +22,9 @@ impl Query {
     }
 
     /// Every value of that name.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
-        let named = self.0.iter().filter(move |(own, _)| own == name);
-        named.map(|(_, value)| value.as_str())
+    pub fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+        let pairs = self.0.iter();
+        pairs.filter_map(move |(own, value)| (own == name).then_some(value.as_str()))
     }
 
     /// A whole number; `None` when it is not said.

@@ -5,6 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use analyzer::sources::Trace;
 
+use crate::events::Events;
+
 /// A trace that is shown.
 #[derive(Debug)]
 pub struct Served {
@@ -13,6 +15,8 @@ pub struct Served {
     /// Its files; several are read as one.
     pub paths: Vec<PathBuf>,
     trace: RwLock<Arc<Trace>>,
+    /// Its events, by number.
+    pub(crate) events: Events,
 }
 
 impl Served {
@@ -23,6 +27,7 @@ impl Served {
             name,
             paths,
             trace: RwLock::new(Arc::new(trace)),
+            events: Events::default(),
         }
     }
 

@@ -2,11 +2,11 @@
 //!
 //! Budget: no allocation per record; what does not change from record to record is prepared.
 
-use trace_format::{EventId, EventSchema, Schema};
+use trace_format::{EventId, EventSchema, Schema, Value};
 
 use super::escape::{push_csv, push_json, push_text};
 use super::gap::Gap;
-use super::layout::Layouts;
+use super::layout::{FieldLayout, Layouts};
 use super::number::{push_decimal, push_seconds};
 use super::stack::{has_names, push_named, push_names, push_offset};
 use crate::model::GuestNanos;
@@ -211,6 +211,21 @@ impl LineWriter {
         out.push(b'\n');
     }
 
+    /// Tells each field of a record by its name and by its value as a line of text has it; `room` is for the latter.
+    pub fn each_field(
+        &self,
+        record: &Record<'_>,
+        room: &mut Vec<u8>,
+        mut tell: impl FnMut(&[u8], &[u8]),
+    ) {
+        let fields = &self.layouts.of(record.event).fields;
+        for (index, field) in fields.iter().enumerate() {
+            room.clear();
+            self.push_value(room, field, record.fields.value(index), LineFormat::Text);
+            tell(&field.name, room);
+        }
+    }
+
     #[inline]
     fn push_fields(&self, out: &mut Vec<u8>, record: &Record<'_>) {
         let fields = &self.layouts.of(record.event).fields;
@@ -219,22 +234,30 @@ impl LineWriter {
         }
         for (index, field) in fields.iter().enumerate() {
             out.extend_from_slice(&field.label);
-            let value = record.fields.value(index);
-            if self.format == LineFormat::Text
-                && let Some(run) = field.stack(value)
-            {
-                push_named(out, run, &self.symbols);
-                continue;
-            }
-            field.push(out, value, self.format);
-            if self.format == LineFormat::Text
-                && let Some((name, offset)) = field.symbol(&self.symbols, value)
-            {
-                out.extend_from_slice(b" (");
-                push_text(out, name.as_bytes());
-                push_offset(out, offset);
-                out.push(b')');
-            }
+            self.push_value(out, field, record.fields.value(index), self.format);
+        }
+    }
+
+    #[inline]
+    fn push_value(
+        &self,
+        out: &mut Vec<u8>,
+        field: &FieldLayout,
+        value: Value<'_>,
+        format: LineFormat,
+    ) {
+        if format != LineFormat::Text {
+            return field.push(out, value, format);
+        }
+        if let Some(run) = field.stack(value) {
+            return push_named(out, run, &self.symbols);
+        }
+        field.push(out, value, format);
+        if let Some((name, offset)) = field.symbol(&self.symbols, value) {
+            out.extend_from_slice(b" (");
+            push_text(out, name.as_bytes());
+            push_offset(out, offset);
+            out.push(b')');
         }
     }
 
