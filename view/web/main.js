@@ -4,6 +4,7 @@ import { ViewApp } from './app.js';
 import { errorText, fill, make } from './dom.js';
 import { ServerSource, askJson } from './source.js';
 import { Shell } from './shell.js';
+import { graphPage } from './page_graph.js';
 import { rawPage } from './page_raw.js';
 
 /** @typedef {import('./types.d.ts').App} App */
@@ -11,7 +12,7 @@ import { rawPage } from './page_raw.js';
 
 /** All pages, in the order of their tabs; each is made once, where it has something to show. */
 /** @type {((app: App) => Page | null)[]} */
-const PAGES = [rawPage];
+const PAGES = [graphPage, rawPage];
 
 async function appFromServer() {
   const [traces, reports] = await Promise.all([askJson('api/traces'), askJson('api/reports')]);
