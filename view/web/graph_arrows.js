@@ -1,6 +1,6 @@
 // Wake-ups as arrows from the row that woke to the row that was woken.
 
-import { AXIS_HEIGHT, rowMiddles, timeX } from './graph_draw.js';
+import { rowMiddles, timeX } from './graph_draw.js';
 import { GRAPH_FONT } from './graph_axis.js';
 import { LatestAnswer } from './graph_ask.js';
 import { countText } from './time.js';
@@ -126,15 +126,15 @@ function drawArrow(c, x, start, end) {
  * @param {string} text
  */
 function drawNote(c, scene, text) {
-  const { color, width } = scene;
+  const { color, width, height } = scene;
   const size = scene.text.width(text) + 12;
   c.font = GRAPH_FONT;
   c.textBaseline = 'middle';
   c.textAlign = 'left';
   c.globalAlpha = 0.9;
   c.fillStyle = color('panel');
-  c.fillRect(width - size - 6, AXIS_HEIGHT + 3, size, 16);
+  c.fillRect(width - size - 6, height - 21, size, 17);
   c.globalAlpha = 1;
   c.fillStyle = color('faint');
-  c.fillText(text, width - size, AXIS_HEIGHT + 11.5);
+  c.fillText(text, width - size, height - 12);
 }

@@ -82,7 +82,7 @@ export class FittingText {
   }
 
   /**
-   * As much of a text as fits, or nothing where not even two characters do.
+   * As much of a text as fits, or nothing where not even three characters do.
    * @param {string} text
    * @param {number} pixels
    */
@@ -92,7 +92,7 @@ export class FittingText {
       return text;
     }
     const count = Math.floor(((pixels - 9) * text.length) / width);
-    if (count < 2) {
+    if (count < 3) {
       return '';
     }
     let cuts = this.cuts.get(text);

@@ -70,7 +70,7 @@ export class GraphColors {
     this.edges = Uint32Array.from(meta.states, ([kind]) => pixelOf(mixed(parts[kind] ?? [0, 0, 0, 0], back, 0.55)));
     /** What a state is called in a span, and in a sentence. */
     this.labels = meta.states.map(([kind, label]) => (label === '' ? kindTitle(meta, kind) : plain(label, 80)));
-    this.titles = meta.states.map(([kind, label]) => stateTitle(kindTitle(meta, kind), plain(label, 200)));
+    this.titles = meta.states.map(([kind, label]) => fullTitle(kindTitle(meta, kind), plain(label, 200)));
   }
 
   /**
@@ -94,7 +94,7 @@ function kindTitle(meta, kind) {
  * @param {string} title
  * @param {string} label
  */
-function stateTitle(title, label) {
+function fullTitle(title, label) {
   return label === '' || label === title ? title : `${title}: ${label}`;
 }
 

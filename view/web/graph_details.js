@@ -311,12 +311,12 @@ function graphHeadLine(names) {
  */
 function graphBarCell(ns, whole, color) {
   if (ns <= 0) {
-    return make('td', { class: 'number faint', text: '–' });
+    return make('td', { class: 'faint', text: '–' });
   }
   const part = whole > 0 ? ns / whole : 0;
   const bar = make('span', { class: 'graph-bar', attributes: { 'aria-hidden': 'true' } });
   bar.style.backgroundColor = color;
   bar.style.width = `${Math.min(100, part * 100)}%`;
-  return make('td', { class: 'number' }, make('span', { class: 'graph-bar-back' }, bar),
-    `${lengthText(ns)} `, make('span', { class: 'faint', text: percentText(part * 100) }));
+  return make('td', {}, make('span', { class: 'graph-sum' }, make('span', { class: 'graph-bar-back' }, bar),
+    make('span', { text: lengthText(ns) }), make('span', { class: 'faint', text: percentText(part * 100) })));
 }

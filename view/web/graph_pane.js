@@ -76,6 +76,9 @@ export class GraphPane {
     }) : null;
     /** @type {Scene | null} */
     this.scene = null;
+    /** Where the pointer is over the picture. */
+    /** @type {{ x: number, y: number } | null} */
+    this.pointer = null;
     this.namesWidth = NAMES_WIDTH;
     this.shownHeight = -1;
     this.spacer = make('div', { attributes: { 'aria-hidden': 'true' } });
@@ -173,6 +176,7 @@ export class GraphPane {
     const { scrollTop } = this.body;
     const scene = this.makeScene();
     this.scene = scene;
+    this.showTip(scene);
     this.tree.draw(scene.places, this.rows.items.length);
     const key = [this.store.version, this.theme, model.listing, this.rows.listed, scrollTop, this.rowHeight].join(' ');
     this.canvas.draw(scene, this.arrows, key);
@@ -267,19 +271,32 @@ export class GraphPane {
    * @param {number} y
    */
   point(x, y) {
-    const { scene, model } = this;
-    if (!scene) {
+    this.pointer = { x, y };
+    const { model } = this;
+    const ns = model.from + (x * (model.to - model.from)) / Math.max(1, this.canvas.width);
+    model.change({ hover: Math.min(Math.max(model.low, ns), model.end) });
+  }
+
+  /**
+   * Says what is under the pointer now, whichever of the two has moved.
+   * @param {Scene} scene
+   */
+  showTip(scene) {
+    const { model, pointer } = this;
+    if (!pointer) {
       return;
     }
+    const { x, y } = pointer;
+    model.hover = Math.min(Math.max(model.low, scene.from + x * scene.step), model.end);
     const row = this.placeAt(y)?.item.row ?? null;
-    const ns = model.from + (x * (model.to - model.from)) / Math.max(1, scene.width);
-    model.change({ hover: Math.min(Math.max(model.low, ns), model.end), hoverRow: row });
+    model.hoverRow = row;
     const left = this.canvas.element.offsetLeft;
     const lines = tipLines(scene, this.arrows, x, y, row !== null && row >= 0 ? row : null);
     this.tip.show(lines, x + left, y, scene.width + left, scene.height);
   }
 
   leave() {
+    this.pointer = null;
     this.tip.hide();
     this.model.change({ hover: null, hoverRow: null });
   }

@@ -69,6 +69,7 @@ export class GraphTree {
       element.style.height = `${height}px`;
       element.style.visibility = top + height / 2 < clip ? 'hidden' : 'visible';
       const selected = item.row >= 0 && item.row === model.row;
+      element.classList.toggle('pointed', item.row >= 0 && item.row === model.hoverRow);
       active = selected ? element.id : active;
       const { key, name, depth, parent, open, pinned, time } = item;
       const shown = [key, name, depth, parent, open, pinned, time, selected, height, count].join('\n');
@@ -111,7 +112,6 @@ export class GraphTree {
     const row = this.pane.model.rows[item.row];
     element.dataset.key = item.key;
     element.dataset.row = String(item.row);
-    element.className = 'graph-row';
     element.classList.toggle('group', group);
     element.classList.toggle('selected', selected);
     element.classList.toggle('pinned', item.pinned);
