@@ -35,7 +35,15 @@ export class ViewApp {
     this.rows = [];
     /** @type {Readonly<ViewState>} */
     this.state = {
-      view: '', trace: 0, from: 0, to: 1, selection: null, cursor: null, row: null, filter: '', extra: {},
+      view: '',
+      trace: 0,
+      from: 0,
+      to: 1,
+      selection: null,
+      cursor: null,
+      row: null,
+      filter: '',
+      extra: {},
     };
     /** What says something at the edge of the page; the shell puts it here. */
     this.sayAt = (/** @type {string} */ text, /** @type {'info' | 'error'} */ _tone) => console.info(text);
@@ -159,14 +167,17 @@ export class ViewApp {
     if (this.meta.done) {
       return;
     }
-    this.growthTimer = setTimeout(async () => {
-      try {
-        await this.grow();
-      } catch (error) {
-        this.say(errorText(error), 'error');
-      }
-      this.follow();
-    }, document.hidden ? 4 * GROWTH_WAIT_MS : GROWTH_WAIT_MS);
+    this.growthTimer = setTimeout(
+      async () => {
+        try {
+          await this.grow();
+        } catch (error) {
+          this.say(errorText(error), 'error');
+        }
+        this.follow();
+      },
+      document.hidden ? 4 * GROWTH_WAIT_MS : GROWTH_WAIT_MS,
+    );
   }
 
   async grow() {

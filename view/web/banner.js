@@ -14,11 +14,16 @@ const SEVERITIES = ['error', 'data_loss', 'notice', 'info'];
  * @param {Finding[]} findings
  */
 export function findingItems(findings) {
-  return findings.map((finding) => make('li', { class: `finding ${finding.severity}` },
-    make('b', { text: finding.severity.replace('_', ' ') }),
-    finding.count === null ? '' : ` ${countText(finding.count)} ×`,
-    ` ${plain(finding.text, 1000)}`,
-    finding.advice ? make('span', { class: 'faint', text: ` Hint: ${plain(finding.advice, 500)}` }) : null));
+  return findings.map((finding) =>
+    make(
+      'li',
+      { class: `finding ${finding.severity}` },
+      make('b', { text: finding.severity.replace('_', ' ') }),
+      finding.count === null ? '' : ` ${countText(finding.count)} ×`,
+      ` ${plain(finding.text, 1000)}`,
+      finding.advice ? make('span', { class: 'faint', text: ` Hint: ${plain(finding.advice, 500)}` }) : null,
+    ),
+  );
 }
 
 export class Banner {
@@ -26,7 +31,10 @@ export class Banner {
   constructor(app) {
     this.app = app;
     this.open = false;
-    this.element = make('div', { class: 'banner', attributes: { role: 'region', 'aria-label': 'losses and findings' } });
+    this.element = make('div', {
+      class: 'banner',
+      attributes: { role: 'region', 'aria-label': 'losses and findings' },
+    });
   }
 
   /** Says what there is now. */
@@ -42,9 +50,13 @@ export class Banner {
       this.update();
     });
     toggle.setAttribute('aria-expanded', String(this.open));
-    fill(this.element,
-      make('span', { class: 'headline', text: this.headline(bad) }), ' ', toggle,
-      this.open && make('ul', {}, ...findingItems(sorted), ...this.lossItems()));
+    fill(
+      this.element,
+      make('span', { class: 'headline', text: this.headline(bad) }),
+      ' ',
+      toggle,
+      this.open && make('ul', {}, ...findingItems(sorted), ...this.lossItems()),
+    );
   }
 
   /** @param {Finding[]} bad */
@@ -53,7 +65,10 @@ export class Banner {
     const parts = [];
     if (losses.length > 0) {
       const known = losses.reduce((sum, loss) => sum + (loss.count ?? 0), 0);
-      const number = known > 0 ? `: ${countText(known)} events${losses.some((loss) => loss.count === null) ? ' and more' : ''}` : '';
+      const number =
+        known > 0
+          ? `: ${countText(known)} events${losses.some((loss) => loss.count === null) ? ' and more' : ''}`
+          : '';
       parts.push(`Data was lost at ${countText(losses.length)} places${number}.`);
     }
     const first = bad[0];
@@ -70,8 +85,17 @@ export class Banner {
   /** Places of losses, each with a way to go there. */
   lossItems() {
     const { losses } = this.app.meta;
-    return losses.slice(0, 100).map((loss) => make('li', {},
-      button(`${(loss.at / 1e9).toFixed(6)} s`, () => this.app.go({ cursor: loss.at }, 'push'), 'Put the cursor there'),
-      ` CPU ${loss.cpu}: ${loss.count === null ? 'an unknown number of' : countText(loss.count)} events lost`));
+    return losses.slice(0, 100).map((loss) =>
+      make(
+        'li',
+        {},
+        button(
+          `${(loss.at / 1e9).toFixed(6)} s`,
+          () => this.app.go({ cursor: loss.at }, 'push'),
+          'Put the cursor there',
+        ),
+        ` CPU ${loss.cpu}: ${loss.count === null ? 'an unknown number of' : countText(loss.count)} events lost`,
+      ),
+    );
   }
 }

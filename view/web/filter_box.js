@@ -47,16 +47,27 @@ export class FilterBox {
     this.options = options;
     filterBoxes += 1;
     const id = `filter-list-${filterBoxes}`;
-    this.list = make('ul', { class: 'completions', attributes: { id, role: 'listbox', 'aria-label': 'completions' } });
+    this.list = make('ul', {
+      class: 'completions',
+      attributes: { id, role: 'listbox', 'aria-label': 'completions' },
+    });
     this.list.hidden = true;
     this.error = make('div', { class: 'filter-error', attributes: { id: `${id}-error`, 'aria-live': 'polite' } });
     this.error.hidden = true;
     this.input = make('input', {
       class: 'mono',
       attributes: {
-        type: 'text', role: 'combobox', spellcheck: 'false', autocomplete: 'off', autocapitalize: 'off',
-        placeholder: options.hint, 'aria-label': options.name, 'aria-controls': id, 'aria-expanded': 'false',
-        'aria-autocomplete': 'list', 'aria-errormessage': `${id}-error`,
+        type: 'text',
+        role: 'combobox',
+        spellcheck: 'false',
+        autocomplete: 'off',
+        autocapitalize: 'off',
+        placeholder: options.hint,
+        'aria-label': options.name,
+        'aria-controls': id,
+        'aria-expanded': 'false',
+        'aria-autocomplete': 'list',
+        'aria-errormessage': `${id}-error`,
       },
     });
     this.element = make('div', { class: 'filter-box' }, this.input, this.list, this.error);
@@ -95,7 +106,7 @@ export class FilterBox {
   }
 
   /**
-   * Asks what is wrong with the text and how it could go on; gives whether it is right, and null when that is not known.
+   * Asks what is wrong with the text and how it could go on; gives whether it is right, null when that is not known.
    * @param {boolean} complete whether to show completions
    */
   async check(complete) {
@@ -114,7 +125,10 @@ export class FilterBox {
       return null;
     }
     const unfinished = complete && answer.completions.length > 0 && (answer.at ?? 0) >= cursor;
-    this.showError(answer.ok || text.trim() === '' || unfinished ? null : answer.error ?? 'not understood', answer.at ?? 0);
+    this.showError(
+      answer.ok || text.trim() === '' || unfinished ? null : (answer.error ?? 'not understood'),
+      answer.at ?? 0,
+    );
     if (complete && document.activeElement === this.input) {
       this.show(answer.completions);
     }
@@ -140,15 +154,25 @@ export class FilterBox {
   show(completions) {
     this.completions = completions.slice(0, COMPLETIONS_MAX);
     this.active = -1;
-    fill(this.list, ...this.completions.map((completion, index) => make('li', {
-      attributes: { role: 'option', id: `${this.list.id}-${index}`, 'aria-selected': 'false' },
-      on: {
-        mousedown: (event) => {
-          event.preventDefault();
-          this.accept(index);
-        },
-      },
-    }, make('span', { class: 'mono', text: completion.text }), make('span', { class: 'faint', text: plain(completion.doc, 120) }))));
+    fill(
+      this.list,
+      ...this.completions.map((completion, index) =>
+        make(
+          'li',
+          {
+            attributes: { role: 'option', id: `${this.list.id}-${index}`, 'aria-selected': 'false' },
+            on: {
+              mousedown: (event) => {
+                event.preventDefault();
+                this.accept(index);
+              },
+            },
+          },
+          make('span', { class: 'mono', text: completion.text }),
+          make('span', { class: 'faint', text: plain(completion.doc, 120) }),
+        ),
+      ),
+    );
     this.list.hidden = this.completions.length === 0;
     this.input.setAttribute('aria-expanded', String(!this.list.hidden));
   }

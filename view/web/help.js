@@ -34,18 +34,37 @@ export class HelpBox {
     }
     const { page, pages } = this.ask();
     const views = pages.filter((one) => one.key).map((one) => /** @type {[string, string]} */ ([one.key, one.title]));
-    fill(this.element,
-      make('div', { class: 'columns' },
+    fill(
+      this.element,
+      make(
+        'div',
+        { class: 'columns' },
         make('section', {}, make('h2', { text: page?.title ?? '' }), keyTable(page?.keys ?? [])),
-        make('section', {}, make('h2', { text: 'Everywhere' }),
-          keyTable([...views, ['?', 'this help'], ['Esc', 'close what is open'], ['Alt ← →', 'back and forward']]))),
-      button('Close', () => this.element.close()));
+        make(
+          'section',
+          {},
+          make('h2', { text: 'Everywhere' }),
+          keyTable([...views, ['?', 'this help'], ['Esc', 'close what is open'], ['Alt ← →', 'back and forward']]),
+        ),
+      ),
+      button('Close', () => this.element.close()),
+    );
     this.element.showModal();
   }
 }
 
 /** @param {[string, string][]} keys */
 function keyTable(keys) {
-  return make('table', { class: 'keys' }, ...keys.map(([key, what]) => make('tr', {},
-    make('th', { attributes: { scope: 'row' } }, make('kbd', { text: key })), make('td', { text: what }))));
+  return make(
+    'table',
+    { class: 'keys' },
+    ...keys.map(([key, what]) =>
+      make(
+        'tr',
+        {},
+        make('th', { attributes: { scope: 'row' } }, make('kbd', { text: key })),
+        make('td', { text: what }),
+      ),
+    ),
+  );
 }

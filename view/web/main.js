@@ -5,20 +5,44 @@ import { errorText, fill, make } from './dom.js';
 import { ServerSource, askJson } from './source.js';
 import { Shell } from './shell.js';
 import { graphPage } from './page_graph.js';
+import { processesPage } from './page_processes.js';
 import { rawPage } from './page_raw.js';
+import { latencyPage } from './page_latency.js';
+import { ioPage } from './page_io.js';
+import { flamePage } from './page_flame.js';
+import { bootPage } from './page_boot.js';
+import { reportsPage } from './page_reports.js';
+import { livePage } from './page_live.js';
+import { sqlPage } from './page_sql.js';
 
 /** @typedef {import('./types.d.ts').App} App */
 /** @typedef {import('./types.d.ts').Page} Page */
 
 /** All pages, in the order of their tabs; each is made once, where it has something to show. */
 /** @type {((app: App) => Page | null)[]} */
-const PAGES = [graphPage, rawPage];
+const PAGES = [
+  graphPage,
+  processesPage,
+  rawPage,
+  latencyPage,
+  ioPage,
+  flamePage,
+  bootPage,
+  reportsPage,
+  livePage,
+  sqlPage,
+];
 
 async function appFromServer() {
   const [traces, reports] = await Promise.all([askJson('api/traces'), askJson('api/reports')]);
   /** @type {string[]} */
   const names = traces.map((/** @type {{ name: string }} */ trace) => trace.name);
-  return new ViewApp(names.map((_, trace) => new ServerSource(trace)), names, reports, false);
+  return new ViewApp(
+    names.map((_, trace) => new ServerSource(trace)),
+    names,
+    reports,
+    false,
+  );
 }
 
 async function main() {

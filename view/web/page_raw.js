@@ -29,13 +29,21 @@ const GRAPH_EDGE = 0.1;
 export function rawPage(app) {
   const page = new RawPage(app);
   return {
-    name: 'raw', title: 'Raw trace', key: '3', element: page.element,
+    name: 'raw',
+    title: 'Raw trace',
+    key: '3',
+    element: page.element,
     keys: [
       ['↑ ↓ j k', 'row before, row after (with Shift: select several)'],
-      ['Page ↑ ↓', 'a screen up, down'], ['Home End', 'first, last event'],
-      ['f', 'filter'], ['/', 'search'], ['n N', 'next, previous event that the search finds'],
+      ['Page ↑ ↓', 'a screen up, down'],
+      ['Home End', 'first, last event'],
+      ['f', 'filter'],
+      ['/', 'search'],
+      ['n N', 'next, previous event that the search finds'],
       ['m', 'measure from this row; again: from the row before'],
-      ['Enter', 'all fields of the event'], ['g', 'show in the graph'], ['c', 'copy the selected rows'],
+      ['Enter', 'all fields of the event'],
+      ['g', 'show in the graph'],
+      ['c', 'copy the selected rows'],
     ],
     show: () => page.show(),
     hide: () => page.hide(),
@@ -62,7 +70,8 @@ class RawPage {
     });
     const leave = () => this.list.view.focus();
     this.filterBox = new FilterBox(app, {
-      name: 'filter', hint: 'Filter, such as event == sched_switch && prev_pid in (1, 2)',
+      name: 'filter',
+      hint: 'Filter, such as event == sched_switch && prev_pid in (1, 2)',
       apply: (text) => {
         app.go({ filter: text }, 'push');
         leave();
@@ -70,7 +79,8 @@ class RawPage {
       leave,
     });
     this.searchBox = new FilterBox(app, {
-      name: 'search', hint: 'Search by the same language',
+      name: 'search',
+      hint: 'Search by the same language',
       apply: (text) => {
         app.go({ extra: { ...app.state.extra, 'raw.search': text } });
         leave();
@@ -81,8 +91,12 @@ class RawPage {
     this.count = make('span', { class: 'faint count', attributes: { role: 'status' } });
     this.details = make('aside', { class: 'raw-details', attributes: { 'aria-label': 'the selected event' } });
     this.details.hidden = (kept('guesttrace.raw.details') ?? (innerWidth < DETAILS_WIDTH ? 'no' : 'yes')) === 'no';
-    this.element = make('div', { class: 'page raw' }, this.toolbar(),
-      make('div', { class: 'raw-main' }, this.list.element, this.details));
+    this.element = make(
+      'div',
+      { class: 'page raw' },
+      this.toolbar(),
+      make('div', { class: 'raw-main' }, this.list.element, this.details),
+    );
     this.applyColumns((kept(COLUMNS_NAME) ?? '').split(',').filter(Boolean));
     app.on('state', () => this.update());
     app.on('data', () => this.grown());
@@ -90,15 +104,26 @@ class RawPage {
   }
 
   toolbar() {
-    this.columnBoxes = RAW_COLUMNS.map((column) => make('input', {
-      attributes: { type: 'checkbox', name: column.name }, on: { change: () => this.chooseColumns() },
-    }));
+    this.columnBoxes = RAW_COLUMNS.map((column) =>
+      make('input', {
+        attributes: { type: 'checkbox', name: column.name },
+        on: { change: () => this.chooseColumns() },
+      }),
+    );
     const boxes = this.columnBoxes.map((box, index) => make('label', {}, box, RAW_COLUMNS[index]?.title ?? ''));
-    const save = menu('Save',
-      button('Events as CSV', () => this.save('csv')), button('Events as JSON', () => this.save('json')),
+    const save = menu(
+      'Save',
+      button('Events as CSV', () => this.save('csv')),
+      button('Events as JSON', () => this.save('json')),
       this.app.meta.features.cut && button('A trace of it', () => this.save('cut')),
-      make('p', { class: 'faint', text: 'Of the selected times, else of those that the graph shows; what passes the filter.' }));
-    return make('div', { class: 'toolbar' },
+      make('p', {
+        class: 'faint',
+        text: 'Of the selected times, else of those that the graph shows; what passes the filter.',
+      }),
+    );
+    return make(
+      'div',
+      { class: 'toolbar' },
       this.filterBox.element,
       button('×', () => this.app.go({ filter: '' }, 'push'), 'No filter'),
       this.searchBox.element,
@@ -109,12 +134,14 @@ class RawPage {
       button('Copy', () => this.copy(), 'Copy the selected rows (c)'),
       menu('Columns', ...boxes),
       this.app.source.exportUrl('csv', 0, 1, '') !== null && save,
-      button('Fields', () => this.toggleDetails(), 'All fields of the selected event (Enter)'));
+      button('Fields', () => this.toggleDetails(), 'All fields of the selected event (Enter)'),
+    );
   }
 
   /** @param {string[]} names */
   applyColumns(names) {
-    const chosen = names.length > 0 ? names : RAW_COLUMNS.filter((column) => column.shown).map((column) => column.name);
+    const chosen =
+      names.length > 0 ? names : RAW_COLUMNS.filter((column) => column.shown).map((column) => column.name);
     for (const box of this.columnBoxes ?? []) {
       box.checked = chosen.includes(box.name);
     }
@@ -186,7 +213,10 @@ class RawPage {
         return;
       }
       this.list.cache.total = Math.max(this.list.cache.total, page.total);
-      const offset = Math.max(0, page.events.findIndex((event) => event.n === number && event.at === Math.ceil(time)));
+      const offset = Math.max(
+        0,
+        page.events.findIndex((event) => event.n === number && event.at === Math.ceil(time)),
+      );
       const index = Math.max(0, Math.min(first + offset, page.total - 1));
       Object.assign(this.list, { selected: index, anchor: index });
       this.list.reveal(index);
@@ -239,7 +269,9 @@ class RawPage {
         this.ownCursor = found.at;
         this.app.go({ cursor: found.at, extra: { ...this.app.state.extra, 'raw.event': String(found.n) } });
       } else {
-        this.app.say(direction === 'next' ? 'Nothing is found after this event.' : 'Nothing is found before this event.');
+        this.app.say(
+          direction === 'next' ? 'Nothing is found after this event.' : 'Nothing is found before this event.',
+        );
       }
     } catch (error) {
       this.failed(errorText(error));
@@ -256,9 +288,15 @@ class RawPage {
     const edge = (to - from) * GRAPH_EDGE;
     const inSight = event.at >= from + edge && event.at <= to - edge;
     const half = (to - from) / 2;
-    const range = inSight || from === 0 && to >= app.meta.end_ns ? {} : { from: event.at - half, to: event.at + half };
-    const row = app.rows.find((one) => one.type === 'thread' && one.tid === event.tid
-      && one.born_ns <= event.at && event.at <= (one.died_ns ?? Infinity));
+    const range =
+      inSight || (from === 0 && to >= app.meta.end_ns) ? {} : { from: event.at - half, to: event.at + half };
+    const row = app.rows.find(
+      (one) =>
+        one.type === 'thread' &&
+        one.tid === event.tid &&
+        one.born_ns <= event.at &&
+        event.at <= (one.died_ns ?? Infinity),
+    );
     app.go({ view: 'graph', cursor: event.at, ...range, row: row?.row ?? app.state.row }, 'push');
   }
 
@@ -277,7 +315,11 @@ class RawPage {
         const page = await this.source.events(at, Math.min(1000, last - at + 1), this.filter ?? '');
         for (const event of page.events) {
           const name = this.kinds.get(event.event)?.name ?? String(event.event);
-          lines.push(this.list.columns.map((column) => rawText(column.name, event, name, this.list.mark ?? since, true)).join('\t'));
+          lines.push(
+            this.list.columns
+              .map((column) => rawText(column.name, event, name, this.list.mark ?? since, true))
+              .join('\t'),
+          );
           since = event.at;
         }
       }
@@ -334,9 +376,16 @@ class RawPage {
     }
     /** @type {Record<string, () => void>} */
     const calls = {
-      Home: () => list.select(0, event.shiftKey), End: () => list.select(list.cache.total - 1, event.shiftKey),
-      f: () => this.filterBox.focus(), '/': () => this.searchBox.focus(), n: () => this.find('next'), N: () => this.find('previous'),
-      m: () => this.mark(), Enter: () => this.toggleDetails(), g: () => this.toGraph(), c: () => this.copy(),
+      Home: () => list.select(0, event.shiftKey),
+      End: () => list.select(list.cache.total - 1, event.shiftKey),
+      f: () => this.filterBox.focus(),
+      '/': () => this.searchBox.focus(),
+      n: () => this.find('next'),
+      N: () => this.find('previous'),
+      m: () => this.mark(),
+      Enter: () => this.toggleDetails(),
+      g: () => this.toGraph(),
+      c: () => this.copy(),
     };
     const call = calls[event.key];
     call?.();

@@ -45,9 +45,16 @@ export class RawList {
     this.spacer = make('div', { class: 'raw-spacer' });
     this.bar = make('div', { class: 'raw-bar', attributes: { 'aria-hidden': 'true', tabindex: -1 } }, this.spacer);
     this.empty = make('div', { class: 'raw-empty faint' });
-    this.view = make('div', {
-      class: 'raw-view', attributes: { role: 'grid', tabindex: 0, 'aria-label': 'events', 'aria-readonly': 'true' },
-    }, this.head, this.body, this.empty);
+    this.view = make(
+      'div',
+      {
+        class: 'raw-view',
+        attributes: { role: 'grid', tabindex: 0, 'aria-label': 'events', 'aria-readonly': 'true' },
+      },
+      this.head,
+      this.body,
+      this.empty,
+    );
     this.element = make('div', { class: 'raw-list' }, this.view, this.bar);
     this.draw = oncePerFrame(() => this.drawNow());
     this.view.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
@@ -62,9 +69,16 @@ export class RawList {
   setColumns(names) {
     this.columns = RAW_COLUMNS.filter((column) => names.includes(column.name));
     this.element.style.setProperty('--raw-columns', this.columns.map((column) => column.width).join(' '));
-    fill(this.head, ...this.columns.map((column) => make('span', {
-      class: column.right ? 'right' : '', text: column.title, attributes: { role: 'columnheader' },
-    })));
+    fill(
+      this.head,
+      ...this.columns.map((column) =>
+        make('span', {
+          class: column.right ? 'right' : '',
+          text: column.title,
+          attributes: { role: 'columnheader' },
+        }),
+      ),
+    );
     this.rows = [];
     this.body.replaceChildren();
     this.draw();
@@ -213,9 +227,12 @@ export class RawList {
   /** @param {number} count */
   makeRows(count) {
     while (this.rows.length < count) {
-      const cells = this.columns.map((column) => make('span', {
-        class: `${column.name}${column.right ? ' right' : ''}`, attributes: { role: 'gridcell' },
-      }));
+      const cells = this.columns.map((column) =>
+        make('span', {
+          class: `${column.name}${column.right ? ' right' : ''}`,
+          attributes: { role: 'gridcell' },
+        }),
+      );
       const element = make('div', { class: 'raw-row', attributes: { role: 'row' } }, ...cells);
       element.id = `raw-row-${this.rows.length}`;
       this.rows.push({ element, cells, key: '' });
@@ -249,7 +266,9 @@ export class RawList {
     if (index === this.selected) {
       this.view.setAttribute('aria-activedescendant', row.element.id);
     }
-    this.columns.forEach((column, place) => this.drawCell(/** @type {HTMLElement} */ (row.cells[place]), column.name, event, since));
+    this.columns.forEach((column, place) =>
+      this.drawCell(/** @type {HTMLElement} */ (row.cells[place]), column.name, event, since),
+    );
   }
 
   /**
@@ -280,6 +299,8 @@ export class RawList {
     if (filter === '') {
       return `${countText(total)} events`;
     }
-    return complete ? `${countText(total)} events pass` : `${countText(total)} of the first ${countText(seen)} pass …`;
+    return complete
+      ? `${countText(total)} events pass`
+      : `${countText(total)} of the first ${countText(seen)} pass …`;
   }
 }

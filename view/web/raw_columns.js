@@ -77,19 +77,27 @@ export function eventKinds(app) {
  */
 export function rawText(column, event, name, since, exact) {
   switch (column) {
-    case 'n': return exact ? String(event.n) : countText(event.n);
-    case 'at': return exact ? String(event.at) : timeText(event.at);
+    case 'n':
+      return exact ? String(event.n) : countText(event.n);
+    case 'at':
+      return exact ? String(event.at) : timeText(event.at);
     case 'delta':
       if (since === null) {
         return '';
       }
       return exact ? String(event.at - since) : lengthText(event.at - since).replace(/^-/, '−');
-    case 'cpu': return String(event.cpu);
-    case 'comm': return plain(event.comm, 60);
-    case 'tid': return String(event.tid);
-    case 'pid': return String(event.pid);
-    case 'event': return plain(name, 80);
-    default: return event.fields.map(([field, value]) => `${field}=${plain(value, exact ? 10_000 : 200)}`).join(' ');
+    case 'cpu':
+      return String(event.cpu);
+    case 'comm':
+      return plain(event.comm, 60);
+    case 'tid':
+      return String(event.tid);
+    case 'pid':
+      return String(event.pid);
+    case 'event':
+      return plain(name, 80);
+    default:
+      return event.fields.map(([field, value]) => `${field}=${plain(value, exact ? 10_000 : 200)}`).join(' ');
   }
 }
 
@@ -146,17 +154,44 @@ export function fillDetails(place, app, event, addFilter) {
   for (const [field, value] of event.fields) {
     lines.push([plain(field, 100), plain(value, 5000), docs.get(field) ?? '', fieldCondition(name, field, value)]);
   }
-  fill(place,
-    make('h2', {}, make('button', {
-      class: 'link', text: plain(name, 100), title: 'Show only such events',
-      on: { click: () => addFilter(eventCondition(name)) },
-    })),
+  fill(
+    place,
+    make(
+      'h2',
+      {},
+      make('button', {
+        class: 'link',
+        text: plain(name, 100),
+        title: 'Show only such events',
+        on: { click: () => addFilter(eventCondition(name)) },
+      }),
+    ),
     make('p', { class: 'faint', text: kind?.doc ?? '' }),
-    make('table', { class: 'details' }, ...lines.map(([field, value, doc, condition], index) => make('tr', {
-      class: index === 5 ? 'first-field' : '',
-    },
-    make('th', { text: field, attributes: { scope: 'row' } }),
-    make('td', {}, condition === '' || !app.meta.features.filter ? make('span', { class: 'mono', text: value }) : make('button', {
-      class: 'link mono', text: value, title: `Show only ${condition}`.slice(0, 300), on: { click: () => addFilter(condition) },
-    }), doc && make('div', { class: 'faint', text: doc }))))));
+    make(
+      'table',
+      { class: 'details' },
+      ...lines.map(([field, value, doc, condition], index) =>
+        make(
+          'tr',
+          {
+            class: index === 5 ? 'first-field' : '',
+          },
+          make('th', { text: field, attributes: { scope: 'row' } }),
+          make(
+            'td',
+            {},
+            condition === '' || !app.meta.features.filter
+              ? make('span', { class: 'mono', text: value })
+              : make('button', {
+                  class: 'link mono',
+                  text: value,
+                  title: `Show only ${condition}`.slice(0, 300),
+                  on: { click: () => addFilter(condition) },
+                }),
+            doc && make('div', { class: 'faint', text: doc }),
+          ),
+        ),
+      ),
+    ),
+  );
 }

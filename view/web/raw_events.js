@@ -72,7 +72,8 @@ export class EventCache {
    * @param {number} last
    */
   want(first, last) {
-    const pageOf = (/** @type {number} */ index) => Math.floor(Math.max(0, Math.min(index, this.total - 1)) / PAGE_EVENTS);
+    const pageOf = (/** @type {number} */ index) =>
+      Math.floor(Math.max(0, Math.min(index, this.total - 1)) / PAGE_EVENTS);
     const [low, high] = [pageOf(first), pageOf(last)];
     this.abort((page) => page < low - 1 || page > high + 1);
     for (let page = low; page <= high; page += 1) {

@@ -40,19 +40,29 @@ export class Shell {
   }
 
   header() {
-    const themes = /** @type {[string, string][]} */ ([['system', 'system'], ['dark', 'dark'], ['light', 'light']]);
+    const themes = /** @type {[string, string][]} */ ([
+      ['system', 'system'],
+      ['dark', 'dark'],
+      ['light', 'light'],
+    ]);
     const theme = choice(themes, this.app.theme(), (value) => this.app.setTheme(value));
     theme.setAttribute('aria-label', 'theme');
     theme.title = 'Theme';
-    return make('header', { class: 'top' },
+    return make(
+      'header',
+      { class: 'top' },
       make('span', { class: 'brand', text: 'guesttrace' }),
       this.traceChoice(),
       make('nav', { class: 'tabs', attributes: { role: 'tablist', 'aria-label': 'views' } }, ...this.tabs),
       this.progress,
-      make('span', { class: 'tools' },
+      make(
+        'span',
+        { class: 'tools' },
         button('Copy link', () => this.copyLink(), 'Copy the address that shows exactly this'),
         theme,
-        button('?', () => this.help.toggle(), 'Keys and help (?)')));
+        button('?', () => this.help.toggle(), 'Keys and help (?)'),
+      ),
+    );
   }
 
   /** The name of the trace; of several, a list. */
@@ -60,8 +70,12 @@ export class Shell {
     if (this.app.names.length < 2) {
       return this.name;
     }
-    const names = this.app.names.map((name, index) => /** @type {[string, string]} */ ([String(index), plain(name, 80)]));
-    const list = choice(names, String(this.app.state.trace), (value) => this.app.go({ trace: Number(value) }, 'push'));
+    const names = this.app.names.map(
+      (name, index) => /** @type {[string, string]} */ ([String(index), plain(name, 80)]),
+    );
+    const list = choice(names, String(this.app.state.trace), (value) =>
+      this.app.go({ trace: Number(value) }, 'push'),
+    );
     list.setAttribute('aria-label', 'trace');
     this.app.on('state', () => {
       list.value = String(this.app.state.trace);
@@ -128,7 +142,12 @@ export class Shell {
     const { meta } = this.app;
     const name = plain(meta.name, 60);
     this.name.textContent = name;
-    const facts = [`${countText(meta.events)} events`, `${timeText(meta.end_ns, 1000)} s`, `${meta.cpus} CPUs`, meta.format];
+    const facts = [
+      `${countText(meta.events)} events`,
+      `${timeText(meta.end_ns, 1000)} s`,
+      `${meta.cpus} CPUs`,
+      meta.format,
+    ];
     this.name.title = `${plain(meta.name)}\n${facts.join('\n')}`;
     document.title = `${name} – guesttrace`;
     this.progress.hidden = meta.done;
@@ -143,7 +162,9 @@ export class Shell {
 
   async copyLink() {
     const worked = await copyText(this.app.link());
-    this.app.say(worked ? 'The link is copied.' : 'The browser does not let the page copy; the link is in the address bar.');
+    this.app.say(
+      worked ? 'The link is copied.' : 'The browser does not let the page copy; the link is in the address bar.',
+    );
   }
 
   /**
@@ -155,9 +176,12 @@ export class Shell {
     if (last?.firstChild?.textContent === text) {
       last.remove();
     }
-    const message = make('div', { class: `message ${tone}`, attributes: { role: tone === 'error' ? 'alert' : null } },
+    const message = make(
+      'div',
+      { class: `message ${tone}`, attributes: { role: tone === 'error' ? 'alert' : null } },
       make('span', { text: plain(text, 500) }),
-      button('×', () => message.remove(), 'Close'));
+      button('×', () => message.remove(), 'Close'),
+    );
     this.messages.append(message);
     while (this.messages.childElementCount > 3) {
       this.messages.firstElementChild?.remove();

@@ -2,7 +2,12 @@
 
 /** Units of lengths, the largest first: nanoseconds and name. */
 /** @type {[number, string][]} */
-const LENGTH_UNITS = [[1e9, 's'], [1e6, 'ms'], [1e3, 'µs'], [1, 'ns']];
+const LENGTH_UNITS = [
+  [1e9, 's'],
+  [1e6, 'ms'],
+  [1e3, 'µs'],
+  [1, 'ns'],
+];
 
 /**
  * A point of time in seconds, with as many digits as a step needs.
@@ -13,7 +18,9 @@ export function timeText(ns, stepNs = 1) {
   const digits = Math.min(9, Math.max(0, Math.ceil(9 - Math.log10(Math.max(1, stepNs)) - 1e-9)));
   const whole = Math.round(Math.abs(ns));
   const seconds = Math.floor(whole / 1e9);
-  const part = String(whole % 1e9).padStart(9, '0').slice(0, digits);
+  const part = String(whole % 1e9)
+    .padStart(9, '0')
+    .slice(0, digits);
   return `${ns < 0 ? '−' : ''}${seconds}${digits > 0 ? `.${part}` : ''}`;
 }
 
@@ -27,6 +34,15 @@ export function lengthText(ns) {
   const value = ns / unit;
   const digits = unit === 1 ? 0 : Math.max(0, 3 - Math.floor(Math.log10(Math.abs(value) + 1e-12)));
   return `${value.toFixed(Math.min(3, digits))} ${name}`;
+}
+
+/**
+ * A length of time for an axis: three digits, without zeros at the end.
+ * @param {number} ns
+ */
+export function shortLength(ns) {
+  const [unit, name] = LENGTH_UNITS.find(([one]) => Math.abs(ns) >= one) ?? [1, 'ns'];
+  return `${Number((ns / unit).toPrecision(3))} ${name}`;
 }
 
 /**
@@ -66,7 +82,11 @@ export function bytesText(bytes) {
  */
 export function shortText(value) {
   /** @type {[number, string][]} */
-  const units = [[1e9, 'G'], [1e6, 'M'], [1e3, 'k']];
+  const units = [
+    [1e9, 'G'],
+    [1e6, 'M'],
+    [1e3, 'k'],
+  ];
   const [unit, name] = units.find(([one]) => Math.abs(value) >= one) ?? [1, ''];
   return `${Number((value / unit).toPrecision(3))}${name}`;
 }
@@ -80,7 +100,7 @@ export function parseTime(text) {
   if (!match) {
     return null;
   }
-  const unit = { ns: 1, us: 1e3, 'µs': 1e3, ms: 1e6, s: 1e9, '': 1e9 }[match[2] ?? ''] ?? 1e9;
+  const unit = { ns: 1, us: 1e3, µs: 1e3, ms: 1e6, s: 1e9, '': 1e9 }[match[2] ?? ''] ?? 1e9;
   return Math.round(Number(match[1]) * unit);
 }
 

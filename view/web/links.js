@@ -1,0 +1,183 @@
+// Where the numbers of reports come from: for a cell, the filter of the events behind it, or the place to look at.
+
+import { bothFilters, filterValue } from './filter_box.js';
+import { rowOfThread, showEvents, showInGraph, showTime, timesFilter } from './page_parts.js';
+
+/** @typedef {import('./types.d.ts').App} App */
+/** @typedef {import('./tables.js').NamedRow} NamedRow */
+/** @typedef {import('./types.d.ts').Table} Table */
+
+/** Events behind the counts that reports give names to. */
+/** @type {Record<string, string>} */
+const EVENTS_OF_COUNTS = {
+  sched_switches: 'sched_switch',
+  ticks: 'tick',
+  syscall_entries: 'syscall_entry',
+  syscall_exits: 'syscall_exit',
+  trap_entries: 'trap_entry',
+  trap_exits: 'trap_exit',
+  irq_entries: 'irq_entry',
+  irq_exits: 'irq_exit',
+  softirqs: 'softirq_entry',
+  tasklets: 'tasklet_entry',
+  works: 'workqueue_execute_start',
+  timer_expiries: 'timer_expire_entry',
+  hrtimer_expiries: 'hrtimer_expire_entry',
+  forks: 'sched_process_fork',
+  execs: 'sched_process_exec',
+  exits: 'sched_process_exit',
+  wakeups: 'sched_waking',
+  migrations: 'sched_migrate_task',
+  signals_generated: 'signal_generate',
+  signals_delivered: 'signal_deliver',
+  page_allocs: 'mm_page_alloc',
+  page_frees: 'mm_page_free',
+  packets_out: 'net_dev_queue',
+  packets_in: 'netif_receive_skb',
+};
+
+/** Names of columns that are times to look at. */
+const TIME_COLUMN = /^(at|first|start|born|died|delay_max_at)_ns$/;
+/** Names of columns that name a thread as `name:number`. */
+const THREAD_COLUMN = /^(thread|waker|sender|receiver|taker|waiter|owner|most_by|waited_for|requester|charged)$/;
+
+/**
+ * The condition that events are of a process, if the row has one.
+ * @param {NamedRow} row
+ */
+function ofProcess(row) {
+  return row.pid === null || row.pid === undefined ? '' : `pid == ${row.pid}`;
+}
+
+/**
+ * The filter of the events that a cell counts, or null where there is none.
+ * @param {string} report
+ * @param {Table} table
+ * @param {NamedRow} row
+ * @param {string} column
+ * @returns {[string, string] | null} name of the event, and what else has to hold
+ */
+function eventsBehind(report, table, row, column) {
+  const name = typeof row.name === 'string' ? row.name : '';
+  const isCall =
+    ['calls', 'errors', 'slowest'].includes(table.name) || (report === 'syscalls' && table.name === 'processes');
+  if (isCall && ['count', 'name'].includes(column)) {
+    const entry = name.endsWith(' (32-bit)') ? 'compat_syscall_entry' : 'syscall_entry';
+    return table.name === 'errors' && column === 'count'
+      ? ['syscall_exit', `name == ${filterValue(name)} && ret < 0`]
+      : [entry, bothFilters(ofProcess(row), `name == ${filterValue(name.replace(' (32-bit)', ''))}`)];
+  }
+  if (isCall && column === 'errors') {
+    return ['syscall_exit', bothFilters(ofProcess(row), `name == ${filterValue(name)} && ret < 0`)];
+  }
+  if (table.name === 'counts' && column === 'count' && EVENTS_OF_COUNTS[name]) {
+    return [EVENTS_OF_COUNTS[name], ''];
+  }
+  const thread = typeof row.tid === 'number' ? `tid == ${row.tid}` : ofProcess(row);
+  switch (`${report} ${table.name} ${column}`) {
+    case 'processes threads syscalls':
+    case 'processes processes syscalls':
+      return ['syscall_entry', thread];
+    case 'processes threads traps':
+    case 'processes processes traps':
+      return ['trap_entry', thread];
+    case 'irqs irqs count':
+      return ['irq_entry', `vector == ${row.vector} && cpu == ${row.cpu}`];
+    case 'irqs handlers count':
+      return ['irq_handler_entry', `irq == ${row.irq} && cpu == ${row.cpu}`];
+    case 'softirqs softirqs count':
+      return ['softirq_entry', `vec == ${name} && cpu == ${row.cpu}`];
+    case 'softirqs raise_latency count':
+      return ['softirq_raise', `vec == ${name} && cpu == ${row.cpu}`];
+    case 'traps traps count':
+      return ['trap_entry', `name == ${filterValue(name)}`];
+    case 'sched threads switches':
+      return ['sched_switch', `next_pid == ${row.tid} || prev_pid == ${row.tid}`];
+    case 'sched threads migrations':
+      return ['sched_migrate_task', `sched_migrate_task.pid == ${row.tid}`];
+    case 'sched threads wakeups':
+      return ['sched_waking', `sched_waking.pid == ${row.tid}`];
+    case 'signals signals sent':
+      return ['signal_generate', `sig == ${row.number}`];
+    case 'signals signals handled':
+      return ['signal_deliver', `sig == ${row.number}`];
+    case 'boot programs count':
+      return ['sched_process_exec', `filename == ${filterValue(String(row.program))}`];
+    case 'futex futexes waits':
+      return ['futex_start', bothFilters(ofProcess(row), `uaddr == ${row.address}`)];
+    default:
+      break;
+  }
+  const moved = report === 'io' || report === 'processes';
+  if (moved && ['reads', 'read_bytes', 'writes', 'written_bytes'].includes(column) && ofProcess(row)) {
+    return [column.startsWith('read') ? 'file_read' : 'file_write', ofProcess(row)];
+  }
+  return null;
+}
+
+/**
+ * What a click on a cell of a report does, for a table of it.
+ * @param {App} app
+ * @param {string} report
+ * @returns {(row: NamedRow, column: string, table: Table) => (() => void) | null}
+ */
+export function reportLinks(app, report) {
+  const recorded = new Set(app.meta.event_kinds.filter((kind) => kind.count > 0).map((kind) => kind.name));
+  return (row, column, table) => {
+    const value = row[column];
+    if (value === null || value === undefined || value === 0) {
+      return null;
+    }
+    if (TIME_COLUMN.test(column) && typeof value === 'number') {
+      return () => goToTime(app, row, value);
+    }
+    if (
+      (column === 'pid' || column === 'ppid' || column === 'comm') &&
+      typeof (column === 'comm' ? row.pid : value) === 'number'
+    ) {
+      const pid = column === 'comm' ? row.pid : value;
+      return () => app.go({ view: 'processes', extra: { ...app.state.extra, 'processes.pid': String(pid) } }, 'push');
+    }
+    const named = THREAD_COLUMN.test(column) && typeof value === 'string' ? /:(\d+)$/.exec(value) : null;
+    const tid = column === 'tid' ? Number(value) : named ? Number(named[1]) : null;
+    if (tid !== null) {
+      return () => goToThread(app, tid);
+    }
+    const behind = eventsBehind(report, table, row, column);
+    if (!behind || !recorded.has(behind[0]) || !app.meta.features.filter) {
+      return null;
+    }
+    const filter = bothFilters(bothFilters(`event == ${behind[0]}`, behind[1]), timesFilter(app));
+    return () => showEvents(app, filter);
+  };
+}
+
+/**
+ * Shows a time that a row of a report tells; what it tells of a length is shown whole.
+ * @param {App} app
+ * @param {NamedRow} row
+ * @param {number} ns
+ */
+function goToTime(app, row, ns) {
+  const length = row.length_ns ?? row.run_ns ?? 0;
+  const thread = typeof row.tid === 'number' ? rowOfThread(app, row.tid, ns) : null;
+  if (typeof length === 'number' && length > 0) {
+    showInGraph(app, ns, ns + length, thread?.row ?? null);
+  } else {
+    showTime(app, ns);
+  }
+}
+
+/**
+ * Shows a thread in the graph.
+ * @param {App} app
+ * @param {number} tid
+ */
+function goToThread(app, tid) {
+  const row = rowOfThread(app, tid);
+  if (row) {
+    app.go({ view: 'graph', row: row.row }, 'push');
+  } else {
+    app.say(`The graph has no row for thread ${tid}.`);
+  }
+}
