@@ -76,9 +76,11 @@ export class GraphDetails {
       return;
     }
     const span = this.span.value;
+    const without = model.cursor === null ? 'Click on one of its states to see more.' : 'Nothing is known of this time.';
     fill(this.state,
-      make('h3', {}, make('span', { text: rowName(row), title: plain(row.name) })),
-      span ? this.spanFacts(span) : make('p', { class: 'faint', text: 'Nothing is known of this time.' }),
+      make('h3', {}, make('span', { text: rowName(row), title: plain(row.name) }),
+        make('span', { class: 'faint', text: rowFacts(row) })),
+      span ? this.spanFacts(span) : make('p', { class: 'faint', text: without }),
       this.stateButtons(span),
       model.path ? this.pathFacts(model.path.segments) : null);
   }
@@ -297,6 +299,23 @@ export class GraphDetails {
     const worked = await copyText(lines.map((line) => line.join('\t')).join('\n'));
     this.pane.say(worked ? 'The table is copied.' : 'The browser does not let the page copy.');
   }
+}
+
+/**
+ * What is known of a thread as a whole.
+ * @param {import('./types.d.ts').Row} row
+ */
+function rowFacts(row) {
+  if (row.type !== 'thread') {
+    return '';
+  }
+  const facts = [
+    row.pid !== null && row.pid !== row.tid ? `process ${row.pid}` : '',
+    row.born_ns > 0 ? `began at ${timeText(row.born_ns, 1000)} s` : '',
+    row.died_ns !== null ? `ended at ${timeText(row.died_ns, 1000)} s` : '',
+    row.wakes > 0 ? `woken ${countText(row.wakes)} times` : '',
+  ];
+  return facts.filter((fact) => fact !== '').join(', ');
 }
 
 /** @param {string[]} names */

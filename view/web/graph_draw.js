@@ -309,7 +309,9 @@ export function drawMarks(c, scene) {
     const right = Math.min(width + 2, timeX(scene, model.selection[1]));
     if (left < right) {
       c.fillStyle = color('selection');
+      c.globalAlpha = 0.5;
       c.fillRect(left, AXIS_HEIGHT, right - left, height - AXIS_HEIGHT);
+      c.globalAlpha = 1;
       c.fillStyle = color('accent');
       c.fillRect(Math.round(left), 0, 1, height);
       c.fillRect(Math.round(right), 0, 1, height);
