@@ -5,10 +5,7 @@
 //! `PROTOCOL.md` has the questions. An answer is made of what is [`Served`] and a [`Query`], without any network.
 
 mod answer;
-#[allow(dead_code, unused_imports, reason = "asked by the server")]
-mod events;
-#[allow(dead_code, reason = "asked by the server")]
-mod filter;
+pub mod index;
 mod query;
 mod served;
 

@@ -18,5 +18,6 @@ mod wait;
 pub use chain::ChainStart;
 pub use effects::{ChainError, ChainOptions, chain};
 pub use flame::{Flame, FlameKind, flame};
+pub use naming::Names;
 pub use path::{PathEnd, PathError, PathOptions, critical_path};
 pub use wait::{Subject, WaitOptions, wait};

@@ -1,17 +1,56 @@
 //! What keys are called, for people and programs alike.
 
+use super::history::want;
 use super::key::{Ender, Group, Key, Phase, Want};
-use crate::model::{Activity, Asked, Doing, FileName, Frame, Machine, ThreadIndex};
+use crate::model::{
+    Activity, Asked, Doing, FileName, Frame, Machine, Thread, ThreadIndex, Via, Waker,
+};
 use crate::report::guest_text;
 use crate::report::names::{Namer, call_name, disk_name, op_name, thread_label};
 
-/// Names keys.
-pub(crate) struct Names<'a> {
+/// Names what threads do and what ends their waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
     pub(crate) namer: &'a Namer,
     pub(crate) machine: &'a Machine,
 }
 
-impl Names<'_> {
+impl<'a> Names<'a> {
+    /// Names by a trace's tables and what a machine has shown so far.
+    #[must_use]
+    pub fn new(namer: &'a Namer, machine: &'a Machine) -> Self {
+        Self { namer, machine }
+    }
+
+    /// What a thread that waits has asked for: its call, and the file if that is known.
+    #[must_use]
+    pub fn wait(&self, thread: &Thread) -> String {
+        let mut want = want(self.machine, thread);
+        // An address tells nobody anything, and there is any number of them.
+        if let Asked::Futex { addr } = &mut want.asked {
+            *addr = None;
+        }
+        self.want(&want)
+    }
+
+    /// By what a thread was woken; of another thread what that was doing.
+    #[must_use]
+    pub fn via(&self, waker: &Waker) -> String {
+        match waker.via {
+            Via::Timer { function, .. } => format!("timer {}", self.namer.function(function)),
+            Via::Request(request) => {
+                format!("{} of disk {}", op_name(request.op), disk_name(request.dev))
+            }
+            Via::Packet { .. } => "packet".to_owned(),
+            Via::Device { irq } => self.line(irq),
+            Via::Softirq { vec } => format!("softirq {}", self.namer.softirq(vec)),
+            Via::Irq { vector } => self.vector(vector),
+            Via::Thread => waker
+                .frame
+                .map_or_else(|| "its own code".to_owned(), |frame| self.frame(frame)),
+        }
+    }
+
     pub(crate) fn key(&self, key: &Key) -> String {
         match key {
             Key::Process(pid) => format!("process {pid}"),
@@ -36,11 +75,15 @@ impl Names<'_> {
         }
     }
 
-    pub(crate) fn thread(&self, thread: ThreadIndex) -> String {
+    /// A thread by its name and number.
+    #[must_use]
+    pub fn thread(&self, thread: ThreadIndex) -> String {
         thread_label(&self.machine.threads()[thread])
     }
 
-    pub(crate) fn doing(&self, doing: Doing) -> String {
+    /// What a thread does.
+    #[must_use]
+    pub fn doing(&self, doing: Doing) -> String {
         let Doing {
             activity,
             frame,
@@ -68,7 +111,9 @@ impl Names<'_> {
         }
     }
 
-    pub(crate) fn frame(&self, frame: Frame) -> String {
+    /// A system call, exception, interrupt or softirq.
+    #[must_use]
+    pub fn frame(&self, frame: Frame) -> String {
         match frame {
             Frame::Launch => "start of a program".to_owned(),
             Frame::Syscall { abi, nr } => call_name(self.machine, abi, nr),
