@@ -30,6 +30,7 @@ mod programs;
 mod record;
 mod repair;
 mod report;
+mod serve;
 mod sql;
 mod tell;
 mod time;
@@ -73,6 +74,7 @@ enum Verb {
     Events(events::EventsArgs),
     Report(report::ReportArgs),
     Wait(wait::WaitArgs),
+    Serve(serve::ServeArgs),
     Chain(chain::ChainArgs),
     Flame(flame::FlameArgs),
     Periods(periods::PeriodsArgs),
@@ -130,6 +132,7 @@ fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
         Verb::Info(args) => info::run(args, console),
         Verb::Events(args) => events::run(args, console),
         Verb::Report(args) => report::run(args, console),
+        Verb::Serve(args) => serve::run(args, console),
         Verb::Flame(args) => flame::run(args, console),
         Verb::Periods(args) => periods::run(args, console),
         Verb::CriticalPath(args) => critical_path::run(args, console),

@@ -5,10 +5,20 @@
 //! `PROTOCOL.md` has the questions. An answer is made of what is [`Served`] and a [`Query`], without any network.
 
 mod answer;
+mod bundle;
+mod events;
+mod filter;
+mod graph;
 pub mod index;
+mod indexing;
 mod query;
+mod routes;
 mod served;
+mod server;
 
 pub use answer::{Answer, Refusal};
+pub use indexing::{Keep, build, build_in_background};
 pub use query::Query;
-pub use served::Served;
+pub use routes::{Traces, answer};
+pub use served::{Served, Status};
+pub use server::Server;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use analyzer::model::Span;
-use analyzer::sources::{Finding, Trace};
+use analyzer::sources::Trace;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::answer::Refusal;
 use crate::events::Events;
@@ -30,8 +31,8 @@ pub struct Served {
 pub struct Status {
     /// Whether it is still being recorded.
     pub is_live: bool,
-    /// What is lost or doubtful, worst first.
-    pub findings: Vec<Finding>,
+    /// What is lost or doubtful, worst first, as the page gets it.
+    pub findings: Value,
 }
 
 /// What can be asked of this trace, beyond what every trace answers.
@@ -49,7 +50,7 @@ impl Served {
     pub fn new(name: String, paths: Vec<PathBuf>, trace: Trace) -> Self {
         let status = Status {
             is_live: false,
-            findings: trace.findings(),
+            findings: json!(trace.findings()),
         };
         Self {
             name,
@@ -113,7 +114,10 @@ impl Served {
     /// When the trace cannot be read.
     pub(crate) fn counts_of(&self, span: Span) -> Result<Vec<(u16, u64)>, Refusal> {
         let counts = self.events.counts(&self.trace(), span)?;
-        Ok(counts.into_iter().map(|(id, count)| (id.0, count)).collect())
+        Ok(counts
+            .into_iter()
+            .map(|(id, count)| (id.0, count))
+            .collect())
     }
 
     pub(crate) fn features(&self) -> Features {

@@ -17,9 +17,9 @@ pub(crate) fn meta(served: &Served, _: &Query) -> Result<Answer, Refusal> {
 /// What is known of a trace by now.
 pub(crate) fn meta_value(served: &Served) -> Value {
     let (trace, index) = (served.trace(), served.index());
-    let kinds = Kind::ALL.iter().map(|kind| {
-        json!({ "name": kind.name(), "title": kind.title(), "runs": kind.runs() })
-    });
+    let kinds = Kind::ALL
+        .iter()
+        .map(|kind| json!({ "name": kind.name(), "title": kind.title(), "runs": kind.runs() }));
     let events = trace.schema().events.iter().map(|event| {
         let fields = event.fields.iter();
         let fields = fields.map(|field| json!({ "name": field.name, "doc": field.doc }));
@@ -30,7 +30,6 @@ pub(crate) fn meta_value(served: &Served) -> Value {
         })
     });
     let status = served.status();
-    let findings = status.findings.iter().map(|finding| json!(finding));
     let end = index.overview.end;
     #[allow(clippy::cast_precision_loss, reason = "a part, for a progress bar")]
     let progress = match trace.duration().0 {
@@ -52,7 +51,7 @@ pub(crate) fn meta_value(served: &Served) -> Value {
         "states": index.states.all(),
         "event_kinds": events.collect::<Vec<_>>(),
         "losses": index.gaps,
-        "findings": findings.collect::<Vec<_>>(),
+        "findings": status.findings,
         "features": served.features(),
     })
 }
@@ -74,7 +73,11 @@ pub(crate) fn rows(served: &Served, _: &Query) -> Result<Answer, Refusal> {
 /// The rows of the graph.
 pub(crate) fn rows_value(served: &Served) -> Value {
     let index = served.index();
-    let sums = |row: RowId| index.timeline(row).map(|Timeline { sums, .. }| sums_of(sums));
+    let sums = |row: RowId| {
+        index
+            .timeline(row)
+            .map(|Timeline { sums, .. }| sums_of(sums))
+    };
     let rows = index.overview.rows.iter().zip(0 as RowId..);
     let rows = rows.map(|(info, row)| {
         json!(RowAnswer {

@@ -56,7 +56,9 @@ pub(crate) fn latencies(served: &Served, query: &Query) -> Result<Answer, Refusa
     };
     let (width, height) = (pixels(query, "width")?, pixels(query, "height")?);
     if width * height > CELLS_MAX {
-        return Err(Refusal::malformed("width and height make too large a picture"));
+        return Err(Refusal::malformed(
+            "width and height make too large a picture",
+        ));
     }
     let state = query.number("state")?.map(StateId::try_from);
     let row = query.number("row")?.map(RowId::try_from);

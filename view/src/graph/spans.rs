@@ -23,7 +23,9 @@ pub(crate) fn spans(served: &Served, query: &Query) -> Result<Answer, Refusal> {
         pieces.clear();
         if let Some(timeline) = index.timeline(row) {
             let open = index.open(row);
-            timeline.pieces((from, to), nanos, open, &index.states, |piece| pieces.push(piece));
+            timeline.pieces((from, to), nanos, open, &index.states, |piece| {
+                pieces.push(piece)
+            });
         }
         writer.row(row, &pieces);
     }
@@ -62,7 +64,9 @@ pub(crate) fn at(served: &Served, query: &Query) -> Result<Answer, Refusal> {
     let cpu = (kind.runs() || kind == Kind::Idle)
         .then(|| (0..index.runs.len()).find(running))
         .flatten();
-    let waker = (!kind.runs()).then(|| index.arrows.that_woke(row, to)).flatten();
+    let waker = (!kind.runs())
+        .then(|| index.arrows.that_woke(row, to))
+        .flatten();
     Answer::json(&ExactSpan {
         row,
         state,
@@ -80,7 +84,9 @@ fn row_and_time(query: &Query, index: &Index) -> Result<(RowId, u64), Refusal> {
         what: format!("row {row}"),
     };
     let known = index.overview.rows.len();
-    let row = RowId::try_from(row).ok().filter(|row| (*row as usize) < known);
+    let row = RowId::try_from(row)
+        .ok()
+        .filter(|row| (*row as usize) < known);
     Ok((row.ok_or_else(missing)?, query.required("ns")?))
 }
 

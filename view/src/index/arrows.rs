@@ -53,7 +53,9 @@ impl Arrows {
     pub fn that_woke(&self, row: u32, at: u64) -> Option<Arrow> {
         let first = self.times.partition_point(|time| *time < at);
         let here = self.times[first..].iter().take_while(|time| **time == at);
-        let found = here.zip(first..).find(|(_, index)| self.to[*index] == row)?;
+        let found = here
+            .zip(first..)
+            .find(|(_, index)| self.to[*index] == row)?;
         Some(self.nth(found.1))
     }
 

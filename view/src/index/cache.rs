@@ -20,6 +20,7 @@ use super::latency::{Latencies, LatencyKind};
 use super::states::{StateId, States};
 use super::timeline::{Level, Timeline};
 use super::{Arrows, Gap, Index, Overview, Runs};
+use crate::events::EventIndex;
 
 /// Begins the file; its last digits are the version of what follows.
 const MAGIC: &[u8; 8] = b"gtview01";
@@ -89,6 +90,9 @@ struct CacheHeader {
     runs: Vec<[Place; 2]>,
     gaps: Vec<Gap>,
     overview: Overview,
+    events: EventIndex,
+    /// What the pass found lost or doubtful, as JSON.
+    findings: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -117,13 +121,22 @@ impl<'a> Layout<'a> {
     }
 }
 
+/// What is kept of a pass.
+#[derive(Debug)]
+pub(crate) struct Kept<'a> {
+    pub(crate) index: &'a Index,
+    pub(crate) events: &'a EventIndex,
+    /// What is lost or doubtful, as JSON.
+    pub(crate) findings: &'a serde_json::Value,
+}
+
 /// Writes an index that is complete. A reader sees all of it or nothing.
 ///
 /// # Errors
 /// When it cannot be written, such as in a directory of somebody else.
-pub fn save(index: &Index, key: &CacheKey, path: &Path) -> io::Result<()> {
+pub(crate) fn save(kept: &Kept<'_>, key: &CacheKey, path: &Path) -> io::Result<()> {
     let mut layout = Layout::default();
-    let header = header_of(index, key, &mut layout);
+    let header = header_of(kept, key, &mut layout);
     let header = postcard::to_stdvec(&header).map_err(io::Error::other)?;
     let directory = path.parent().unwrap_or(Path::new("."));
     let temporary = directory.join(format!(
@@ -154,7 +167,8 @@ fn write(path: &Path, header: &[u8], layout: &Layout<'_>) -> io::Result<()> {
     out.flush()
 }
 
-fn header_of<'a>(index: &'a Index, key: &CacheKey, layout: &mut Layout<'a>) -> CacheHeader {
+fn header_of<'a>(kept: &Kept<'a>, key: &CacheKey, layout: &mut Layout<'a>) -> CacheHeader {
+    let index = kept.index;
     let states = index.states.all().iter();
     CacheHeader {
         key: key.clone(),
@@ -204,6 +218,8 @@ fn header_of<'a>(index: &'a Index, key: &CacheKey, layout: &mut Layout<'a>) -> C
             .collect(),
         gaps: index.gaps.clone(),
         overview: index.overview.clone(),
+        events: kept.events.clone(),
+        findings: kept.findings.to_string(),
     }
 }
 
@@ -218,7 +234,7 @@ fn places_of_level<'a>(level: &'a Level, layout: &mut Layout<'a>) -> [Place; 4] 
 
 /// The index in that file, if it is of these very traces and this program.
 #[must_use]
-pub fn load(path: &Path, key: &CacheKey) -> Option<Index> {
+pub(crate) fn load(path: &Path, key: &CacheKey) -> Option<(Index, EventIndex, serde_json::Value)> {
     let file = Arc::new(Mapping::open(path).ok()?);
     let rest = file.strip_prefix(MAGIC)?;
     let length = u64::from_le_bytes(rest.get(..8)?.try_into().ok()?);
@@ -226,12 +242,14 @@ pub fn load(path: &Path, key: &CacheKey) -> Option<Index> {
     if length > HEADER_BYTES_MAX {
         return None;
     }
-    let header: CacheHeader = postcard::from_bytes(rest.get(8..)?.get(..length)?).ok()?;
+    let mut header: CacheHeader = postcard::from_bytes(rest.get(8..)?.get(..length)?).ok()?;
     if header.key != *key {
         return None;
     }
     let start = MAGIC.len() + 8 + length.next_multiple_of(ALIGNMENT);
-    Columns { file, start }.index(header)
+    let findings = serde_json::from_str(&header.findings).ok()?;
+    let events = std::mem::take(&mut header.events);
+    Some((Columns { file, start }.index(header)?, events, findings))
 }
 
 /// Where columns are.
@@ -268,9 +286,8 @@ impl Columns {
             via: self.column(via)?,
         };
         let length = arrows.times.len();
-        let is_whole = arrows.from.len() == length
-            && arrows.to.len() == length
-            && arrows.via.len() == length;
+        let is_whole =
+            arrows.from.len() == length && arrows.to.len() == length && arrows.via.len() == length;
         is_whole.then_some(())?;
         Some(Index {
             states: States::of(states?),
@@ -319,8 +336,9 @@ impl Columns {
             states: self.column(states)?,
         };
         let count = table.ends.len();
-        let is_whole =
-            table.lengths.len() == count && table.rows.len() == count && table.states.len() == count;
+        let is_whole = table.lengths.len() == count
+            && table.rows.len() == count
+            && table.states.len() == count;
         is_whole.then_some(table)
     }
 

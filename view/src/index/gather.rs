@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use analyzer::causes::Names;
 use analyzer::model::{
-    Activity, CpuId, Doing, Frame, FrameInterval, GuestNanos, Ground, KernelEvent, Machine, Moment,
+    Activity, CpuId, Doing, Frame, FrameInterval, Ground, GuestNanos, KernelEvent, Machine, Moment,
     Observer, Request, Scheduling, Span, ThreadIndex, ThreadInterval, Waker,
 };
 use analyzer::report::{Analysis, Namer, disk_name, guest_text, op_name};
@@ -20,6 +20,7 @@ use super::kind::Kind;
 use super::latency::{Latency, LatencyKind};
 use super::states::{StateId, States};
 use super::{Batch, Gap, Overview, RowId, RowInfo, RowType};
+use crate::events::EventIndex;
 
 /// Spans in a batch.
 const BATCH_SPANS: usize = 1 << 15;
@@ -76,7 +77,7 @@ pub struct Gather {
     busy_disks: HashMap<u64, (u64, StateId)>,
     latest_loss: HashMap<u32, (u64, u64)>,
     histogram: Histogram,
-    counts: Vec<u64>,
+    events: EventIndex,
     records: u64,
     end: u64,
     told: Instant,
@@ -107,7 +108,7 @@ impl Gather {
             busy_disks: HashMap::new(),
             latest_loss: HashMap::new(),
             histogram: Histogram::default(),
-            counts: Vec::new(),
+            events: EventIndex::default(),
             records: 0,
             end: 0,
             told: Instant::now(),
@@ -122,6 +123,7 @@ impl Gather {
             self.end_run(cpu);
         }
         self.batch.overview = Some(self.overview(machine));
+        self.batch.events = Some(self.events.clone());
         self.told = Instant::now();
         self.send();
     }
@@ -152,7 +154,7 @@ impl Gather {
             labels,
             ways: self.ways.names().to_vec(),
             histogram: self.histogram.clone(),
-            counts: self.counts.clone(),
+            counts: self.events.counts(),
             end: self.end,
         }
     }
@@ -206,9 +208,7 @@ impl Gather {
                 if thread.died.is_none() {
                     let doing = thread.doing();
                     info.open = Some(match doing.activity {
-                        Activity::Blocked => {
-                            States::plain(Kind::of_wait(thread.asked, None))
-                        }
+                        Activity::Blocked => States::plain(Kind::of_wait(thread.asked, None)),
                         _ => self.state_of(machine, doing),
                     });
                 }
@@ -281,7 +281,9 @@ impl Gather {
     }
 
     fn span(&mut self, row: RowId, span: Span, state: StateId) {
-        self.batch.spans.push((row, span.start.0, span.end.0, state));
+        self.batch
+            .spans
+            .push((row, span.start.0, span.end.0, state));
     }
 
     /// A thread had a CPU for a while.
@@ -435,9 +437,7 @@ impl Observer for Gather {
         let waker = *waker;
         match interval.activity {
             Activity::Blocked => self.woken(machine, row, &waker, interval.span.end),
-            Activity::Runnable
-                if matches!(interval.thread.scheduling, Scheduling::Running(_)) =>
-            {
+            Activity::Runnable if matches!(interval.thread.scheduling, Scheduling::Running(_)) => {
                 self.batch.latencies.push(Latency {
                     kind: LatencyKind::Wakeup,
                     end: interval.span.end.0,
@@ -507,7 +507,9 @@ impl Observer for Gather {
         _: Option<i64>,
     ) {
         let row = self.row_of_device(Device::Disk(request.dev));
-        let state = self.states.number(Kind::Busy, op_name(request.op).to_owned());
+        let state = self
+            .states
+            .number(Kind::Busy, op_name(request.op).to_owned());
         if machine.requests().count(request.dev) == 0
             && let Some((start, state)) = self.busy_disks.remove(&request.dev)
         {
@@ -533,11 +535,7 @@ impl Analysis for Gather {
     fn record(&mut self, machine: &Machine, record: &Record<'_>) {
         self.end = self.end.max(record.at.0);
         self.histogram.count(Rate::Events, record.at.0);
-        let kind = usize::from(record.event.0);
-        if self.counts.len() <= kind {
-            self.counts.resize(kind + 1, 0);
-        }
-        self.counts[kind] += 1;
+        self.events.record(record);
         self.records += 1;
         if self.records.is_multiple_of(LOOK_RECORDS) && self.told.elapsed() >= OVERVIEW_PERIOD {
             self.tell(machine, record.at.0);

@@ -108,7 +108,10 @@ impl Histogram {
         for counts in &mut self.counts {
             *counts = counts
                 .chunks(2)
-                .map(|pair| pair.iter().fold(0, |sum: u32, one| sum.saturating_add(*one)))
+                .map(|pair| {
+                    pair.iter()
+                        .fold(0, |sum: u32, one| sum.saturating_add(*one))
+                })
                 .collect();
         }
         for busy in &mut self.busy {

@@ -154,7 +154,10 @@ impl Latencies {
             picture.min_ns = 0;
             return picture;
         }
-        #[allow(clippy::cast_precision_loss, reason = "a mean is shown with few digits")]
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "a mean is shown with few digits"
+        )]
         let mean = sum as f64 / picture.count as f64;
         picture.mean_ns = mean;
         picture.p50_ns = percentile(&fine, picture.count, 50).clamp(picture.min_ns, picture.max_ns);
@@ -163,10 +166,16 @@ impl Latencies {
         picture.buckets = powers(&fine);
         picture.low_ns = 1 << picture.min_ns.max(1).ilog2();
         let high = picture.max_ns.checked_next_power_of_two();
-        picture.high_ns = high.unwrap_or(u64::MAX).max(picture.low_ns.saturating_mul(2));
+        picture.high_ns = high
+            .unwrap_or(u64::MAX)
+            .max(picture.low_ns.saturating_mul(2));
         let states = by_state.into_iter();
-        picture.states = states.map(|(state, (count, sum))| (state, count, sum)).collect();
-        picture.states.sort_by_key(|(_, _, sum)| std::cmp::Reverse(*sum));
+        picture.states = states
+            .map(|(state, (count, sum))| (state, count, sum))
+            .collect();
+        picture
+            .states
+            .sort_by_key(|(_, _, sum)| std::cmp::Reverse(*sum));
         let slowest = slowest.into_sorted_vec().into_iter();
         picture.slowest = slowest.map(|std::cmp::Reverse(one)| one).collect();
         self.draw(question, &mut picture);
@@ -208,7 +217,10 @@ impl Latencies {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "the place of a dot in a picture")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "the place of a dot in a picture"
+)]
 fn log2(value: u64) -> f64 {
     (value as f64).log2()
 }

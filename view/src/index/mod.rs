@@ -14,8 +14,9 @@ mod piece;
 mod states;
 mod timeline;
 
-pub use arrows::{Arrow, Arrows};
-pub use cache::{CacheKey, load, save};
+pub use arrows::{Arrow, Arrows, Ways};
+pub use cache::CacheKey;
+pub(crate) use cache::{Kept, load, save};
 pub use column::Column;
 pub use gather::Gather;
 pub use histogram::{BUCKETS_MAX, Histogram, HistogramPicture, Rate};
@@ -26,6 +27,8 @@ pub use states::{StateId, States};
 pub use timeline::{Level, Sums, Timeline};
 
 use serde::{Deserialize, Serialize};
+
+use crate::events::EventIndex;
 
 /// Number of a row.
 pub type RowId = u32;
@@ -118,6 +121,8 @@ pub struct Batch {
     pub gaps: Vec<Gap>,
     /// What is told less often.
     pub overview: Option<Overview>,
+    /// With that, where events are.
+    pub(crate) events: Option<EventIndex>,
 }
 
 /// What a pass knows altogether.

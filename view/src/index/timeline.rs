@@ -57,7 +57,9 @@ pub struct Level {
 }
 
 fn shortest(level: usize) -> u64 {
-    let bits = u32::try_from(level).unwrap_or(u32::MAX).saturating_mul(STEP_BITS);
+    let bits = u32::try_from(level)
+        .unwrap_or(u32::MAX)
+        .saturating_mul(STEP_BITS);
     FIRST_SHORTEST.checked_shl(bits).unwrap_or(u64::MAX)
 }
 

@@ -7,9 +7,11 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use analyzer::report::{Selection, run};
-use analyzer::sources::TraceError;
+use analyzer::sources::{Finding, TraceError};
+use serde_json::json;
+use trace_format::Severity;
 
-use crate::index::{CacheKey, Gather, load, save};
+use crate::index::{CacheKey, Gather, Kept, load, save};
 use crate::served::{Served, Status};
 
 /// Batches that wait for the index: more would only cost memory.
@@ -48,7 +50,12 @@ pub fn build(served: &Served, keep: Keep) -> Result<(), TraceError> {
     pass(served)?;
     if let (Some(key), Some(file)) = (&key, &file) {
         // Without the file the next start takes longer, and nothing else is different.
-        let _ = save(&served.index(), &served.events.index(), &served.status().findings, key, file);
+        let kept = Kept {
+            index: &served.index(),
+            events: &served.events.index(),
+            findings: &served.status().findings,
+        };
+        let _ = save(&kept, key, file);
     }
     Ok(())
 }
@@ -62,7 +69,7 @@ fn pass(served: &Served) -> Result<(), TraceError> {
         let pass = scope.spawn(|| {
             let mut pass = run(&trace, &Selection::default(), gather)?;
             pass.analysis.tell(&pass.machine, pass.end.0);
-            Ok(pass.findings)
+            Ok::<_, TraceError>(json!(pass.findings))
         });
         for batch in batches {
             served.apply(batch);
@@ -82,16 +89,18 @@ fn pass(served: &Served) -> Result<(), TraceError> {
     Ok(())
 }
 
-/// Makes the index in the background; `failed` hears why it could not be made.
-pub fn build_in_background(
-    served: &Arc<Served>,
-    keep: Keep,
-    failed: impl FnOnce(&TraceError) + Send + 'static,
-) {
+/// Makes the index in the background; a trace that cannot be read is told as one of its findings.
+pub fn build_in_background(served: &Arc<Served>, keep: Keep) {
     let served = Arc::clone(served);
     thread::spawn(move || {
         if let Err(error) = build(&served, keep) {
-            failed(&error);
+            let text = format!("The trace cannot be read to its end: {error}.");
+            let finding = Finding::of_file(Severity::Error, text);
+            served.set_status(Status {
+                is_live: false,
+                findings: json!([finding]),
+            });
+            served.finish();
         }
     });
 }
