@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use analyzer::report::REPORTS;
 use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
@@ -25,6 +26,11 @@ pub fn answer(traces: &[Arc<Served>], path: &str, query: &Query) -> Result<Answe
         ["api", "traces"] => {
             let names = traces.iter().map(|served| json!({ "name": served.name }));
             Answer::json(&names.collect::<Vec<_>>())
+        }
+        ["api", "reports"] => {
+            let reports = REPORTS.iter();
+            let reports = reports.map(|report| json!({ "name": report.name, "doc": report.doc }));
+            Answer::json(&reports.collect::<Vec<_>>())
         }
         ["api", number, question @ ..] => {
             let number: Option<usize> = number.parse().ok();
