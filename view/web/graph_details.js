@@ -209,9 +209,12 @@ export class GraphDetails {
     const { model } = this.pane;
     const all = new Float64Array(model.meta.kinds.length);
     const own = new Float64Array(model.meta.kinds.length);
+    // A CPU may have several rows, of which the first says what it did.
+    const firsts = new Set(new Map(model.rows.filter((row) => row.type === 'cpu').reverse()
+      .map((row) => [row.cpu, row.row])).values());
     for (const [number, sums] of statistics?.rows ?? []) {
       for (const [kind, ns] of sums) {
-        if (model.rows[number]?.type === 'cpu') {
+        if (firsts.has(number)) {
           all[kind] = (all[kind] ?? 0) + ns;
         }
         if (number === model.row) {

@@ -99,8 +99,9 @@ export class RowList {
       return;
     }
     const open = !closed.has(key);
-    const part = shown.length === all.length ? '' : `${countText(shown.length)} of `;
-    const name = `${title} (${part}${countText(all.length)})`;
+    // A CPU may have several rows; it is counted once.
+    const [some, whole] = [shown, all].map((rows) => new Set(rows.map((row) => row.cpu ?? -1 - row.row)).size);
+    const name = `${title} (${some === whole ? '' : `${countText(some ?? 0)} of `}${countText(whole ?? 0)})`;
     this.items.push({ row: -1, key, name, depth: 0, parent: true, open, pinned: false, time: 0 });
     if (!open) {
       return;

@@ -12,6 +12,7 @@ import { ioPage } from './page_io.js';
 import { flamePage } from './page_flame.js';
 import { bootPage } from './page_boot.js';
 import { reportsPage } from './page_reports.js';
+import { comparePage } from './page_compare.js';
 import { livePage } from './page_live.js';
 import { sqlPage } from './page_sql.js';
 
@@ -31,6 +32,7 @@ const PAGES = [
   reportsPage,
   livePage,
   sqlPage,
+  comparePage,
 ];
 
 async function appFromServer() {

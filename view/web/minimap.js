@@ -82,12 +82,12 @@ export class Minimap {
   drawBase(c, width, height) {
     const histogram = this.answer.value;
     if (histogram) {
-      const bucket = (histogram.step_ns / this.end) * width;
+      const edge = (/** @type {number} */ index) => Math.round(((index * histogram.step_ns) / this.end) * width);
       const most = Math.max(1, ...histogram.events);
       c.fillStyle = this.color('density');
       histogram.events.forEach((count, index) => {
         const tall = count > 0 ? Math.max(1, Math.sqrt(count / most) * DENSITY_HEIGHT) : 0;
-        c.fillRect(index * bucket, DENSITY_HEIGHT - tall, Math.max(1, bucket), tall);
+        c.fillRect(edge(index), DENSITY_HEIGHT - tall, edge(index + 1) - edge(index), tall);
       });
       const room = height - DENSITY_HEIGHT - 2;
       const each = Math.min(CPU_HEIGHT_MAX, room / Math.max(1, histogram.busy.length));
@@ -97,7 +97,7 @@ export class Minimap {
         loads.forEach((load, index) => {
           if (load > 0) {
             c.globalAlpha = 0.25 + 0.75 * Math.min(1, load);
-            c.fillRect(index * bucket, top, Math.max(1, bucket), Math.max(0.75, each - (each > 3 ? 1 : 0)));
+            c.fillRect(edge(index), top, edge(index + 1) - edge(index), Math.max(0.75, each - (each > 3 ? 1 : 0)));
           }
         });
       });
