@@ -9,7 +9,11 @@ import { countText } from './time.js';
 /** @typedef {import('./types.d.ts').Arrow} Arrow */
 
 /** More arrows than this hide what they belong to. */
-const ARROWS_MAX = 400;
+const ARROWS_MAX = 250;
+/** So many arrows are drawn in full strength; more are fainter. */
+const STRONG_ARROWS_MAX = 40;
+/** How near the pointer must be to an arrow. */
+const ARROW_PIXELS = 2.5;
 /** How long the picture must be at rest before arrows are asked for. */
 const QUIET_MILLISECONDS = 120;
 
@@ -60,7 +64,7 @@ export class ArrowStore {
     return this.arrows.find(([at, waker, woken]) => {
       const start = middles.get(waker);
       const end = middles.get(woken);
-      return start !== undefined && end !== undefined && Math.abs(timeX(scene, at) - x) < 4 &&
+      return start !== undefined && end !== undefined && Math.abs(timeX(scene, at) - x) < ARROW_PIXELS &&
         y > Math.min(start, end) + 2 && y < Math.max(start, end) - 2;
     }) ?? null;
   }
@@ -78,11 +82,12 @@ export function drawArrows(c, scene, store) {
     return;
   }
   const middles = rowMiddles(scene);
+  const strength = Math.max(0.25, 0.65 * Math.sqrt(STRONG_ARROWS_MAX / Math.max(STRONG_ARROWS_MAX, store.arrows.length)));
   for (const selected of [false, true]) {
     c.strokeStyle = color(selected ? 'accent' : 'text');
     c.fillStyle = color(selected ? 'accent' : 'text');
     c.lineWidth = selected ? 1.5 : 1;
-    c.globalAlpha = selected ? 1 : 0.65;
+    c.globalAlpha = selected ? 1 : strength;
     for (const [at, waker, woken] of store.arrows) {
       const start = middles.get(waker);
       const end = middles.get(woken);

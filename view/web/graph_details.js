@@ -38,6 +38,8 @@ export class GraphDetails {
     this.state = make('section', { class: 'graph-state', attributes: spoken });
     this.sums = make('section', { class: 'graph-sums', attributes: { 'aria-label': 'interval' } });
     this.element = make('div', { class: 'graph-details' }, this.state, this.sums);
+    /** Grows with each change of colours or of the trace. */
+    this.themed = 0;
     this.shownState = '';
     this.shownSums = '';
   }
@@ -50,12 +52,12 @@ export class GraphDetails {
     this.span.want(known ? `${row} ${cursor} ${meta.version}` : '', () => source.at(row ?? 0, Math.round(cursor ?? 0)));
     const [from, to] = this.interval();
     this.statistics.want(`${from} ${to} ${meta.version}`, (signal) => source.statistics(from, to, signal));
-    const state = [this.span.answered, row, model.path?.row, model.path?.segments.length, meta.version].join(' ');
+    const state = [this.span.answered, row, model.path?.row, model.path?.segments.length, this.themed].join(' ');
     if (state !== this.shownState) {
       this.shownState = state;
       this.showState();
     }
-    const sums = [this.statistics.answered, row, model.selection, meta.version].join(' ');
+    const sums = [this.statistics.answered, row, model.selection, this.themed].join(' ');
     if (sums !== this.shownSums) {
       this.shownSums = sums;
       this.showSums();
@@ -72,7 +74,8 @@ export class GraphDetails {
     const { model } = this.pane;
     const row = model.row === null ? undefined : model.rows[model.row];
     if (!row) {
-      fill(this.state, make('p', { class: 'faint', text: 'Click on a state to see what it was and who ended it.' }));
+      fill(this.state, make('p', { class: 'faint', text: 'Click on a state to see what it was and who ended it.' }),
+        this.legend());
       return;
     }
     const span = this.span.value;
@@ -85,12 +88,19 @@ export class GraphDetails {
       model.path ? this.pathFacts(model.path.segments) : null);
   }
 
+  /** What the colours mean. */
+  legend() {
+    const colors = this.pane.colors();
+    return make('ul', { class: 'graph-legend', attributes: { 'aria-label': 'colours' } },
+      ...this.pane.model.meta.kinds.map((kind, index) => (kind.name === 'none'
+        ? null : make('li', {}, graphSwatch(colors.kinds[index] ?? ''), kind.title))));
+  }
+
   /** @param {Span} span */
   spanFacts(span) {
     const { model } = this.pane;
     const colors = this.pane.colors();
-    const swatch = make('span', { class: 'graph-swatch' });
-    swatch.style.backgroundColor = colors.stateColor(span.state);
+    const swatch = graphSwatch(colors.stateColor(span.state));
     const text = plain(span.text, 300);
     const title = colors.titles[span.state] ?? '';
     const length = lengthText(span.to_ns - span.from_ns);
@@ -210,8 +220,12 @@ export class GraphDetails {
     const all = new Float64Array(model.meta.kinds.length);
     const own = new Float64Array(model.meta.kinds.length);
     // A CPU may have several rows, of which the first says what it did.
-    const firsts = new Set(new Map(model.rows.filter((row) => row.type === 'cpu').reverse()
-      .map((row) => [row.cpu, row.row])).values());
+    const cpus = model.rows.filter((row) => row.type === 'cpu').reverse();
+    const firsts = new Set(new Map(cpus.map((row) => [row.cpu, row.row])).values());
+    const idle = model.meta.kinds.findIndex((kind) => kind.name === 'idle');
+    const told = new Set(statistics?.rows.map(([number]) => number));
+    const silent = statistics ? [...firsts].filter((number) => !told.has(number)).length : 0;
+    all[idle] = silent * ((statistics?.to_ns ?? 0) - (statistics?.from_ns ?? 0));
     for (const [number, sums] of statistics?.rows ?? []) {
       for (const [kind, ns] of sums) {
         if (firsts.has(number)) {
@@ -263,10 +277,8 @@ export class GraphDetails {
    */
   kindLine(line, allTime, length, selected) {
     const color = this.pane.colors().kinds[line.index] ?? '';
-    const swatch = make('span', { class: 'graph-swatch' });
-    swatch.style.backgroundColor = color;
     return make('tr', {},
-      make('th', { attributes: { scope: 'row' } }, swatch, line.kind.title),
+      make('th', { attributes: { scope: 'row' } }, graphSwatch(color), line.kind.title),
       graphBarCell(line.all, allTime, color),
       selected ? graphBarCell(line.own, length, color) : make('td'));
   }
@@ -319,6 +331,16 @@ function rowFacts(row) {
     row.wakes > 0 ? `woken ${countText(row.wakes)} times` : '',
   ];
   return facts.filter((fact) => fact !== '').join(', ');
+}
+
+/**
+ * A small square of a colour.
+ * @param {string} color
+ */
+function graphSwatch(color) {
+  const swatch = make('span', { class: 'graph-swatch', attributes: { 'aria-hidden': 'true' } });
+  swatch.style.backgroundColor = color;
+  return swatch;
 }
 
 /** @param {string[]} names */

@@ -140,6 +140,9 @@ export class GraphPane {
   /** Looks up all colours anew. */
   themeChanged() {
     this.theme += 1;
+    if (this.details) {
+      this.details.themed = this.theme;
+    }
     this.colors = new GraphColors(this.model.meta, this.host.color);
     this.redraw();
   }
@@ -178,7 +181,7 @@ export class GraphPane {
     this.scene = scene;
     this.showTip(scene);
     this.tree.draw(scene.places, this.rows.items.length);
-    const key = [this.store.version, this.theme, model.listing, this.rows.listed, scrollTop, this.rowHeight].join(' ');
+    const key = [this.store.version, this.theme, this.rows.version, scrollTop, this.rowHeight].join(' ');
     this.canvas.draw(scene, this.arrows, key);
     this.minimap.draw(this.theme);
     this.ask(scene);

@@ -44,6 +44,8 @@ export class RowList {
     /** @type {Float64Array} */
     this.treeTimes = new Float64Array(0);
     this.listed = -1;
+    /** Grows with each new list. */
+    this.version = 0;
     /** @type {Item[]} */
     this.pinned = [];
     /** @type {Item[]} */
@@ -66,6 +68,7 @@ export class RowList {
       return false;
     }
     this.listed = model.listing;
+    this.version += 1;
     if (this.known !== model.rows) {
       this.known = model.rows;
       this.relate(model.rows);
