@@ -86,7 +86,9 @@ export class ViewApp {
    */
   stateOf(parts) {
     const end = Math.max(1, this.meta.end_ns);
-    const [from, to] = [parts.from ?? 0, Math.min(end, parts.to ?? end)];
+    // Of a trace that grows, an address may name times that have not come yet.
+    const last = this.meta.done ? end : Infinity;
+    const [from, to] = [parts.from ?? 0, Math.min(last, parts.to ?? end)];
     const within = from < to;
     const trace = parts.trace < this.sources.length ? parts.trace : 0;
     return { ...parts, trace, from: within ? from : 0, to: within ? to : end };
@@ -188,7 +190,7 @@ export class ViewApp {
     if (source !== this.source) {
       return;
     }
-    const sawEnd = this.state.to >= this.meta.end_ns;
+    const sawEnd = this.state.to === Math.max(1, this.meta.end_ns);
     const grew = meta.end_ns !== this.meta.end_ns;
     this.meta = meta;
     this.rows = rows;

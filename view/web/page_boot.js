@@ -104,8 +104,8 @@ class BootPicture {
       for (const item of [...group.items].sort((a, b) => a.from - b.from)) {
         const x = (item.from - this.from) * scale;
         const name = Math.min(BOOT_NAME_WIDTH, 12 + item.text.length * 6.5);
-        // A name that would leave the picture stands at its right edge.
-        const left = Math.min(x, Math.max(0, this.canvas.clientWidth - name));
+        // A name that would leave the picture stands before its place.
+        const left = x + name > this.canvas.clientWidth ? Math.max(0, x - name) : x;
         let lane = ends.findIndex((end) => end <= left);
         lane = lane < 0 ? Math.min(ends.length, BOOT_LANES_MAX - 1) : lane;
         ends[lane] = Math.max((item.to - this.from) * scale, left + name) + 2;
@@ -180,7 +180,8 @@ export function bootPage(app) {
   const update = () => {
     picture.draw();
     place.ask(
-      [app.state.trace, app.meta.version],
+      app,
+      [],
       (signal) => app.source.report('boot', { top: BOOT_TOP }, signal),
       (report) => {
         fill(

@@ -123,9 +123,10 @@ class FlamePage {
       (row) => /** @type {[string, string]} */ ([String(row.pid), `${plain(row.name, 30)}:${row.pid}`]),
     );
     setOptions(this.process, [['', 'all processes'], ...new Map(processes)], pid === null ? '' : String(pid));
-    const { from, to } = chosenTimes(app);
+    const { from, to, key } = chosenTimes(app);
     this.place.ask(
-      [app.state.trace, app.meta.version, from, to, pid, waiting],
+      app,
+      [key, pid, waiting],
       (signal) => app.source.flame(from, to, pid, waiting, signal),
       (flame) => this.show(flame),
     );

@@ -48,7 +48,8 @@ export function ioPage(app) {
       const options = { top: 50, ...(all ? {} : { from, to }) };
       const place = places[index];
       place?.ask(
-        [app.state.trace, app.meta.version, options],
+        app,
+        [options],
         (signal) => app.source.report(name, options, signal),
         (report) => {
           fill(place.element, ...reportParts(app, report));

@@ -129,14 +129,15 @@ export class LatencyPicture {
    */
   ask(kind, only, shown) {
     const { app, place } = this;
-    const { from, to } = chosenTimes(app);
+    const { from, to, key } = chosenTimes(app);
     if (place.element.firstChild !== this.pictures) {
       fill(place.element, this.pictures);
     }
     const { width, height } = this.density.size();
     const asked = { from, to, width, height };
     place.ask(
-      [app.state.trace, app.meta.version, kind, only, asked],
+      app,
+      [kind, only, key, width, height],
       (signal) => app.source.latencies(kind, from, to, width, height, only, signal),
       (answer) => {
         this.answer = answer;

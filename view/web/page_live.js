@@ -58,7 +58,7 @@ class LivePage {
     this.range.setAttribute('aria-label', 'times');
     this.status = make('span', { class: 'count' });
     this.counters = make('p', { class: 'figures' });
-    this.place = new AnswerPlace('curves');
+    this.place = new AnswerPlace('curves', 0);
     /** @type {Map<string, { chart: CurveChart, section: HTMLElement }>} */
     this.charts = new Map();
     this.scroll = make('div', { class: 'scrolls' }, this.counters, this.place.element);
@@ -91,7 +91,8 @@ class LivePage {
     const width = Math.max(50, Math.min(2000, Math.floor((this.scroll.clientWidth - 110) / LIVE_BUCKET)));
     fill(this.counters, ...this.figures());
     this.place.ask(
-      [app.state.trace, meta.version, from, to, width],
+      app,
+      [this.range.value === 'graph' ? [from, to] : this.range.value, width],
       (signal) => app.source.histogram(from ?? 0, to ?? 1, width, signal),
       (answer) => this.show(answer),
     );

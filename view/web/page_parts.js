@@ -8,6 +8,8 @@ import { lengthText, parseTime, timeText } from './time.js';
 
 /** How long a question may take before the page says that it waits. */
 const PATIENCE_MS = 200;
+/** How old an answer may be while the trace grows. */
+const FRESH_MS = 2000;
 /** Part of the visible times that is left on each side of what is shown in the graph. */
 const MARGIN_PART = 0.6;
 
@@ -54,7 +56,7 @@ export function chosenTimes(app) {
   const { selection } = app.state;
   const all = !selection || selection[0] >= selection[1];
   const [from, to] = all ? [0, Math.max(1, app.meta.end_ns)] : selection;
-  return { from, to, all };
+  return { from, to, all, key: all ? null : [from, to] };
 }
 
 /**
@@ -127,33 +129,59 @@ export class TimesBox {
   }
 }
 
-/** A place for an answer: the last question counts, and a question that is the same is not asked again. */
+/**
+ * A place for an answer: the last question counts, and a question that is the same is not asked again.
+ * While a trace grows the answer is asked for anew, but not so often that nothing else gets done.
+ */
 export class AnswerPlace {
-  /** @param {string} [name] class of its element */
-  constructor(name = '') {
+  /**
+   * @param {string} [name] class of its element
+   * @param {number} [freshMs] how old an answer about a growing trace may be
+   */
+  constructor(name = '', freshMs = FRESH_MS) {
     this.element = make('div', { class: `answer ${name}` });
+    this.freshMs = freshMs;
     this.key = '';
+    this.version = -1;
+    /** When the last answer came, and how long it took. */
+    this.came = 0;
+    this.took = 0;
     /** @type {AbortController | null} */
     this.controller = null;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
   }
 
   /**
-   * Asks if the key is another than last time.
+   * Asks if the trace or the key is another than last time, or the trace has grown.
    * @template T
-   * @param {unknown[]} key what the answer depends on
+   * @param {App} app
+   * @param {unknown[]} key what else the answer depends on
    * @param {(signal: AbortSignal) => Promise<T>} call
    * @param {(answer: T) => void} show
    */
-  async ask(key, call, show) {
-    const text = JSON.stringify(key);
-    if (text === this.key) {
+  async ask(app, key, call, show) {
+    const text = JSON.stringify([app.state.trace, ...key]);
+    const { version } = app.meta;
+    if (text === this.key && version === this.version) {
       return;
     }
-    this.key = text;
+    clearTimeout(this.timer);
+    if (text === this.key) {
+      const wait = this.controller
+        ? this.freshMs
+        : this.came + Math.max(this.freshMs, 4 * this.took) - performance.now();
+      if (wait > 0) {
+        this.timer = setTimeout(() => this.ask(app, key, call, show), wait);
+        return;
+      }
+    }
+    Object.assign(this, { key: text, version });
     this.controller?.abort();
     const controller = new AbortController();
     this.controller = controller;
-    const timer = setTimeout(() => this.element.classList.add('waits'), PATIENCE_MS);
+    const began = performance.now();
+    const patience = setTimeout(() => this.element.classList.add('waits'), PATIENCE_MS);
     try {
       const answer = await call(controller.signal);
       if (this.controller === controller) {
@@ -165,8 +193,11 @@ export class AnswerPlace {
         fill(this.element, make('p', { class: 'failed', text: errorText(error), attributes: { role: 'alert' } }));
       }
     }
-    clearTimeout(timer);
+    clearTimeout(patience);
     if (this.controller === controller) {
+      this.controller = null;
+      this.came = performance.now();
+      this.took = this.came - began;
       this.element.classList.remove('waits');
     }
   }

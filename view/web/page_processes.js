@@ -76,7 +76,8 @@ class ProcessesPage {
     });
     this.all = new AnswerPlace();
     this.one = new AnswerPlace();
-    this.oneKey = '';
+    /** @type {Map<string, import('./tables.js').TableOrder>} */
+    this.orders = new Map();
     /** @type {ReportTable[]} */
     this.tables = [];
     /** Sums of the rows within the chosen times, where these are not all. */
@@ -112,9 +113,9 @@ class ProcessesPage {
       fill(this.scroll, place.element);
       this.scroll.scrollTop = 0;
     }
-    const key = [app.state.trace, app.meta.version, times, pid];
     place.ask(
-      key,
+      app,
+      [times, pid],
       async (signal) => {
         const [report, system, statistics] = await Promise.all([
           app.source.report('processes', { ...times, top: PROCESS_ROWS_MAX }, signal),
@@ -173,11 +174,13 @@ class ProcessesPage {
     const [processes, threads, machine] = [table('processes'), table('threads'), table('system')];
     this.tables = [];
     if (processes) {
+      const { orders } = this;
       const own = [{ ...this.bars(), before: 'pid' }];
       this.tables.push(
         new ReportTable(processes, {
           link,
           own,
+          orders,
           hide: ['born_ns', 'died_ns'],
           title: 'Processes (times in seconds)',
         }),
@@ -185,7 +188,7 @@ class ProcessesPage {
     }
     if (threads) {
       const own = [{ ...this.bars(), before: 'tid' }];
-      this.tables.push(new ReportTable(threads, { link, own }));
+      this.tables.push(new ReportTable(threads, { link, own, orders: this.orders }));
     }
     fill(
       this.all.element,
@@ -300,7 +303,8 @@ class ProcessesPage {
     const { app } = this;
     const place = new AnswerPlace();
     place.ask(
-      [name],
+      app,
+      [],
       (signal) => app.source.report(name, { ...times, pid: [pid], top: 100 }, signal),
       (report) => {
         const shown = report.tables.filter((table) => tables.includes(table.name) && table.rows.length > 0);
@@ -329,7 +333,8 @@ class ProcessesPage {
     const words = make('p', { class: 'faint' });
     const ask = () =>
       place.ask(
-        [row, from, to],
+        app,
+        [row],
         (signal) => app.source.latencies('syscall', from, to, 8, 8, { row }, signal),
         (answer) => {
           chart.set(answer.buckets);

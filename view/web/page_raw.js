@@ -180,6 +180,7 @@ class RawPage {
     if (fresh) {
       Object.assign(this, { filter: state.filter, source, kinds: eventKinds(this.app) });
       this.filterBox.set(state.filter);
+      this.filterBox.check(false);
       Object.assign(this.list, { top: 0, selected: -1, anchor: -1 });
       this.list.cache.reset(source, state.filter);
       this.list.redraw();

@@ -18,7 +18,7 @@ const TOP_USUAL = 50;
  * Shows a report: what is doubtful about it, then its tables.
  * @param {App} app
  * @param {Report} report
- * @param {{ filter?: string }} [options]
+ * @param {{ filter?: string, orders?: Map<string, import('./tables.js').TableOrder> }} [options]
  * @returns {HTMLElement[]}
  */
 export function reportParts(app, report, options = {}) {
@@ -39,7 +39,7 @@ export function reportParts(app, report, options = {}) {
     if (table.shape === 'record') {
       parts.push(drawTable(table, { link }));
     } else {
-      const shown = new ReportTable(table, { link });
+      const shown = new ReportTable(table, { link, orders: options.orders });
       shown.setFilter(options.filter ?? '');
       parts.push(shown.element);
     }
@@ -87,6 +87,8 @@ class ReportsPage {
     this.list = make('nav', { class: 'report-list', attributes: { 'aria-label': 'reports' } });
     /** @type {Report | null} */
     this.report = null;
+    /** @type {Map<string, import('./tables.js').TableOrder>} */
+    this.orders = new Map();
     this.element = make(
       'div',
       { class: 'page reports' },
@@ -154,9 +156,13 @@ class ReportsPage {
       options.comm = [extra('comm')];
     }
     this.place.ask(
-      [app.state.trace, app.meta.version, chosen.name, options],
+      app,
+      [chosen.name, options],
       (signal) => app.source.report(chosen.name, options, signal),
       (report) => {
+        if (report.report !== this.report?.report) {
+          this.orders.clear();
+        }
         this.report = report;
         this.show();
       },
@@ -165,7 +171,10 @@ class ReportsPage {
 
   show() {
     if (this.report) {
-      fill(this.place.element, ...reportParts(this.app, this.report, { filter: this.text.value }));
+      fill(
+        this.place.element,
+        ...reportParts(this.app, this.report, { filter: this.text.value, orders: this.orders }),
+      );
     }
   }
 

@@ -93,7 +93,12 @@ class SqlPage {
         'div',
         { class: 'scrolls' },
         this.query,
-        make('p', { class: 'buttons' }, button('Run', () => this.run(), 'Ctrl+Enter'), this.status),
+        make(
+          'p',
+          { class: 'buttons' },
+          button('Run', () => this.run(), 'Ctrl+Enter'),
+          this.status,
+        ),
         make('p', { class: 'buttons' }, make('span', { class: 'faint', text: 'Examples:' }), ...examples),
         this.place.element,
       ),
@@ -129,6 +134,7 @@ class SqlPage {
     // The same question may have another answer by now.
     place.key = '';
     await place.ask(
+      app,
       [text],
       (signal) => app.source.sql(text, signal),
       (answer) => {

@@ -220,7 +220,8 @@ export class RawList {
     }
     this.view.setAttribute('aria-rowcount', String(this.cache.total));
     this.empty.hidden = this.cache.total > 0;
-    this.empty.textContent = this.cache.complete ? 'No event passes the filter.' : 'Looking for events …';
+    const { complete, error } = this.cache;
+    this.empty.textContent = error || (complete ? 'No event passes the filter.' : 'Looking for events …');
     this.placeBar();
   }
 

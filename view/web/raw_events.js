@@ -23,6 +23,8 @@ export class EventCache {
     /** @type {Source | null} */
     this.source = null;
     this.filter = '';
+    /** What went wrong last, or empty. */
+    this.error = '';
     /** How many events there are, as far as is known. */
     this.total = 0;
     /** Whether all of the trace has been looked at, and how many events have. */
@@ -45,7 +47,7 @@ export class EventCache {
   reset(source, filter) {
     this.abort(() => true);
     clearTimeout(this.timer);
-    Object.assign(this, { source, filter, total: 0, complete: false, seen: 0 });
+    Object.assign(this, { source, filter, total: 0, complete: false, seen: 0, error: '' });
     this.pages.clear();
     this.askPage(0);
   }
@@ -130,7 +132,9 @@ export class EventCache {
       if (this.asked.get(page) === controller) {
         this.asked.delete(page);
         if (!isAbort(error)) {
-          this.failed(errorText(error));
+          this.error = errorText(error);
+          this.failed(this.error);
+          this.changed();
         }
       }
     }

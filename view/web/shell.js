@@ -136,6 +136,17 @@ export class Shell {
       tab.tabIndex = chosen ? 0 : -1;
     });
     page.show();
+    this.updateTitle();
+    // What had the focus is gone with its page: keys that scroll shall scroll this one.
+    if (!document.activeElement || document.activeElement === document.body) {
+      const scroller = page.element.querySelector('.scrolls') ?? this.main;
+      scroller.setAttribute('tabindex', '-1');
+      /** @type {HTMLElement} */ (scroller).focus({ preventScroll: true });
+    }
+  }
+
+  updateTitle() {
+    document.title = `${this.shown?.title ?? ''} – ${plain(this.app.meta.name, 60)} – guesttrace`;
   }
 
   updateData() {
@@ -149,7 +160,7 @@ export class Shell {
       meta.format,
     ];
     this.name.title = `${plain(meta.name)}\n${facts.join('\n')}`;
-    document.title = `${name} – guesttrace`;
+    this.updateTitle();
     this.progress.hidden = meta.done;
     this.progress.title = meta.live ? 'The trace is being recorded' : 'The trace is being indexed';
     if (meta.live) {

@@ -22,6 +22,9 @@ const ROWS_SHOWN = 300;
  * @property {(row: NamedRow) => number} sort
  */
 
+/** Which column a table is sorted by, and which way. */
+/** @typedef {{ column: number, reverse: boolean } | null} TableOrder */
+
 /**
  * How a table is shown.
  * @typedef {object} TableOptions
@@ -29,6 +32,7 @@ const ROWS_SHOWN = 300;
  * @property {OwnColumn[]} [own]
  * @property {string[]} [hide] names of columns that are left out
  * @property {string} [title] instead of its own
+ * @property {Map<string, TableOrder>} [orders] where the order of tables is kept, by their names, over new answers
  * @property {boolean} [tools] whether it can be copied and saved; it can if not said
  */
 
@@ -117,8 +121,8 @@ export class ReportTable {
     this.options = options;
     this.limit = ROWS_SHOWN;
     this.filter = '';
-    /** @type {{ column: number, own: boolean, reverse: boolean } | null} */
-    this.order = null;
+    /** @type {TableOrder} */
+    this.order = options.orders?.get(table.name) ?? null;
     this.rows = table.rows.map((cells) => ({ cells, named: namedRow(table, cells) }));
     const hidden = new Set(options.hide ?? []);
     /** Columns that people see, each of them one of the report or one of our own. */
@@ -152,6 +156,7 @@ export class ReportTable {
           ),
       this.more,
     );
+    this.markOrder();
     this.draw();
   }
 
@@ -190,13 +195,18 @@ export class ReportTable {
     if (again && this.order?.reverse) {
       this.order = null;
     } else {
-      this.order = { column, own: false, reverse: again };
+      this.order = { column, reverse: again };
     }
+    this.options.orders?.set(this.table.name, this.order);
+    this.markOrder();
+    this.draw();
+  }
+
+  markOrder() {
     this.heads.forEach((head, index) => {
       const chosen = this.order?.column === index;
       head.setAttribute('aria-sort', !chosen ? 'none' : this.order?.reverse ? 'ascending' : 'descending');
     });
-    this.draw();
   }
 
   /**
