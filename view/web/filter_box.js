@@ -17,7 +17,8 @@ let filterBoxes = 0;
  * @param {string} value
  */
 export function filterValue(value) {
-  if (/^-?\d+$/.test(value) || /^0x[0-9a-f]+$/i.test(value)) {
+  // Text of events comes in quotes already.
+  if (/^-?\d+$/.test(value) || /^0x[0-9a-f]+$/i.test(value) || /^".*"$/.test(value)) {
     return value;
   }
   return `"${value.replace(/[\\"]/g, '\\$&').replace(/\n/g, '\\n').replace(/\t/g, '\\t')}"`;
@@ -124,7 +125,9 @@ export class FilterBox {
     if (asked !== this.asked || text !== this.input.value) {
       return null;
     }
-    const unfinished = complete && answer.completions.length > 0 && (answer.at ?? 0) >= cursor;
+    // A word that can still become a right one is no mistake yet.
+    const begun = Math.min(...answer.completions.map((completion) => completion.from));
+    const unfinished = complete && (answer.at ?? 0) >= begun;
     this.showError(
       answer.ok || text.trim() === '' || unfinished ? null : (answer.error ?? 'not understood'),
       answer.at ?? 0,

@@ -124,6 +124,8 @@ export class RawList {
   /** @param {number} top */
   scrollTo(top) {
     this.top = Math.min(Math.max(0, top), this.topMax);
+    // Who scrolls wants what has failed to be tried again.
+    this.cache.error = '';
     this.draw();
   }
 

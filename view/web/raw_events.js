@@ -23,7 +23,7 @@ export class EventCache {
     /** @type {Source | null} */
     this.source = null;
     this.filter = '';
-    /** What went wrong last, or empty. */
+    /** What went wrong, or empty; nothing more is asked for then. */
     this.error = '';
     /** How many events there are, as far as is known. */
     this.total = 0;
@@ -54,6 +54,7 @@ export class EventCache {
 
   /** Asks again how many there are, because the trace has grown. */
   refresh() {
+    this.error = '';
     this.complete = false;
     const last = Math.floor(Math.max(0, this.total - 1) / PAGE_EVENTS);
     this.askPage(last);
@@ -112,7 +113,7 @@ export class EventCache {
   /** @param {number} page */
   async askPage(page) {
     const { source, filter } = this;
-    if (!source || this.asked.has(page) || this.isWhole(page)) {
+    if (!source || this.error !== '' || this.asked.has(page) || this.isWhole(page)) {
       return;
     }
     const controller = new AbortController();
