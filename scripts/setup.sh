@@ -22,7 +22,7 @@ qemu_wanted=9.2
 packages=(qemu-utils gcc libc6-dev pkgconf busybox-static e2fsprogs cpio xz-utils zstd binutils strace
   ca-certificates debian-archive-keyring)
 fleet_packages=(default-jre-headless python3-venv procps)
-test_packages=(babeltrace2 bpftool dwarves linux-perf python3-venv python3-zstandard shellcheck tcpdump
+test_packages=(babeltrace2 bpftool chromium dwarves linux-perf python3-venv python3-zstandard shellcheck tcpdump
   trace-cmd)
 
 purpose=run check=no quiet=no
@@ -71,6 +71,10 @@ find_missing() {
     if ! use_cargo; then printf '%s\n' rustc-web cargo-web; fi
     if [ "$purpose" = test ] && ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then
       printf '%s\n' rustfmt-web rust-web-clippy
+    fi
+    if [ "$purpose" = test ]; then
+      command -v node >/dev/null || echo nodejs
+      command -v npm >/dev/null || echo npm
     fi
   )
   missing=()

@@ -60,6 +60,13 @@ test_sql() {
     cargo test --quiet --manifest-path sql/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}" --no-fail-fast
 }
 
+# The page's modules as a compiler sees them; with guests also the page in Chromium, beside what the command line says.
+test_page() {
+  npm ci --silent --prefix tests/browser || return
+  tests/browser/node_modules/.bin/tsc -p view/web || return
+  [ "$guests" = no ] || node --test tests/browser
+}
+
 cd "$project_dir"
 step "set-up" scripts/setup.sh --for test --quiet
 use_cargo
@@ -80,6 +87,7 @@ else
   expected_skips="$expected_skips|GUESTTRACE_E2E|GUESTTRACE_EXPORT_TRACE"
 fi
 step "tests" cargo test --quiet --workspace --release --no-fail-fast
+step "page" test_page
 step "SQL" test_sql
 
 say "$(wc -l <"$GUESTTRACE_SKIP_LOG") tests skipped, $SECONDS s in all"
