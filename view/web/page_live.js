@@ -29,7 +29,7 @@ const LIVE_COLORS = {
   faults: 'trap',
   'disk requests': 'busy',
   packets: 'wait_socket',
-  wakeups: 'user',
+  wakeups: 'runnable',
 };
 
 /**
@@ -132,7 +132,7 @@ class LivePage {
       const mean = answer.events.map(
         (_, index) => answer.busy.reduce((sum, one) => sum + (one[index] ?? 0), 0) / cpus,
       );
-      curves.push([cpus > 1 ? 'load of all CPUs' : 'CPU load', 'accent', mean, part, 1]);
+      curves.push([cpus > 1 ? 'load of all CPUs' : 'CPU load', 'user', mean, part, 1]);
     }
     curves.push(['events', 'bar', perSecond(answer.events), rateText, 0]);
     for (const [name, counts] of Object.entries(answer.rates)) {
@@ -143,7 +143,7 @@ class LivePage {
     if (cpus > 1) {
       answer.busy
         .slice(0, 64)
-        .forEach((values, cpu) => curves.push([`load of CPU ${cpu}`, 'accent', values, part, 1]));
+        .forEach((values, cpu) => curves.push([`load of CPU ${cpu}`, 'user', values, part, 1]));
     }
     const sections = curves.map(([name, color, values, text, full]) => {
       const { chart, section } = this.chartOf(name, color, text);

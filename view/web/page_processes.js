@@ -207,7 +207,9 @@ class ProcessesPage {
 
   /** What CPUs did, as bars. */
   cpus() {
-    const rows = this.app.rows.filter((row) => row.type === 'cpu');
+    // The first row of a CPU says what it did; another one only says for whom.
+    const all = this.app.rows.filter((row) => row.type === 'cpu');
+    const rows = all.filter((row, index) => all.findIndex((one) => one.cpu === row.cpu) === index);
     return make(
       'section',
       { class: 'report-table' },

@@ -9,6 +9,8 @@ import { countText, lengthText, percentText, timeText } from './time.js';
 
 /** Rows that are shown before somebody asks for more. */
 const ROWS_SHOWN = 300;
+/** Most characters of a cell; all of them are in what is copied and saved. */
+const CELL_LENGTH_MAX = 240;
 
 /** A row by the names of its columns. */
 /** @typedef {Record<string, string | number | boolean | null>} NamedRow */
@@ -72,7 +74,7 @@ export function cellText(cell) {
     return '–';
   }
   if (cell.text !== undefined) {
-    return plain(cell.text, 400);
+    return plain(cell.text, CELL_LENGTH_MAX);
   }
   if (cell.count !== undefined) {
     return countText(cell.count);
