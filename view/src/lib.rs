@@ -12,9 +12,13 @@ mod graph;
 pub mod index;
 mod indexing;
 mod query;
+mod reports;
 mod routes;
 mod served;
 mod server;
+
+#[cfg(test)]
+mod testing;
 
 pub use answer::{Answer, Refusal};
 pub use indexing::{Keep, build, build_in_background};

@@ -1,18 +1,33 @@
 //! What a question says behind its `?`.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use analyzer::model::{GuestNanos, Span};
 
 use crate::answer::Refusal;
 
 /// Names and values, decoded, in their order.
 #[derive(Clone, Debug, Default)]
-pub struct Query(Vec<(String, String)>);
+pub struct Query {
+    pairs: Vec<(String, String)>,
+    stop: Arc<AtomicBool>,
+}
 
 impl Query {
     /// Takes pairs of name and value.
     #[must_use]
     pub fn new(pairs: Vec<(String, String)>) -> Self {
-        Self(pairs)
+        Self {
+            pairs,
+            stop: Arc::default(),
+        }
+    }
+
+    /// Set when nobody waits for the answer any more: what takes long then ends.
+    #[must_use]
+    pub fn stop(&self) -> &Arc<AtomicBool> {
+        &self.stop
     }
 
     /// The first value of that name.
@@ -23,7 +38,7 @@ impl Query {
 
     /// Every value of that name.
     pub fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
-        let pairs = self.0.iter();
+        let pairs = self.pairs.iter();
         pairs.filter_map(move |(own, value)| (own == name).then_some(value.as_str()))
     }
 

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use analyzer::report::REPORTS;
 use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
 use crate::query::Query;
 use crate::served::Served;
-use crate::{bundle, events, filter, graph};
+use crate::{bundle, events, filter, graph, reports};
 
 /// The traces that are shown.
 pub type Traces = Arc<[Arc<Served>]>;
@@ -27,11 +26,8 @@ pub fn answer(traces: &[Arc<Served>], path: &str, query: &Query) -> Result<Answe
             let names = traces.iter().map(|served| json!({ "name": served.name }));
             Answer::json(&names.collect::<Vec<_>>())
         }
-        ["api", "reports"] => {
-            let reports = REPORTS.iter();
-            let reports = reports.map(|report| json!({ "name": report.name, "doc": report.doc }));
-            Answer::json(&reports.collect::<Vec<_>>())
-        }
+        ["api", "reports"] => reports::list(),
+        ["api", "compare"] => reports::compare(traces, query),
         ["api", number, question @ ..] => {
             let number: Option<usize> = number.parse().ok();
             let served = number.and_then(|number| traces.get(number));
@@ -40,6 +36,14 @@ pub fn answer(traces: &[Arc<Served>], path: &str, query: &Query) -> Result<Answe
         }
         _ => Err(missing(path)),
     }
+}
+
+/// Whether an answer may take seconds: it reads much of the trace.
+pub(crate) fn is_slow(path: &str) -> bool {
+    let slow = [
+        "compare", "report", "flame", "path", "sql", "export", "find",
+    ];
+    path.split('/').any(|part| slow.contains(&part))
 }
 
 fn missing(path: &str) -> Refusal {
@@ -67,6 +71,11 @@ fn answer_of_trace(
         ["position"] => events::position,
         ["find"] => events::find,
         ["filter"] => filter::check,
+        ["flame"] => reports::flame,
+        ["path"] => reports::path,
+        ["sql"] => reports::sql,
+        ["export"] => reports::export,
+        ["report", name] => return Some(reports::report(served, name, query)),
         _ => return None,
     };
     Some(answer(served, query))

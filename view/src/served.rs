@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::answer::Refusal;
 use crate::events::Events;
 use crate::index::{Batch, Index};
+use crate::reports;
 
 /// A trace that is shown.
 #[derive(Debug)]
@@ -124,7 +125,7 @@ impl Served {
         Features {
             filter: true,
             path: true,
-            sql: false,
+            sql: reports::has_sql(),
             cut: self.trace().own().is_some(),
         }
     }

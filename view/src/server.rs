@@ -6,6 +6,7 @@
 use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -19,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use crate::answer::{Answer, Refusal};
 use crate::query::Query;
-use crate::routes::{Traces, answer};
+use crate::routes::{Traces, answer, is_slow};
 
 /// Bytes of a question's body.
 const BODY_BYTES_MAX: usize = 1 << 16;
@@ -27,6 +28,8 @@ const BODY_BYTES_MAX: usize = 1 << 16;
 const ADDRESS_BYTES_MAX: usize = 1 << 14;
 /// Answers that are worked at in one moment; the others wait.
 const WORKERS: usize = 4;
+/// The same of those that read much of a trace, each of which keeps a CPU busy.
+const SLOW_WORKERS: usize = 3;
 const TOKEN_BYTES: usize = 16;
 
 /// What every answer says to the browser.
@@ -58,6 +61,16 @@ struct Shop {
     token: Arc<str>,
     port: u16,
     workers: Arc<Semaphore>,
+    slow_workers: Arc<Semaphore>,
+}
+
+/// Tells an answer under way that nobody waits for it any more.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Server {
@@ -94,6 +107,7 @@ impl Server {
             token: self.token.into(),
             port: self.address.port(),
             workers: Arc::new(Semaphore::new(WORKERS)),
+            slow_workers: Arc::new(Semaphore::new(SLOW_WORKERS)),
         };
         self.listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -216,7 +230,13 @@ async fn work(shop: &Shop, question: String, query: Query) -> Result<Answer, Ref
             "the server is about to end",
         )
     };
-    let permit = Arc::clone(&shop.workers).acquire_owned().await;
+    let workers = if is_slow(&question) {
+        &shop.slow_workers
+    } else {
+        &shop.workers
+    };
+    let _stop = StopOnDrop(Arc::clone(query.stop()));
+    let permit = Arc::clone(workers).acquire_owned().await;
     let permit = permit.map_err(|_| stopped(()))?;
     let traces = Arc::clone(&shop.traces);
     let worked = tokio::task::spawn_blocking(move || {

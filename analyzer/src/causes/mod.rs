@@ -12,6 +12,7 @@ mod key;
 mod naming;
 mod path;
 mod refine;
+mod stretch;
 mod tree;
 mod wait;
 
@@ -19,5 +20,6 @@ pub use chain::ChainStart;
 pub use effects::{ChainError, ChainOptions, chain};
 pub use flame::{Flame, FlameKind, flame};
 pub use naming::Names;
-pub use path::{PathEnd, PathError, PathOptions, critical_path};
+pub use path::{PathEnd, PathError, PathOptions, critical_path, path_stretches};
+pub use stretch::{Stretch, StretchKind};
 pub use wait::{Subject, WaitOptions, wait};

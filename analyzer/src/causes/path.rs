@@ -14,6 +14,7 @@ use super::history::History;
 use super::key::{Key, Phase};
 use super::naming::Names;
 use super::refine::Refiner;
+use super::stretch::{Stretch, StretchKind};
 use super::tree::{NodeId, Sums, Tree};
 use super::wait::broken;
 use crate::model::{GuestNanos, Machine, Observer, Span, ThreadIndex, Tid, Via, Waker};
@@ -103,7 +104,7 @@ pub fn critical_path(trace: &Trace, options: &PathOptions) -> Result<Report, Pat
         found: None,
     };
     let first = run(trace, &selection, (History::new(options.span), finder))?;
-    let path = find(first, options)?;
+    let (path, _) = find(first, options)?;
     // In a tree of its own each stretch is a root, and has below it what was done in it.
     let mut stretches = Tree::default();
     let numbered: Vec<Piece> = (0..)
@@ -144,7 +145,42 @@ pub fn critical_path(trace: &Trace, options: &PathOptions) -> Result<Report, Pat
     })
 }
 
-fn find(first: Pass<(History, Finder<'_>)>, options: &PathOptions) -> Result<Path, PathError> {
+/// Finds a path, without what threads did in each stretch in which they ran: one pass instead of two.
+///
+/// # Errors
+/// When the trace cannot be read, or has no such thread or event.
+pub fn path_stretches(trace: &Trace, options: &PathOptions) -> Result<Vec<Stretch>, PathError> {
+    let selection = Selection {
+        span: options.span,
+        ..Selection::default()
+    };
+    let finder = Finder {
+        end: &options.end,
+        span: options.span,
+        found: None,
+    };
+    let first = run(trace, &selection, (History::new(options.span), finder))?;
+    let (path, machine) = find(first, options)?;
+    let namer = Namer::new(trace);
+    let stretches = Tree::default();
+    let writer = Writer {
+        names: Names {
+            namer: &namer,
+            machine: &machine,
+        },
+        path: &path,
+        nodes: Vec::new(),
+        sums: &stretches.sums(),
+        stretches: &stretches,
+    };
+    let pieces = path.pieces.iter();
+    Ok(pieces.map(|piece| writer.stretch(piece)).collect())
+}
+
+fn find(
+    first: Pass<(History, Finder<'_>)>,
+    options: &PathOptions,
+) -> Result<(Path, Machine), PathError> {
     let Pass {
         analysis: (mut history, finder),
         machine,
@@ -192,14 +228,14 @@ fn find(first: Pass<(History, Finder<'_>)>, options: &PathOptions) -> Result<Pat
     }
     let (mut pieces, tree) = (explainer.pieces, explainer.tree);
     pieces.sort_by_key(|piece| piece.span.start);
+    // Names of what was waited for are in the history: they go along in the tree.
     let path = Path {
         span,
         thread,
-        pieces: Vec::new(),
+        pieces,
         tree,
     };
-    // Names of what was waited for are in the history: they go along in the tree.
-    Ok(Path { pieces, ..path })
+    Ok((path, machine))
 }
 
 impl Path {
@@ -245,6 +281,23 @@ impl Writer<'_> {
                 Cell::Time(self.path.span.length()),
                 Cell::Count(self.path.pieces.len() as u64),
             ]],
+        }
+    }
+
+    fn stretch(&self, piece: &Piece) -> Stretch {
+        let is = match piece.what {
+            What::Ran => StretchKind::Ran,
+            What::Queued(_) => StretchKind::Queued,
+            What::Known if self.is_unknown(piece) => StretchKind::Unknown,
+            What::Known => StretchKind::Waited,
+        };
+        Stretch {
+            span: piece.span,
+            thread: piece.thread,
+            tid: self.names.machine.threads()[piece.thread].tid,
+            depth: piece.depth,
+            is,
+            text: self.what(piece),
         }
     }
 

@@ -187,10 +187,28 @@ impl ReportKind {
     pub fn make(&self, trace: &Trace, options: &Options) -> Result<Report, TraceError> {
         match self.make {
             Make::Whole(make) => make(trace, options),
+            Make::Rows(..) => Ok(self.make_at_most(trace, options, usize::MAX)?.0),
+        }
+    }
+
+    /// Makes it from a trace, of rows without number only the first: the trace is read no further than these need.
+    /// Tells whether there are more.
+    ///
+    /// # Errors
+    /// When the trace cannot be read.
+    pub fn make_at_most(
+        &self,
+        trace: &Trace,
+        options: &Options,
+        rows_max: usize,
+    ) -> Result<(Report, bool), TraceError> {
+        match self.make {
+            Make::Whole(make) => Ok((make(trace, options)?, false)),
             Make::Rows(layout, make) => {
-                let mut rows = Kept::default();
+                let mut rows = Kept::at_most(rows_max);
                 let findings = make(trace, options, &mut rows)?;
-                Ok(rows.into_report(layout, findings))
+                let is_cut = rows.is_cut();
+                Ok((rows.into_report(layout, findings), is_cut))
             }
         }
     }

@@ -69,7 +69,7 @@ pub(super) fn several_info(trace: &Trace, several: &Several) -> Report {
     let row = |(name, part, machine): (&str, &Trace, u32)| {
         let format = match part {
             Trace::Foreign(foreign) => foreign.description().format.clone(),
-            Trace::Own(_) | Trace::Several(_) => "guesttrace".to_owned(),
+            Trace::Own(_) | Trace::Several(_) | Trace::Stoppable(_) => "guesttrace".to_owned(),
         };
         vec![
             Cell::guest_text(name.as_bytes()),

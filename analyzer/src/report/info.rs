@@ -16,6 +16,7 @@ pub fn info(trace: &Trace) -> Report {
         Trace::Own(file) => own_info(file, trace.clock()),
         Trace::Foreign(foreign) => foreign_info(trace, foreign.description()),
         Trace::Several(several) => several_info(trace, several),
+        Trace::Stoppable(inner) => info(inner.trace()),
     }
 }
 

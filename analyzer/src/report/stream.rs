@@ -30,17 +30,43 @@ pub(super) trait Sink {
     }
 }
 
-/// Keeps all rows, for those who want the table.
-#[derive(Debug, Default)]
-pub(super) struct Kept(Vec<Vec<Cell>>);
+/// Keeps rows, for those who want the table.
+#[derive(Debug)]
+pub(super) struct Kept {
+    rows: Vec<Vec<Cell>>,
+    rows_max: usize,
+    is_cut: bool,
+}
 
 impl Sink for Kept {
     fn push(&mut self, row: &[Cell]) {
-        self.0.push(row.to_vec());
+        if self.rows.len() < self.rows_max {
+            self.rows.push(row.to_vec());
+        } else {
+            self.is_cut = true;
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_cut
     }
 }
 
 impl Kept {
+    /// Keeps the first rows, up to so many.
+    pub(super) fn at_most(rows_max: usize) -> Self {
+        Self {
+            rows: Vec::new(),
+            rows_max,
+            is_cut: false,
+        }
+    }
+
+    /// Whether there were more.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
     pub(super) fn into_report(self, layout: Layout, findings: Vec<Finding>) -> Report {
         Report {
             name: layout.name,
@@ -50,7 +76,7 @@ impl Kept {
                 title: layout.title.to_owned(),
                 shape: Shape::Rows,
                 columns: layout.columns.iter().map(|(column, _)| *column).collect(),
-                rows: self.0,
+                rows: self.rows,
             }],
         }
     }

@@ -14,6 +14,7 @@ use super::own::OwnStream;
 use super::perf::PerfData;
 use super::perfetto::Perfetto;
 use super::several::Several;
+use super::stoppable::Stoppable;
 use super::stream::{Range, RecordStream};
 use super::symbols::Symbols;
 use super::tracedat::TraceDat;
@@ -37,6 +38,9 @@ pub enum TraceError {
         /// What is wrong, where.
         text: String,
     },
+    /// Whoever wanted it no longer does.
+    #[error("reading was stopped")]
+    Stopped,
     /// It arrives without ever saying what is complete.
     #[error(
         "more than {} MiB of events arrived without their order being certain", bytes_max >> 20
@@ -57,6 +61,8 @@ pub enum Trace {
     Foreign(Foreign),
     /// Several traces as one.
     Several(Several),
+    /// One of these, read until it is told to stop.
+    Stoppable(Stoppable),
 }
 
 impl Trace {
@@ -83,6 +89,7 @@ impl Trace {
         match self {
             Self::Own(file) => Some(file),
             Self::Foreign(_) | Self::Several(_) => None,
+            Self::Stoppable(inner) => inner.trace().own(),
         }
     }
 
@@ -93,6 +100,7 @@ impl Trace {
             Self::Own(file) => &file.header().schema,
             Self::Foreign(foreign) => &foreign.description().schema,
             Self::Several(several) => several.schema(),
+            Self::Stoppable(inner) => inner.trace().schema(),
         }
     }
 
@@ -103,6 +111,7 @@ impl Trace {
             Self::Own(file) => own_aliases(&file.header().schema),
             Self::Foreign(foreign) => foreign.description().aliases.clone(),
             Self::Several(several) => several.aliases().clone(),
+            Self::Stoppable(inner) => inner.trace().aliases(),
         }
     }
 
@@ -125,6 +134,7 @@ impl Trace {
                 aliases.events(model_event).collect()
             }
             Self::Several(several) => several.aliases().events(model_event).collect(),
+            Self::Stoppable(inner) => inner.trace().events_of(model_event),
         }
     }
 
@@ -134,6 +144,7 @@ impl Trace {
         match self {
             Self::Foreign(foreign) => foreign.description().machine.clone(),
             Self::Own(_) | Self::Several(_) => None,
+            Self::Stoppable(inner) => inner.trace().machine(),
         }
     }
 
@@ -144,6 +155,7 @@ impl Trace {
             Self::Own(file) => file.header().machine.cpu_count,
             Self::Foreign(foreign) => foreign.description().cpu_count,
             Self::Several(several) => several.cpu_count(),
+            Self::Stoppable(inner) => inner.trace().cpu_count(),
         }
     }
 
@@ -153,6 +165,7 @@ impl Trace {
         match self {
             Self::Foreign(foreign) => foreign.description().start_nanos(),
             Self::Own(_) | Self::Several(_) => None,
+            Self::Stoppable(inner) => inner.trace().start_nanos(),
         }
     }
 
@@ -166,6 +179,7 @@ impl Trace {
             },
             Self::Foreign(foreign) => foreign.description().clock,
             Self::Several(_) => Several::clock(),
+            Self::Stoppable(inner) => inner.trace().clock(),
         }
     }
 
@@ -181,6 +195,7 @@ impl Trace {
                 .unwrap_or(0),
             Self::Foreign(foreign) => foreign.description().last_ticks,
             Self::Several(several) => several.last_tsc(),
+            Self::Stoppable(inner) => inner.trace().last_tsc(),
         }
     }
 
@@ -206,6 +221,7 @@ impl Trace {
                 }
                 _ => Symbols::default(),
             },
+            Self::Stoppable(inner) => inner.trace().symbols(),
         }
     }
 
@@ -216,6 +232,7 @@ impl Trace {
             Self::Own(file) => findings_of_file(file),
             Self::Foreign(foreign) => foreign.description().findings.clone(),
             Self::Several(several) => several.findings(),
+            Self::Stoppable(inner) => inner.trace().findings(),
         }
     }
 
@@ -226,6 +243,7 @@ impl Trace {
             Self::Own(file) => file.chunks().iter().map(|chunk| chunk.first_tsc).collect(),
             Self::Foreign(foreign) => foreign.page_starts(),
             Self::Several(several) => several.page_starts(),
+            Self::Stoppable(inner) => return inner.trace().page_starts(),
         };
         starts.sort_unstable();
         starts.dedup();
@@ -246,6 +264,7 @@ impl Trace {
             Self::Own(file) => Ok(Box::new(OwnStream::open(file, self.clock(), range)?)),
             Self::Foreign(foreign) => Ok(Box::new(foreign.stream(range)?)),
             Self::Several(several) => Ok(Box::new(several.stream(range)?)),
+            Self::Stoppable(inner) => inner.stream(range),
         }
     }
 }

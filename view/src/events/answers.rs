@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 use analyzer::model::GuestNanos;
-use analyzer::sources::TraceError;
+use analyzer::sources::{Trace, TraceError};
 use guesttrace_filter::BoundFilter;
 use serde::Serialize;
 
@@ -16,6 +16,7 @@ use super::{Events, lock, read};
 use crate::answer::{Answer, Refusal};
 use crate::filter;
 use crate::query::Query;
+use crate::reports::reading;
 use crate::served::Served;
 
 /// Most events of a page.
@@ -207,7 +208,8 @@ pub(crate) fn find(served: &Served, query: &Query) -> Result<Answer, Refusal> {
     let bound = filter_of(query).map(|text| filter::bind(text, shown.trace.schema()));
     let bound = bound.transpose()?;
     let hunt = Hunt {
-        shown: &shown,
+        trace: &reading(served, query),
+        index: &shown.index,
         filter: bound.as_ref(),
     };
     let job = filter_of(query).and_then(|text| lock(&served.events.jobs).known(text));
@@ -231,17 +233,14 @@ pub(crate) fn find(served: &Served, query: &Query) -> Result<Answer, Refusal> {
 
 /// Looks for an event.
 struct Hunt<'a> {
-    shown: &'a Shown,
+    trace: &'a Trace,
+    index: &'a EventIndex,
     filter: Option<&'a BoundFilter>,
 }
 
 impl Hunt<'_> {
     fn forward(&self, from: u64) -> Result<Option<Hit>, TraceError> {
-        for run in runs(
-            &self.shown.index,
-            self.filter,
-            from..self.shown.index.total(),
-        ) {
+        for run in runs(self.index, self.filter, from..self.index.total()) {
             let mut hit = None;
             self.each(run, |found| {
                 hit = Some(found);
@@ -256,12 +255,9 @@ impl Hunt<'_> {
 
     /// Piece by piece, as streams go forward only; the pieces grow, as the nearest events are the likeliest.
     fn backward(&self, to: u64) -> Result<Option<Hit>, TraceError> {
-        let to = to.min(self.shown.index.total());
+        let to = to.min(self.index.total());
         let mut piece = BLOCK / 4;
-        for run in runs(&self.shown.index, self.filter, 0..to)
-            .into_iter()
-            .rev()
-        {
+        for run in runs(self.index, self.filter, 0..to).into_iter().rev() {
             let mut end = run.end;
             while end > run.start {
                 let start = end.saturating_sub(piece).max(run.start);
@@ -285,18 +281,13 @@ impl Hunt<'_> {
         numbers: Range<u64>,
         mut tell: impl FnMut(Hit) -> ControlFlow<()>,
     ) -> Result<(), TraceError> {
-        read::read(
-            &self.shown.trace,
-            &self.shown.index,
-            numbers,
-            |n, record| {
-                if self.filter.is_none_or(|filter| filter.matches(record)) {
-                    let at = record.at.0;
-                    return tell(Hit { n, at });
-                }
-                ControlFlow::Continue(())
-            },
-        )
+        read::read(self.trace, self.index, numbers, |n, record| {
+            if self.filter.is_none_or(|filter| filter.matches(record)) {
+                let at = record.at.0;
+                return tell(Hit { n, at });
+            }
+            ControlFlow::Continue(())
+        })
     }
 }
 

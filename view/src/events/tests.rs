@@ -1,10 +1,6 @@
 //! Answers about events, against a plain read of the trace from its start to its end.
 
-#[path = "../../../analyzer/tests/support/synthetic.rs"]
-mod synthetic;
-
 use std::fmt::Write as _;
-use std::path::Path;
 
 use analyzer::export::{LineFormat, LineWriter};
 use analyzer::model::GuestNanos;
@@ -14,12 +10,11 @@ use guesttrace_filter::{BoundFilter, Filter};
 use guesttrace_tests::{Chance, fuzz_usually};
 use proptest::prelude::*;
 use serde_json::Value;
-use trace_format::TraceFile;
 
 use super::*;
-use crate::answer::Answer;
 use crate::query::Query;
 use crate::served::Served;
+use crate::testing::{ask, golden, served};
 
 /// What a plain read says of an event.
 struct Truth {
@@ -54,21 +49,6 @@ fn truths(trace: &Trace, filter: Option<&BoundFilter>) -> Vec<(u64, Truth)> {
     truths
 }
 
-fn served(script: &str, chunk_records: usize) -> Served {
-    let file = TraceFile::from_bytes(synthetic::trace(script, chunk_records)).unwrap();
-    let trace = Trace::Own(file);
-    let mut index = EventIndex::default();
-    each(&trace, |record| index.record(record));
-    let served = Served::new("test".to_owned(), Vec::new(), trace);
-    served.events.publish(index);
-    served
-}
-
-fn golden(name: &str) -> String {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../analyzer/tests/golden");
-    std::fs::read_to_string(golden.join(name).with_extension("script")).unwrap()
-}
-
 /// Events of three CPUs, several of them at the same ticks.
 fn crowd(events: u64) -> String {
     let mut script = String::new();
@@ -83,17 +63,6 @@ fn crowd(events: u64) -> String {
         writeln!(script, "{at}@{cpu} {line}").unwrap();
     }
     script
-}
-
-fn ask(
-    served: &Served,
-    question: fn(&Served, &Query) -> Result<Answer, crate::Refusal>,
-    pairs: &[(&str, &str)],
-) -> Value {
-    let pairs = pairs.iter();
-    let pairs = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let answer = question(served, &Query::new(pairs.collect())).unwrap();
-    serde_json::from_slice(&answer.bytes).unwrap()
 }
 
 /// The line that the event of a page is, as the events verb writes it.

@@ -57,7 +57,7 @@ impl Environment {
                 };
                 entries.push(text("clock_mode", mode));
             }
-            Trace::Several(_) => {}
+            Trace::Several(_) | Trace::Stoppable(_) => {}
             Trace::Foreign(foreign) => {
                 let description = foreign.description();
                 epoch = description.epoch_nanos;
