@@ -50,69 +50,123 @@ function ofProcess(row) {
 }
 
 /**
- * The filter of the events that a cell counts, or null where there is none.
+ * Events whose lengths make up a time of a thread or process, by the name of the time.
+ * @type {Record<string, string>}
+ */
+const EVENTS_OF_TIMES = {
+  syscall_ns: 'syscall_entry',
+  trap_ns: 'trap_entry',
+  irq_ns: 'irq_entry',
+  softirq_ns: 'softirq_entry',
+  syscalls: 'syscall_entry',
+  traps: 'trap_entry',
+};
+
+/** System calls that move bytes, for traces without events of files. */
+const READ_CALLS = 'name in ("read", "readv", "pread64", "preadv", "recvfrom", "recvmsg")';
+const WRITE_CALLS = 'name in ("write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg")';
+
+/**
+ * A condition of events: the name that they must have, and what else has to hold.
+ * @typedef {[string, string]} Behind
+ */
+
+/**
+ * The events that a cell of a system call counts.
+ * @param {Table} table
+ * @param {NamedRow} row
+ * @param {string} column
+ * @returns {Behind[]}
+ */
+function callsBehind(table, row, column) {
+  const name = String(row.name);
+  const plainName = filterValue(name.replace(' (32-bit)', ''));
+  const prefix = name.endsWith(' (32-bit)') ? 'compat_' : '';
+  if (column === 'errors' || (table.name === 'errors' && column === 'count')) {
+    return [[`${prefix}syscall_exit`, bothFilters(ofProcess(row), `name == ${plainName} && ret < 0`)]];
+  }
+  return ['count', 'name'].includes(column)
+    ? [[`${prefix}syscall_entry`, bothFilters(ofProcess(row), `name == ${plainName}`)]]
+    : [];
+}
+
+/**
+ * The events that a cell of a thread or a process comes from.
+ * @param {NamedRow} row
+ * @param {string} column
+ * @returns {Behind[]}
+ */
+function threadBehind(row, column) {
+  const { tid } = row;
+  const isThread = typeof tid === 'number';
+  const who = isThread ? `tid == ${tid}` : ofProcess(row);
+  const event = EVENTS_OF_TIMES[column];
+  if (who === '') {
+    return [];
+  }
+  if (event) {
+    return [[event, who]];
+  }
+  if (['running_ns', 'runnable_ns', 'waiting_ns', 'switches'].includes(column)) {
+    return [['sched_switch', isThread ? `next_pid == ${tid} || prev_pid == ${tid}` : who]];
+  }
+  if (column === 'reads' || column === 'read_bytes') {
+    return [
+      ['file_read', who],
+      ['syscall_exit', `${who} && ${READ_CALLS}`],
+    ];
+  }
+  if (column === 'writes' || column === 'written_bytes') {
+    return [
+      ['file_write', who],
+      ['syscall_exit', `${who} && ${WRITE_CALLS}`],
+    ];
+  }
+  return [];
+}
+
+/**
+ * The events that a cell counts: the first that were recorded will do.
  * @param {string} report
  * @param {Table} table
  * @param {NamedRow} row
  * @param {string} column
- * @returns {[string, string] | null} name of the event, and what else has to hold
+ * @returns {Behind[]}
  */
 function eventsBehind(report, table, row, column) {
   const name = typeof row.name === 'string' ? row.name : '';
-  const isCall =
-    ['calls', 'errors', 'slowest'].includes(table.name) || (report === 'syscalls' && table.name === 'processes');
-  if (isCall && ['count', 'name'].includes(column)) {
-    const entry = name.endsWith(' (32-bit)') ? 'compat_syscall_entry' : 'syscall_entry';
-    return table.name === 'errors' && column === 'count'
-      ? ['syscall_exit', `name == ${filterValue(name)} && ret < 0`]
-      : [entry, bothFilters(ofProcess(row), `name == ${filterValue(name.replace(' (32-bit)', ''))}`)];
-  }
-  if (isCall && column === 'errors') {
-    return ['syscall_exit', bothFilters(ofProcess(row), `name == ${filterValue(name)} && ret < 0`)];
+  if (['calls', 'errors', 'slowest'].includes(table.name) || `${report} ${table.name}` === 'syscalls processes') {
+    return callsBehind(table, row, column);
   }
   if (table.name === 'counts' && column === 'count' && EVENTS_OF_COUNTS[name]) {
-    return [EVENTS_OF_COUNTS[name], ''];
+    return [[EVENTS_OF_COUNTS[name], '']];
   }
-  const thread = typeof row.tid === 'number' ? `tid == ${row.tid}` : ofProcess(row);
   switch (`${report} ${table.name} ${column}`) {
-    case 'processes threads syscalls':
-    case 'processes processes syscalls':
-      return ['syscall_entry', thread];
-    case 'processes threads traps':
-    case 'processes processes traps':
-      return ['trap_entry', thread];
     case 'irqs irqs count':
-      return ['irq_entry', `vector == ${row.vector} && cpu == ${row.cpu}`];
+      return [['irq_entry', `vector == ${row.vector} && cpu == ${row.cpu}`]];
     case 'irqs handlers count':
-      return ['irq_handler_entry', `irq == ${row.irq} && cpu == ${row.cpu}`];
+      return [['irq_handler_entry', `irq == ${row.irq} && cpu == ${row.cpu}`]];
     case 'softirqs softirqs count':
-      return ['softirq_entry', `vec == ${name} && cpu == ${row.cpu}`];
+      return [['softirq_entry', `vec == ${name} && cpu == ${row.cpu}`]];
     case 'softirqs raise_latency count':
-      return ['softirq_raise', `vec == ${name} && cpu == ${row.cpu}`];
+      return [['softirq_raise', `vec == ${name} && cpu == ${row.cpu}`]];
     case 'traps traps count':
-      return ['trap_entry', `name == ${filterValue(name)}`];
-    case 'sched threads switches':
-      return ['sched_switch', `next_pid == ${row.tid} || prev_pid == ${row.tid}`];
+      return [['trap_entry', `name == ${filterValue(name)}`]];
     case 'sched threads migrations':
-      return ['sched_migrate_task', `sched_migrate_task.pid == ${row.tid}`];
+      return [['sched_migrate_task', `sched_migrate_task.pid == ${row.tid}`]];
     case 'sched threads wakeups':
-      return ['sched_waking', `sched_waking.pid == ${row.tid}`];
+      return [['sched_waking', `sched_waking.pid == ${row.tid}`]];
     case 'signals signals sent':
-      return ['signal_generate', `sig == ${row.number}`];
+      return [['signal_generate', `sig == ${row.number}`]];
     case 'signals signals handled':
-      return ['signal_deliver', `sig == ${row.number}`];
+      return [['signal_deliver', `sig == ${row.number}`]];
     case 'boot programs count':
-      return ['sched_process_exec', `filename == ${filterValue(String(row.program))}`];
+      return [['sched_process_exec', `filename == ${filterValue(String(row.program))}`]];
     case 'futex futexes waits':
-      return ['futex_start', bothFilters(ofProcess(row), `uaddr == ${row.address}`)];
+      return [['futex_start', bothFilters(ofProcess(row), `uaddr == ${row.address}`)]];
     default:
-      break;
+      return ['processes', 'io', 'sched'].includes(report) ? threadBehind(row, column) : [];
   }
-  const moved = report === 'io' || report === 'processes';
-  if (moved && ['reads', 'read_bytes', 'writes', 'written_bytes'].includes(column) && ofProcess(row)) {
-    return [column.startsWith('read') ? 'file_read' : 'file_write', ofProcess(row)];
-  }
-  return null;
 }
 
 /**
@@ -143,8 +197,8 @@ export function reportLinks(app, report) {
     if (tid !== null) {
       return () => goToThread(app, tid);
     }
-    const behind = eventsBehind(report, table, row, column);
-    if (!behind || !recorded.has(behind[0]) || !app.meta.features.filter) {
+    const behind = eventsBehind(report, table, row, column).find(([name]) => recorded.has(name));
+    if (!behind || !app.meta.features.filter) {
       return null;
     }
     const filter = bothFilters(bothFilters(`event == ${behind[0]}`, behind[1]), timesFilter(app));

@@ -71,7 +71,9 @@ class RawPage {
     const leave = () => this.list.view.focus();
     this.filterBox = new FilterBox(app, {
       name: 'filter',
-      hint: 'Filter, such as event == sched_switch && prev_pid in (1, 2)',
+      hint: app.meta.features.filter
+        ? 'Filter, such as event == sched_switch && prev_pid in (1, 2)'
+        : 'Only events with this text',
       apply: (text) => {
         app.go({ filter: text }, 'push');
         leave();
@@ -80,7 +82,7 @@ class RawPage {
     });
     this.searchBox = new FilterBox(app, {
       name: 'search',
-      hint: 'Search by the same language',
+      hint: app.meta.features.filter ? 'Search by the same language' : 'Search for text',
       apply: (text) => {
         app.go({ extra: { ...app.state.extra, 'raw.search': text } });
         leave();
@@ -264,7 +266,7 @@ class RawPage {
     const { source } = this;
     const from = this.event?.n ?? (direction === 'next' ? -1 : this.app.meta.events);
     try {
-      const found = await source.find(Math.max(0, from), direction, bothFilters(this.filter ?? '', search));
+      const found = await source.find(Math.max(0, from), direction, this.searched(search));
       if (found && source === this.source) {
         await this.follow(found.at, found.n);
         this.ownCursor = found.at;
@@ -277,6 +279,14 @@ class RawPage {
     } catch (error) {
       this.failed(errorText(error));
     }
+  }
+
+  /**
+   * What the search looks for: what passes the filter, too, where both can be said at once.
+   * @param {string} search
+   */
+  searched(search) {
+    return this.app.meta.features.filter ? bothFilters(this.filter ?? '', search) : search;
   }
 
   toGraph() {
