@@ -11,6 +11,12 @@ import { reportLinks } from './links.js';
 /** @typedef {import('./types.d.ts').Report} Report */
 /** @typedef {import('./types.d.ts').ReportOptions} ReportOptions */
 
+/** Reports that the command line has as commands of their own. */
+const MORE_REPORTS = [
+  { name: 'info', doc: 'What the trace says of itself: how it was recorded, of which kernel and machine, what it lacks.' },
+  { name: 'wait', doc: 'Where the time of processes went: running, ready to run, waiting for what and for whom.' },
+];
+
 /** Rows of the largest that a report has if nobody says how many. */
 const TOP_USUAL = 50;
 
@@ -69,6 +75,7 @@ class ReportsPage {
   /** @param {App} app */
   constructor(app) {
     this.app = app;
+    this.reports = app.embedded ? app.reports : [...app.reports, ...MORE_REPORTS];
     this.times = new TimesBox(app);
     const typed = (/** @type {string} */ name, /** @type {string} */ label) =>
       make('input', {
@@ -109,7 +116,7 @@ class ReportsPage {
   /** The name of the report that is shown. */
   get chosen() {
     const name = this.app.state.extra['reports.name'];
-    return this.app.reports.find((report) => report.name === name) ?? this.app.reports[0];
+    return this.reports.find((report) => report.name === name) ?? this.reports[0];
   }
 
   /**
@@ -135,7 +142,7 @@ class ReportsPage {
     }
     fill(
       this.list,
-      ...app.reports.map((report) => {
+      ...this.reports.map((report) => {
         const item = button(report.name, () => this.set('name', report.name), report.doc);
         item.setAttribute('aria-pressed', String(report === chosen));
         return item;
@@ -190,7 +197,7 @@ class ReportsPage {
   /** @param {KeyboardEvent} event */
   keydown(event) {
     const step = { '[': -1, ']': 1 }[event.key];
-    const { reports } = this.app;
+    const { reports } = this;
     if (!step || reports.length === 0 || !this.chosen) {
       return false;
     }
