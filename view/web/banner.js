@@ -1,7 +1,8 @@
 // What was lost and what is doubtful, said above every page.
 
 import { button, fill, make, plain } from './dom.js';
-import { countText } from './time.js';
+import { countText, timeText } from './time.js';
+import { showTime } from './page_parts.js';
 
 /** @typedef {import('./types.d.ts').App} App */
 /** @typedef {import('./types.d.ts').Finding} Finding */
@@ -82,6 +83,15 @@ export class Banner {
     return parts.join(' ');
   }
 
+  /** @param {number} ns */
+  goTo(ns) {
+    if (this.app.state.view === 'raw') {
+      this.app.go({ cursor: ns }, 'push');
+    } else {
+      showTime(this.app, ns);
+    }
+  }
+
   /** Places of losses, each with a way to go there. */
   lossItems() {
     const { losses } = this.app.meta;
@@ -89,11 +99,7 @@ export class Banner {
       make(
         'li',
         {},
-        button(
-          `${(loss.at / 1e9).toFixed(6)} s`,
-          () => this.app.go({ cursor: loss.at }, 'push'),
-          'Put the cursor there',
-        ),
+        button(`${timeText(loss.at, 1000)} s`, () => this.goTo(loss.at), 'Put the cursor there'),
         ` CPU ${loss.cpu}: ${loss.count === null ? 'an unknown number of' : countText(loss.count)} events lost`,
       ),
     );

@@ -31,6 +31,7 @@ class Chart {
     this.canvas.addEventListener('pointermove', (event) => this.moved({ x: event.offsetX, y: event.offsetY }));
     this.canvas.addEventListener('pointerleave', () => this.moved(null));
     this.canvas.addEventListener('click', (event) => this.clicked({ x: event.offsetX, y: event.offsetY }));
+    this.canvas.addEventListener('keydown', (event) => this.keydown(event));
   }
 
   /** @param {{ x: number, y: number } | null} pointer */
@@ -40,6 +41,33 @@ class Chart {
     this.said.textContent = text || this.hint || '\u00a0';
     this.canvas.style.cursor = text ? 'pointer' : 'default';
     this.draw();
+  }
+
+  /**
+   * The arrows move as the pointer does, Enter is a click.
+   * @param {KeyboardEvent} event
+   */
+  keydown(event) {
+    const { left, top, width, height } = this.inner();
+    const from = this.pointer ?? { x: left, y: top + height };
+    const step = this.keyStep();
+    const x = { ArrowLeft: -step.x, ArrowRight: step.x }[event.key] ?? 0;
+    const y = { ArrowUp: -step.y, ArrowDown: step.y }[event.key] ?? 0;
+    if (x !== 0 || y !== 0) {
+      const inside = (/** @type {number} */ at, /** @type {number} */ low, /** @type {number} */ size) =>
+        Math.min(Math.max(at, low + 1), low + size - 1);
+      this.moved({ x: inside(from.x + x, left, width), y: inside(from.y + y, top, height) });
+    } else if (event.key === 'Enter' && this.pointer) {
+      this.clicked(this.pointer);
+    } else {
+      return;
+    }
+    event.preventDefault();
+  }
+
+  /** How far an arrow key goes, in pixels. */
+  keyStep() {
+    return { x: 4, y: 4 };
   }
 
   /**
@@ -175,6 +203,10 @@ export class HistogramChart extends Chart {
       this.buckets.map(([bound, count]) => [lengthText(bound), countText(count)]),
     );
     this.draw();
+  }
+
+  keyStep() {
+    return { x: this.inner().width / Math.max(1, this.buckets.length), y: 0 };
   }
 
   /** @param {{ x: number, y: number }} place */

@@ -56,18 +56,12 @@ class LivePage {
       app.go({ extra: { ...app.state.extra, 'live.range': value } }, 'push'),
     );
     this.range.setAttribute('aria-label', 'times');
-    this.status = make('span', { class: 'count' });
     this.counters = make('p', { class: 'figures' });
     this.place = new AnswerPlace('curves', 0);
     /** @type {Map<string, { chart: CurveChart, section: HTMLElement }>} */
     this.charts = new Map();
     this.scroll = make('div', { class: 'scrolls' }, this.counters, this.place.element);
-    this.element = make(
-      'div',
-      { class: 'page live' },
-      make('div', { class: 'toolbar' }, this.range, this.status),
-      this.scroll,
-    );
+    this.element = make('div', { class: 'page live' }, make('div', { class: 'toolbar' }, this.range), this.scroll);
   }
 
   /** The times that are shown. */
@@ -85,8 +79,6 @@ class LivePage {
     const { app } = this;
     const { meta } = app;
     this.range.value = app.state.extra['live.range'] ?? '';
-    this.status.textContent = meta.live ? '● being recorded' : meta.done ? '' : 'being indexed';
-    this.status.className = meta.live ? 'count recording' : 'count faint';
     const [from, to] = this.times();
     const width = Math.max(50, Math.min(2000, Math.floor((this.scroll.clientWidth - 110) / LIVE_BUCKET)));
     fill(this.counters, ...this.figures());
@@ -141,9 +133,7 @@ class LivePage {
       }
     }
     if (cpus > 1) {
-      answer.busy
-        .slice(0, 64)
-        .forEach((values, cpu) => curves.push([`load of CPU ${cpu}`, 'user', values, part, 1]));
+      answer.busy.slice(0, 64).forEach((values, cpu) => curves.push([`load of CPU ${cpu}`, 'user', values, part, 1]));
     }
     const sections = curves.map(([name, color, values, text, full]) => {
       const { chart, section } = this.chartOf(name, color, text);

@@ -245,7 +245,9 @@ class ProcessesPage {
    */
   showOne(report, pid, times) {
     const { app } = this;
-    const link = reportLinks(app, 'processes');
+    const links = reportLinks(app, 'processes');
+    /** @type {typeof links} */
+    const link = (row, column, table) => (column === 'comm' || column === 'pid' ? null : links(row, column, table));
     const only = (/** @type {string} */ name) => {
       const table = report.tables.find((one) => one.name === name);
       return table && { ...table, rows: table.rows.filter((cells) => namedRow(table, cells).pid === pid) };

@@ -3,6 +3,7 @@
 import { keep, kept } from './app.js';
 import { button, copyText, errorText, fill, make, menu } from './dom.js';
 import { FilterBox, bothFilters } from './filter_box.js';
+import { timesFilter } from './page_parts.js';
 import { RawList } from './raw.js';
 import { RAW_COLUMNS, eventKinds, fillDetails, rawText } from './raw_columns.js';
 
@@ -90,6 +91,11 @@ class RawPage {
       },
       leave,
     });
+    this.onlySelection = button(
+      'Only selected times',
+      () => app.go({ filter: bothFilters(app.state.filter, timesFilter(app)) }, 'push'),
+      'Add the times that are selected in the graph to the filter',
+    );
     this.count = make('span', { class: 'faint count', attributes: { role: 'status' } });
     this.details = make('aside', { class: 'raw-details', attributes: { 'aria-label': 'the selected event' } });
     this.details.hidden = (kept('guesttrace.raw.details') ?? (innerWidth < DETAILS_WIDTH ? 'no' : 'yes')) === 'no';
@@ -132,6 +138,7 @@ class RawPage {
       button('↑', () => this.find('previous'), 'Previous event that the search finds (N)'),
       button('↓', () => this.find('next'), 'Next event that the search finds (n)'),
       this.count,
+      this.onlySelection,
       button('Show in graph', () => this.toGraph(), 'Show the time of this event in the graph (g)'),
       button('Copy', () => this.copy(), 'Copy the selected rows (c)'),
       menu('Columns', ...boxes),
@@ -174,6 +181,7 @@ class RawPage {
     if (!this.shown) {
       return;
     }
+    this.onlySelection.hidden = timesFilter(this.app) === '' || !this.app.meta.features.filter;
     const search = state.extra['raw.search'] ?? '';
     if (document.activeElement !== this.searchBox.input) {
       this.searchBox.set(search);

@@ -13,7 +13,10 @@ import { reportLinks } from './links.js';
 
 /** Reports that the command line has as commands of their own. */
 const MORE_REPORTS = [
-  { name: 'info', doc: 'What the trace says of itself: how it was recorded, of which kernel and machine, what it lacks.' },
+  {
+    name: 'info',
+    doc: 'What the trace says of itself: how it was recorded, of which kernel and machine, what it lacks.',
+  },
   { name: 'wait', doc: 'Where the time of processes went: running, ready to run, waiting for what and for whom.' },
 ];
 

@@ -27,6 +27,7 @@ export class Shell {
     this.tabs = this.pages.map((page) => this.tab(page));
     this.name = make('span', { class: 'trace-name' });
     this.progress = make('progress', { attributes: { max: 1, 'aria-label': 'indexed part of the trace' } });
+    this.growth = make('span', { class: 'growth', attributes: { role: 'status' } }, this.progress, make('span'));
     this.banner = new Banner(app);
     this.help = new HelpBox(() => ({ page: this.shown, pages: this.pages }));
     this.messages = make('div', { class: 'messages', attributes: { role: 'status', 'aria-live': 'polite' } });
@@ -54,7 +55,7 @@ export class Shell {
       make('span', { class: 'brand', text: 'guesttrace' }),
       this.traceChoice(),
       make('nav', { class: 'tabs', attributes: { role: 'tablist', 'aria-label': 'views' } }, ...this.tabs),
-      this.progress,
+      this.growth,
       make(
         'span',
         { class: 'tools' },
@@ -161,13 +162,12 @@ export class Shell {
     ];
     this.name.title = `${plain(meta.name)}\n${facts.join('\n')}`;
     this.updateTitle();
-    this.progress.hidden = meta.done;
-    this.progress.title = meta.live ? 'The trace is being recorded' : 'The trace is being indexed';
-    if (meta.live) {
-      this.progress.removeAttribute('value');
-    } else {
-      this.progress.value = meta.progress;
-    }
+    this.growth.hidden = meta.done;
+    this.growth.classList.toggle('recording', meta.live);
+    this.progress.hidden = meta.live;
+    this.progress.value = meta.progress;
+    const words = meta.live ? '● being recorded' : `going through it: ${Math.floor(100 * meta.progress)} %`;
+    /** @type {HTMLElement} */ (this.growth.lastChild).textContent = words;
     this.banner.update();
   }
 
