@@ -82,7 +82,8 @@ export function drawArrows(c, scene, store) {
     return;
   }
   const middles = rowMiddles(scene);
-  const strength = Math.max(0.25, 0.65 * Math.sqrt(STRONG_ARROWS_MAX / Math.max(STRONG_ARROWS_MAX, store.arrows.length)));
+  const crowd = Math.max(1, store.arrows.length / STRONG_ARROWS_MAX);
+  const strength = 0.65 / Math.sqrt(crowd);
   for (const selected of [false, true]) {
     c.strokeStyle = color(selected ? 'accent' : 'text');
     c.fillStyle = color(selected ? 'accent' : 'text');

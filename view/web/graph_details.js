@@ -79,7 +79,7 @@ export class GraphDetails {
       return;
     }
     const span = this.span.value;
-    const without = model.cursor === null ? 'Click on one of its states to see more.' : 'Nothing is known of this time.';
+    const without = model.cursor === null ? 'Click on one of its states to see more.' : 'Nothing is known here.';
     fill(this.state,
       make('h3', {}, make('span', { text: rowName(row), title: plain(row.name) }),
         make('span', { class: 'faint', text: rowFacts(row) })),
