@@ -120,9 +120,7 @@ export class GraphPointer {
     if (!drag.moved && Math.abs(x - drag.x) < CLICK_PIXELS_MAX && Math.abs(y - drag.y) < CLICK_PIXELS_MAX) {
       return;
     }
-    if (!drag.moved && !drag.selects) {
-      drag.x = x;
-      drag.y = y;
+    if (!drag.selects) {
       this.element.style.cursor = 'grabbing';
     }
     drag.moved = true;

@@ -91,7 +91,10 @@ class ComparePage {
     const { app } = this;
     const source = /** @type {import('./types.d.ts').Source} */ (app.sources[trace]);
     const [meta, rows] = await Promise.all([source.meta(), source.rows()]);
-    const pane = new GraphPane(new GraphModel(source, meta, rows), {
+    const model = new GraphModel(source, meta, rows);
+    // There is room for half of the rows: threads are worth more of it than devices.
+    model.choices.closed = ['devices'];
+    const pane = new GraphPane(model, {
       color: (name) => app.color(name), say: (text, tone) => app.say(text, tone),
       events: null, report: null, details: false,
     });

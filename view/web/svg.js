@@ -159,7 +159,8 @@ export class SvgContext {
     const anchor = { center: 'middle', right: 'end', end: 'end', left: 'start', start: 'start' }[this.textAlign];
     const base = { middle: 'central', top: 'hanging' }[/** @type {string} */ (this.textBaseline)] ?? 'auto';
     const place = `x="${svgNumber(x)}" y="${svgNumber(y)}" text-anchor="${anchor}" dominant-baseline="${base}"`;
-    const font = ` style="font:${xmlText(this.font)}" xml:space="preserve"`;
+    const [, size = '11', family = 'sans-serif'] = /^(\d+)px (.+)$/.exec(this.font) ?? [];
+    const font = ` font-size="${size}" font-family="${xmlText(family)}" xml:space="preserve"`;
     this.parts.push(`<text ${place}${font}${this.paint('fill', this.fillStyle)}>${xmlText(text)}</text>`);
   }
 
