@@ -190,15 +190,14 @@ export class ViewApp {
     if (source !== this.source) {
       return;
     }
-    const sawEnd = this.state.to === Math.max(1, this.meta.end_ns);
+    const sawAll = this.state.from === 0 && this.state.to === Math.max(1, this.meta.end_ns);
     const grew = meta.end_ns !== this.meta.end_ns;
     this.meta = meta;
     this.rows = rows;
-    // Who sees the end goes on seeing it, and who sees everything sees everything.
-    const from = this.state.from === 0 ? 0 : this.state.from + meta.end_ns - this.state.to;
     this.fire('data');
-    if (sawEnd && grew) {
-      this.go({ from: Math.max(0, from), to: meta.end_ns });
+    // Who sees everything goes on seeing everything; nothing else moves unless the graph is told to follow the end.
+    if (sawAll && grew) {
+      this.go({ from: 0, to: meta.end_ns });
     }
   }
 

@@ -182,12 +182,10 @@ export class GraphModel {
     this.meta = meta;
     this.rows = rows;
     this.listing += 1;
-    if (this.choices.follow || !meta.live) {
-      if (whole) {
-        this.setRange(0, meta.end_ns);
-      } else if (this.choices.follow && meta.live) {
-        this.setRange(meta.end_ns - length, meta.end_ns);
-      }
+    if (whole) {
+      this.setRange(0, meta.end_ns);
+    } else if (this.choices.follow && meta.live) {
+      this.setRange(meta.end_ns - length, meta.end_ns);
     }
     this.tell();
   }
