@@ -2,6 +2,7 @@
 
 import { GRAPH_FONT, axisMarks } from './graph_axis.js';
 import { RowColumns } from './graph_raster.js';
+import { spanIndex } from './graph_spans.js';
 import { lengthText } from './time.js';
 
 /** @typedef {import('./svg.js').DrawingContext} DrawingContext */
@@ -112,7 +113,7 @@ function drawPieceLabels(c, scene, spans, left, right, middle) {
   const { colors, text, from, step } = scene;
   const { starts, busy, rest } = spans;
   const count = starts.length;
-  for (let index = 0; index < count; index += 1) {
+  for (let index = Math.max(0, spanIndex(starts, from + left * step)); index < count; index += 1) {
     const next = index + 1 < count ? /** @type {number} */ (starts[index + 1]) : spans.end;
     const end = Math.min(right, (next - from) / step);
     const start = Math.max(left, (/** @type {number} */ (starts[index]) - from) / step);

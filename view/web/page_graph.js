@@ -36,8 +36,8 @@ class GraphPage {
     const pane = new GraphPane(model, {
       color: (name) => app.color(name),
       say: (text, tone) => app.say(text, tone),
-      events: (ns) => this.leaveTo({ view: 'raw', cursor: ns }),
-      report: (pid) => this.leaveTo({ view: 'processes', extra: { ...app.state.extra, 'processes.pid': String(pid) } }),
+      events: (ns) => this.leaveTo({ view: 'raw', cursor: ns }, {}),
+      report: (pid) => this.leaveTo({ view: 'processes' }, { 'processes.pid': String(pid) }),
       details: true,
     });
     this.seen = app.state;
@@ -49,10 +49,14 @@ class GraphPage {
     return pane;
   }
 
-  /** @param {Partial<ViewState>} change */
-  leaveTo(change) {
+  /**
+   * Shows another page.
+   * @param {Partial<ViewState>} change
+   * @param {Record<string, string>} extra
+   */
+  leaveTo(change, extra) {
     this.tell();
-    this.app.go(change, 'push');
+    this.app.go({ ...change, extra: { ...this.app.state.extra, ...extra } }, 'push');
   }
 
   tellSoon() {
