@@ -163,10 +163,11 @@ export class Shell {
     this.name.title = `${plain(meta.name)}\n${facts.join('\n')}`;
     this.updateTitle();
     this.growth.hidden = meta.done;
+    this.growth.title = meta.live ? 'The trace is being recorded' : 'How much of the trace has been gone through';
     this.growth.classList.toggle('recording', meta.live);
     this.progress.hidden = meta.live;
     this.progress.value = meta.progress;
-    const words = meta.live ? '● being recorded' : `going through it: ${Math.floor(100 * meta.progress)} %`;
+    const words = meta.live ? '● recording' : `${Math.floor(100 * meta.progress)} %`;
     /** @type {HTMLElement} */ (this.growth.lastChild).textContent = words;
     this.banner.update();
   }
