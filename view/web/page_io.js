@@ -37,7 +37,7 @@ export function ioPage(app) {
       { class: 'scrolls' },
       make('h2', { text: 'Disk requests, from issue to completion' }),
       requests.element,
-      ...sections,
+      make('div', { class: 'beside-wide' }, ...sections),
     ),
   );
   const update = () => {

@@ -20,10 +20,10 @@ import { ReportTable, drawTable, namedRow } from './tables.js';
 
 /** Rows that reports of all processes may have; more than anybody reads, and a bound all the same. */
 const PROCESS_ROWS_MAX = 5000;
-/** Parts of a process's own page: the reports that they are from, and the tables of them; all if none are named. */
+/** Parts of a process's own page: the reports that they are from, and the tables of them. */
 /** @type {[string, string[]][]} */
 const PROCESS_PARTS = [
-  ['wait', []],
+  ['wait', ['tree']],
   ['syscalls', ['calls', 'errors']],
   ['io', ['processes', 'requesters']],
   ['files', ['files']],
@@ -312,8 +312,7 @@ class ProcessesPage {
       [],
       (signal) => app.source.report(name, { ...times, pid: [pid], top: 100 }, signal),
       (report) => {
-        const wanted = report.tables.filter((table) => tables.length === 0 || tables.includes(table.name));
-        const shown = wanted.filter((table) => table.rows.length > 0);
+        const shown = report.tables.filter((table) => tables.includes(table.name) && table.rows.length > 0);
         fill(
           place.element,
           ...reportParts(app, { ...report, findings: [], tables: shown.map((table) => withPid(table, pid)) }),

@@ -154,7 +154,10 @@ class ReportsPage {
     this.doc.textContent = chosen.doc;
     const { from, to, all } = chosenTimes(app);
     /** @type {ReportOptions} */
-    const options = { top: Number(extra('top')) || TOP_USUAL, ...(all ? {} : { from, to }) };
+    const options = {
+      top: /^[1-9]\d{0,5}$/.test(extra('top')) ? Number(extra('top')) : TOP_USUAL,
+      ...(all ? {} : { from, to }),
+    };
     const pids = extra('pid')
       .split(/[ ,]+/)
       .filter((pid) => /^\d+$/.test(pid))

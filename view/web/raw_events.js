@@ -56,8 +56,7 @@ export class EventCache {
   refresh() {
     this.error = '';
     this.complete = false;
-    const last = Math.floor(Math.max(0, this.total - 1) / PAGE_EVENTS);
-    this.askPage(last);
+    this.countAgain();
   }
 
   /**
@@ -127,7 +126,7 @@ export class EventCache {
       this.pages.set(page, answer.events);
       Object.assign(this, { total: answer.total, complete: answer.complete, seen: answer.seen });
       this.dropOld();
-      this.askLater(page);
+      this.countLater();
       this.changed();
     } catch (error) {
       if (this.asked.get(page) === controller) {
@@ -150,21 +149,11 @@ export class EventCache {
     }
   }
 
-  /**
-   * While the filter still looks at the rest, its number of events grows.
-   * @param {number} page
-   */
-  askLater(page) {
+  /** While the filter still looks at the rest, the number of events grows. */
+  countLater() {
     clearTimeout(this.timer);
     if (!this.complete) {
-      this.timer = setTimeout(() => {
-        const events = this.pages.get(page);
-        if (events?.length === PAGE_EVENTS) {
-          this.countAgain();
-        } else {
-          this.askPage(page);
-        }
-      }, SEARCH_WAIT_MS);
+      this.timer = setTimeout(() => this.countAgain(), SEARCH_WAIT_MS);
     }
   }
 
@@ -175,9 +164,7 @@ export class EventCache {
       if (answer && source === this.source && filter === this.filter) {
         Object.assign(this, { total: answer.total, complete: answer.complete, seen: answer.seen });
         this.changed();
-        if (!this.complete) {
-          this.timer = setTimeout(() => this.countAgain(), SEARCH_WAIT_MS);
-        }
+        this.countLater();
       }
     } catch (error) {
       this.failed(errorText(error));

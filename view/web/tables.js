@@ -113,6 +113,15 @@ function compareValues(a, b) {
     : Number(b) - Number(a);
 }
 
+/**
+ * The title of a table. Lengths are shown with their units, so that it need not say them.
+ * @param {Table} table
+ * @param {TableOptions} options
+ */
+function tableTitle(table, options) {
+  return plain((options.title ?? table.title).replace(/ \(microseconds\)/g, ''), 300);
+}
+
 export class ReportTable {
   /**
    * @param {Table} table
@@ -151,7 +160,7 @@ export class ReportTable {
             make(
               'table',
               { class: 'grid' },
-              make('caption', { class: 'unseen', text: options.title ?? table.title }),
+              make('caption', { class: 'unseen', text: tableTitle(table, options) }),
               make('thead', {}, make('tr', {}, ...this.heads)),
               this.body,
             ),
@@ -173,7 +182,7 @@ export class ReportTable {
         button('JSON', () => this.copy('json'), 'Copy this table as JSON'),
         button('Save', () => saveFile(`${this.table.name}.csv`, 'text/csv', this.csv()), 'Save this table as CSV'),
       );
-    return make('h3', {}, plain(this.options.title ?? this.table.title, 300), tools);
+    return make('h3', {}, tableTitle(this.table, this.options), tools);
   }
 
   /** @param {number} position */
@@ -184,7 +193,7 @@ export class ReportTable {
     return make(
       'th',
       { class: right ? 'right' : '', attributes: { scope: 'col', 'aria-sort': 'none' } },
-      button(column?.title || '\u00a0', () => this.sortBy(position), 'Sort by this column'),
+      button(plain(column?.title ?? '', 80) || '\u00a0', () => this.sortBy(position), 'Sort by this column'),
     );
   }
 
@@ -363,12 +372,19 @@ export function recordTable(table, options = {}) {
     const text = cellText(cells[index] ?? null);
     const link = cells[index] && options.link?.(named, column.name, table);
     const value = link ? make('button', { class: 'link', text, on: { click: link } }) : text;
-    return [make('tr', {}, make('th', { text: column.title, attributes: { scope: 'row' } }), make('td', {}, value))];
+    return [
+      make(
+        'tr',
+        {},
+        make('th', { text: plain(column.title, 80), attributes: { scope: 'row' } }),
+        make('td', {}, value),
+      ),
+    ];
   });
   return make(
     'section',
     { class: 'report-table' },
-    make('h3', { text: plain(options.title ?? table.title, 300) }),
+    make('h3', { text: tableTitle(table, options) }),
     make('table', { class: 'record' }, ...lines),
   );
 }
