@@ -42,29 +42,29 @@ async function rowPlace(page, name) {
 async function selectRow(page, name) {
   await page.getByPlaceholder('filter names, tids').fill(name);
   await page.keyboard.press('Enter');
+  await page.waitForTimeout(200);
   const row = page.locator('.graph-row:visible:not(.group)', { hasText: name }).first();
   await row.click();
   return rowPlace(page, name);
 }
 
-/** The longest of a hundred states of a row that somebody ended. */
-async function longestWait(page, row, from) {
-  return page.evaluate(async ([number, start]) => {
+/** The first wait of a row, from a time on, that is long enough to be hit and that somebody ended. */
+async function longWait(page, row, from, least) {
+  return page.evaluate(async ([number, start, nanos]) => {
     const ask = async (question) => (await fetch(`api/0/${question}`)).json();
-    let best = null;
-    let at = start;
-    for (let tries = 0; tries < 100; tries += 1) {
+    for (let at = start, tries = 0; tries < 3000; tries += 1) {
       const next = await ask(`next?row=${number}&ns=${at}&direction=next`);
-      if (next === null || next.from_ns === null) {
-        break;
+      if (typeof next?.from_ns !== 'number') {
+        return null;
       }
       at = next.from_ns;
       const span = await ask(`at?row=${number}&ns=${at}`);
-      const longer = !best || span.to_ns - span.from_ns > best.to_ns - best.from_ns;
-      best = span?.ended_by && longer ? span : best;
+      if (span?.ended_by && span.to_ns - span.from_ns > nanos) {
+        return span;
+      }
     }
-    return best;
-  }, [row, Math.floor(from)]);
+    return null;
+  }, [row, Math.floor(from), least]);
 }
 
 /** What the graph's button copies, by names. */
@@ -143,7 +143,7 @@ test('a wait says who ended it, and leads there', async (t) => {
   const init = rows.find(({ tid }) => tid === 1);
   const { left, width, middle } = await selectRow(page, 'init 1');
   const { end_ns: end } = await page.evaluate(async () => (await fetch('api/0/meta')).json());
-  const span = await longestWait(page, init.row, end / 2);
+  const span = await longWait(page, init.row, end * 0.5, end / 200);
   await page.mouse.click(left + ((span.from_ns + span.to_ns) / 2 / end) * width, middle);
   const { cursor, row } = await stateOf(page);
   assert.equal(row, init.row);

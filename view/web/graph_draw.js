@@ -261,14 +261,17 @@ export function drawPath(c, scene) {
     c.lineWidth = line;
     c.beginPath();
     let previous = NaN;
+    let drawn = -Infinity;
     for (const segment of model.path.segments) {
       const y = middles.get(segment.row);
       const start = timeX(scene, segment.from_ns);
       const end = timeX(scene, segment.to_ns);
-      if (y === undefined || end < 0 || start > width) {
-        previous = y ?? NaN;
+      // Of parts that are all in one pixel the first is enough.
+      if (y === undefined || end < 0 || start > width || end < drawn + 0.5) {
+        previous = y ?? previous;
         continue;
       }
+      drawn = end;
       const left = Math.max(-5, start);
       if (!Number.isNaN(previous) && start >= 0) {
         c.moveTo(left, previous);
