@@ -25,6 +25,14 @@ export function filterValue(value) {
 }
 
 /**
+ * The condition that an event has a name.
+ * @param {string} name
+ */
+export function eventCondition(name) {
+  return `event == ${/^[a-z_]\w*$/i.test(name) ? name : filterValue(name)}`;
+}
+
+/**
  * Two conditions that shall both hold; either may be empty.
  * @param {string} a
  * @param {string} b

@@ -1,6 +1,6 @@
 // Where the numbers of reports come from: for a cell, the filter of the events behind it, or the place to look at.
 
-import { bothFilters, filterValue } from './filter_box.js';
+import { bothFilters, eventCondition, filterValue } from './filter_box.js';
 import { rowOfThread, showEvents, showInGraph, showTime, timesFilter } from './page_parts.js';
 
 /** @typedef {import('./types.d.ts').App} App */
@@ -72,6 +72,36 @@ const WRITE_CALLS = 'name in ("write", "writev", "pwrite64", "pwritev", "sendto"
  */
 
 /**
+ * An event, and what stands for it in traces of other tracers.
+ * @param {string} name
+ * @param {string} condition
+ * @returns {Behind[]}
+ */
+function alternatives(name, condition) {
+  const kernel = { syscall_entry: 'sys_enter', syscall_exit: 'sys_exit' }[name];
+  return kernel
+    ? [
+        [name, condition],
+        [kernel, condition],
+        [`${name}_*`, condition],
+      ]
+    : [[name, condition]];
+}
+
+/**
+ * The condition that an event has a name, which may end with an asterisk; null if no such event was recorded.
+ * @param {string[]} recorded
+ * @param {string} name
+ */
+function nameCondition(recorded, name) {
+  if (name.endsWith('*')) {
+    const begins = recorded.some((one) => one.startsWith(name.slice(0, -1)));
+    return begins ? `event =~ ${filterValue(name)}` : null;
+  }
+  return recorded.includes(name) ? eventCondition(name) : null;
+}
+
+/**
  * The events that a cell of a system call counts.
  * @param {Table} table
  * @param {NamedRow} row
@@ -82,12 +112,19 @@ function callsBehind(table, row, column) {
   const name = String(row.name);
   const plainName = filterValue(name.replace(' (32-bit)', ''));
   const prefix = name.endsWith(' (32-bit)') ? 'compat_' : '';
-  if (column === 'errors' || (table.name === 'errors' && column === 'count')) {
-    return [[`${prefix}syscall_exit`, bothFilters(ofProcess(row), `name == ${plainName} && ret < 0`)]];
+  const who = ofProcess(row);
+  const isError = column === 'errors' || (table.name === 'errors' && column === 'count');
+  if (!isError && !['count', 'name'].includes(column)) {
+    return [];
   }
-  return ['count', 'name'].includes(column)
-    ? [[`${prefix}syscall_entry`, bothFilters(ofProcess(row), `name == ${plainName}`)]]
-    : [];
+  const [own, kernel] = isError ? ['syscall_exit', 'sys_exit'] : ['syscall_entry', 'sys_enter'];
+  const failed = isError ? 'ret < 0' : '';
+  const all = (/** @type {string[]} */ ...conditions) => conditions.reduce(bothFilters, '');
+  return [
+    [`${prefix}${own}`, all(who, `name == ${plainName}`, failed)],
+    [kernel, all(who, `id == ${plainName}`, failed)],
+    [`${prefix}${own}_${name}`, all(who, failed)],
+  ];
 }
 
 /**
@@ -105,7 +142,7 @@ function threadBehind(row, column) {
     return [];
   }
   if (event) {
-    return [[event, who]];
+    return alternatives(event, who);
   }
   if (['running_ns', 'runnable_ns', 'waiting_ns', 'switches'].includes(column)) {
     return [['sched_switch', isThread ? `next_pid == ${tid} || prev_pid == ${tid}` : who]];
@@ -139,7 +176,7 @@ function eventsBehind(report, table, row, column) {
     return callsBehind(table, row, column);
   }
   if (table.name === 'counts' && column === 'count' && EVENTS_OF_COUNTS[name]) {
-    return [[EVENTS_OF_COUNTS[name], '']];
+    return alternatives(EVENTS_OF_COUNTS[name], '');
   }
   switch (`${report} ${table.name} ${column}`) {
     case 'irqs irqs count':
@@ -176,7 +213,7 @@ function eventsBehind(report, table, row, column) {
  * @returns {(row: NamedRow, column: string, table: Table) => (() => void) | null}
  */
 export function reportLinks(app, report) {
-  const recorded = new Set(app.meta.event_kinds.filter((kind) => kind.count > 0).map((kind) => kind.name));
+  const recorded = app.meta.event_kinds.filter((kind) => kind.count > 0).map((kind) => kind.name);
   return (row, column, table) => {
     const value = row[column];
     if (value === null || value === undefined || value === 0) {
@@ -197,11 +234,13 @@ export function reportLinks(app, report) {
     if (tid !== null) {
       return () => goToThread(app, tid);
     }
-    const behind = eventsBehind(report, table, row, column).find(([name]) => recorded.has(name));
-    if (!behind || !app.meta.features.filter) {
+    const behind = app.meta.features.filter ? eventsBehind(report, table, row, column) : [];
+    const conditions = behind.map(([name, rest]) => ({ name: nameCondition(recorded, name), rest }));
+    const found = conditions.find((one) => one.name !== null);
+    if (!found) {
       return null;
     }
-    const filter = bothFilters(bothFilters(`event == ${behind[0]}`, behind[1]), timesFilter(app));
+    const filter = [found.name ?? '', found.rest, timesFilter(app)].reduce(bothFilters);
     return () => showEvents(app, filter);
   };
 }

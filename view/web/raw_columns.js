@@ -1,7 +1,7 @@
 // The columns of the list of events, and how events are written.
 
 import { append, fill, make, plain } from './dom.js';
-import { filterValue } from './filter_box.js';
+import { eventCondition, filterValue } from './filter_box.js';
 import { countText, lengthText, timeText } from './time.js';
 
 /** @typedef {import('./types.d.ts').App} App */
@@ -111,14 +111,6 @@ export function fillFields(cell, event) {
   for (const [field, value] of event.fields.slice(0, LINE_FIELDS_MAX)) {
     append(cell, [make('i', { text: `${plain(field, 60)}=` }), `${plain(value, 200)} `]);
   }
-}
-
-/**
- * The condition that an event has a name.
- * @param {string} name
- */
-export function eventCondition(name) {
-  return `event == ${/^[a-z_]\w*$/i.test(name) ? name : filterValue(name)}`;
 }
 
 /**

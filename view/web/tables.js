@@ -140,10 +140,11 @@ export class ReportTable {
     this.shown = table.columns.flatMap((column, index) => {
       const own = (options.own ?? [])
         .filter((one) => one.before === column.name)
-        .map((one) => ({ index: -1, own: one, title: one.title }));
+        .map((one) => ({ index: -1, own: one, title: one.title, right: false }));
       const seen = (column.title !== '' || column.name === '') && !hidden.has(column.name);
-      const title = column.title;
-      return [...own, ...(seen ? [{ index, own: /** @type {OwnColumn | null} */ (null), title }] : [])];
+      const { title } = column;
+      const right = this.rows.some((row) => isNumber(row.cells[index]));
+      return [...own, ...(seen ? [{ index, own: /** @type {OwnColumn | null} */ (null), title, right }] : [])];
     });
     this.body = make('tbody');
     this.more = make('p', { class: 'faint' });
@@ -188,11 +189,9 @@ export class ReportTable {
   /** @param {number} position */
   head(position) {
     const column = this.shown[position];
-    const right =
-      column !== undefined && column.index >= 0 && this.rows.some((row) => isNumber(row.cells[column.index]));
     return make(
       'th',
-      { class: right ? 'right' : '', attributes: { scope: 'col', 'aria-sort': 'none' } },
+      { class: column?.right ? 'right' : '', attributes: { scope: 'col', 'aria-sort': 'none' } },
       button(plain(column?.title ?? '', 80) || '\u00a0', () => this.sortBy(position), 'Sort by this column'),
     );
   }
@@ -257,7 +256,7 @@ export class ReportTable {
             'tr',
             {},
             ...this.shown.map((column) =>
-              column.own ? make('td', {}, column.own.draw(row.named)) : this.cell(row, column.index),
+              column.own ? make('td', {}, column.own.draw(row.named)) : this.cell(row, column.index, column.right),
             ),
           ),
         ),
@@ -278,10 +277,11 @@ export class ReportTable {
   /**
    * @param {{ cells: Cell[], named: NamedRow }} row
    * @param {number} index
+   * @param {boolean} right whether the column is one of numbers
    */
-  cell(row, index) {
+  cell(row, index, right) {
     const cell = row.cells[index] ?? null;
-    const td = make('td', { class: isNumber(cell ?? undefined) ? 'right' : '' });
+    const td = make('td', { class: right && cell?.text === undefined ? 'right' : '' });
     if (cell?.bar) {
       td.append(partBar(cell.bar[0] / Math.max(1, cell.bar[1])));
       return td;
