@@ -16,8 +16,9 @@ async function frames(page, kind) {
     const plot = document.querySelector('.graph-plot');
     const box = plot.getBoundingClientRect();
     const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
-    const fire = (type, left) => plot.dispatchEvent(new PointerEvent(type, { bubbles: true, clientX: left, clientY: y, button: 0 }));
-    const turn = (deltaY) => plot.dispatchEvent(new WheelEvent('wheel', { bubbles: true, cancelable: true, clientX: x, clientY: y, deltaY }));
+    const common = { bubbles: true, cancelable: true, clientY: y };
+    const fire = (type, clientX) => plot.dispatchEvent(new PointerEvent(type, { ...common, clientX, button: 0 }));
+    const turn = (deltaY) => plot.dispatchEvent(new WheelEvent('wheel', { ...common, clientX: x, deltaY }));
     plot.setPointerCapture = () => {};
     const times = [];
     let last = 0;
@@ -41,7 +42,8 @@ async function frames(page, kind) {
 }
 
 const url = await serve(measurement, copyOf(measurement, trace));
-const page = await openPage(measurement, `${url}#view=graph&graph.size=small`, { viewport: { width: 1600, height: 340 + 6 * Number(rows) } });
+const viewport = { width: 1600, height: 340 + 6 * Number(rows) };
+const page = await openPage(measurement, `${url}#view=graph&graph.size=small`, { viewport });
 await page.waitForFunction(async () => (await (await fetch('api/0/meta')).json()).done, undefined, { polling: 200 });
 await page.waitForTimeout(2000);
 const seen = await page.locator('.graph-row:visible').count();

@@ -71,7 +71,8 @@ async function longWait(page, row, from, least) {
 async function copied(page) {
   await page.locator('.graph-sums').getByRole('button', { name: 'copy' }).click();
   const text = await page.evaluate(() => navigator.clipboard.readText());
-  return new Map(text.split('\n').map((line) => line.split('\t')).map(([name, ...numbers]) => [name, numbers.map(Number)]));
+  const lines = text.split('\n').map((line) => line.split('\t'));
+  return new Map(lines.map(([name, ...numbers]) => [name, numbers.map(Number)]));
 }
 
 test('the graph gives a thread the times that the command line gives it', async (t) => {
@@ -157,6 +158,27 @@ test('a wait says who ended it, and leads there', async (t) => {
   assert.deepEqual([there.row, there.cursor], [span.ended_by.row, span.ended_by.at_ns]);
 });
 
+test('the critical path is the one that the server knows', async (t) => {
+  const { page } = await openGraph(t);
+  const rows = await page.evaluate(async () => (await fetch('api/0/rows')).json());
+  const { end_ns: end } = await page.evaluate(async () => (await fetch('api/0/meta')).json());
+  const init = rows.find(({ tid }) => tid === 1);
+  const { left, width, middle } = await selectRow(page, 'init 1');
+  const span = await longWait(page, init.row, end * 0.5, end / 200);
+  await page.mouse.click(left + ((span.from_ns + span.to_ns) / 2 / end) * width, middle);
+  await page.waitForTimeout(500);
+  await page.keyboard.press('c');
+  await page.waitForSelector('.graph-path');
+  const asked = `api/0/path?row=${init.row}&from=0&to=${span.to_ns}`;
+  const { segments } = await page.evaluate(async (question) => (await fetch(question)).json(), asked);
+  const text = (await page.locator('.graph-path h3').textContent()).replace(/,/g, '');
+  assert.ok(segments.length > 1 && text.includes(`${segments.length} parts`), `${text}; ${segments.length}`);
+  await picture(page, 'graph-path');
+  await page.keyboard.press('Escape');
+  await page.waitForTimeout(200);
+  assert.equal(await page.locator('.graph-path').count(), 0);
+});
+
 test('rows are filtered, sorted, pinned and hidden, and the address remembers all of it', async (t) => {
   const { page, url } = await openGraph(t);
   const names = () => page.locator('.graph-row:visible:not(.group) .graph-name').allTextContents();
@@ -193,14 +215,17 @@ test('a saved picture is well-formed and holds what is seen', async (t) => {
   const svg = (await save('svg')).toString();
   const texts = await page.evaluate((text) => {
     const parsed = new DOMParser().parseFromString(text, 'image/svg+xml');
-    return parsed.querySelector('parsererror') ? null : [...parsed.querySelectorAll('text')].map((one) => one.textContent);
+    const names = [...parsed.querySelectorAll('text')].map((one) => one.textContent);
+    return parsed.querySelector('parsererror') ? null : names;
   }, svg);
   assert.ok(texts?.includes('CPU 0') && texts.includes('init 1'), 'the names are in it');
   assert.equal((await save('png')).subarray(1, 4).toString(), 'PNG');
 });
 
 test('losses are marked, and hostile names are text', async (t) => {
-  const hostile = ['<script>window.hacked = 1</script>', '\u202eevil', 'x'.repeat(4096), 'a\u0000\u001b[31mb', '"><img src=x onerror=hacked=1>'];
+  const hostile = [
+    '<script>window.hacked = 1</script>', '\u202eevil', 'x'.repeat(4096), 'a\u0000\u001b[31mb', '"><img src=x onerror=hacked=1>',
+  ];
   const trace = copyOf(t, guestTrace());
   const url = await serve(t, trace);
   const page = await openPage(t, url);
@@ -269,7 +294,8 @@ test('two traces move together, and stay as far apart as they were put', async (
   }
   await page.waitForTimeout(800);
   const offset = Number((await stateOf(page))['compare.offset']);
-  const starts = (await page.locator('.graph-range').allTextContents()).map((text) => Number(/^[\d.]+/.exec(text)[0]) * 1e9);
+  const ranges = await page.locator('.graph-range').allTextContents();
+  const starts = ranges.map((text) => Number(/^[\d.]+/.exec(text)[0]) * 1e9);
   assert.ok(offset > 0);
   assert.ok(Math.abs(starts[1] - starts[0] - offset) < 1e7, `${starts} ${offset}`);
   await picture(page, 'compare');

@@ -21,6 +21,7 @@ const PATH_LINES_MAX = 12;
  * @property {() => void} redraw
  * @property {(text: string, tone?: 'info' | 'error') => void} say
  * @property {(row: number, ns: number) => void} goTo
+ * @property {(row: number) => void} reveal scrolls to a row
  * @property {((ns: number) => void) | null} events shows the list of events
  * @property {((pid: number) => void) | null} report shows the report of a process
  */
@@ -184,6 +185,7 @@ export class GraphDetails {
     try {
       const segments = await model.source.path(row, from, to);
       model.change({ path: { segments, row } });
+      this.pane.reveal(row);
       if (segments.length === 0) {
         this.pane.say('There is no critical path in this time.');
       }

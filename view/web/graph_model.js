@@ -35,6 +35,8 @@
 
 /** Most rows and groups that an address remembers as closed or pinned. */
 const REMEMBERED_MAX = 200;
+/** Part of a path that a row must have for being listed because of it. */
+const PATH_PART_MIN = 0.001;
 
 /**
  * How rows are listed when nobody has said anything.
@@ -72,6 +74,9 @@ export class GraphModel {
     this.hoverRow = null;
     /** @type {{ segments: Segment[], row: number } | null} */
     this.path = null;
+    /** Rows that the path goes through for long; they are listed whatever else is hidden. */
+    /** @type {Set<number>} */
+    this.pathRows = new Set();
     this.choices = usualChoices();
     /** Times that can be shown; the end of the trace where `high` is null. */
     this.low = 0;
@@ -108,6 +113,10 @@ export class GraphModel {
     }
     if (change.choices) {
       this.choices = { ...this.choices, ...change.choices };
+      this.listing += 1;
+    }
+    if (change.path !== undefined) {
+      this.pathRows = rowsOfPath(change.path?.segments ?? []);
       this.listing += 1;
     }
     if (change.row !== undefined && change.row !== this.row) {
@@ -189,6 +198,21 @@ export class GraphModel {
     }
     this.tell();
   }
+}
+
+/**
+ * The rows that have a part in a path that is worth seeing.
+ * @param {Segment[]} segments
+ */
+function rowsOfPath(segments) {
+  /** @type {Map<number, number>} */
+  const lengths = new Map();
+  let whole = 0;
+  for (const { row, from_ns: from, to_ns: to } of segments) {
+    lengths.set(row, (lengths.get(row) ?? 0) + to - from);
+    whole += to - from;
+  }
+  return new Set([...lengths].filter(([, length]) => length >= whole * PATH_PART_MIN).map(([row]) => row));
 }
 
 /**

@@ -72,7 +72,8 @@ export class GraphPane {
     this.tools = new GraphTools({ model, save: (as) => this.save(as) });
     this.details = host.details ? new GraphDetails({
       model, colors: () => this.colors, redraw: this.redraw, say: host.say,
-      goTo: (row, ns) => this.goTo(row, ns), events: host.events, report: host.report,
+      goTo: (row, ns) => this.goTo(row, ns), reveal: (row) => this.reveal(row),
+      events: host.events, report: host.report,
     }) : null;
     /** @type {Scene | null} */
     this.scene = null;
@@ -198,6 +199,7 @@ export class GraphPane {
     this.spacer.style.height = `${Math.max(0, whole - view)}px`;
     const bar = this.body.offsetWidth - this.body.clientWidth;
     this.mapLine.style.paddingRight = `${bar}px`;
+    this.mapLine.style.height = `${this.minimap.height}px`;
   }
 
   /** Where the rows begin that can be scrolled. */

@@ -172,7 +172,7 @@ export class RowList {
    * @param {string} find
    */
   isShown(row, find) {
-    if (row.row === this.model.row) {
+    if (row.row === this.model.row || this.model.pathRows.has(row.row)) {
       return true;
     }
     if (this.ran && this.model.choices.ran && !this.ran.has(row.row)) {

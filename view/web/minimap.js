@@ -13,7 +13,9 @@ const GRIP_PIXELS = 6;
 /** Height of the curve of events. */
 const DENSITY_HEIGHT = 18;
 /** Most pixels for one CPU. */
-const CPU_HEIGHT_MAX = 9;
+const CPU_HEIGHT_MAX = 11;
+/** Most pixels for all CPUs. */
+const CPUS_HEIGHT_MAX = 48;
 
 /** A strip below which the graph lies. */
 export class Minimap {
@@ -49,6 +51,11 @@ export class Minimap {
 
   get width() {
     return Math.max(1, this.element.clientWidth);
+  }
+
+  /** Height that shows all CPUs. */
+  get height() {
+    return DENSITY_HEIGHT + 4 + Math.min(CPUS_HEIGHT_MAX, Math.max(1, this.model.meta.cpus) * CPU_HEIGHT_MAX);
   }
 
   /** Draws what has changed; `theme` says what colours are in use. */
