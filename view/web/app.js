@@ -99,7 +99,7 @@ export class ViewApp {
     clearTimeout(this.addressTimer);
     const parts = readAddress(location.hash);
     if (parts.trace !== this.state.trace && parts.trace < this.sources.length) {
-      await this.change(this.stateOf(parts));
+      await this.change(parts.trace, 'replace', () => this.stateOf(parts));
     } else {
       this.state = this.stateOf(parts);
       this.fire('state');
@@ -119,29 +119,49 @@ export class ViewApp {
       next.to = Math.min(Math.max(next.from + 1, next.to), Math.max(end, next.from + 1));
     }
     if (next.trace !== before.trace) {
-      this.change(next).catch((error) => this.say(errorText(error), 'error'));
+      this.change(next.trace, history, () => {
+        const to = Math.max(1, this.meta.end_ns);
+        return { ...next, from: 0, to, selection: null, cursor: null, row: null };
+      });
       return;
     }
     this.state = next;
-    if (history === 'push') {
-      window.history.pushState(null, '', writeAddress(next, this.meta.end_ns));
-    } else {
-      this.writeAddressSoon();
-    }
+    this.remember(history);
     this.fire('state');
   }
 
   /**
-   * Shows another trace, from its beginning to its end.
-   * @param {ViewState} next
+   * Shows another trace.
+   * @param {number} trace
+   * @param {'push' | 'replace'} history
+   * @param {() => ViewState} state what is shown of it, asked for when it has been loaded
    */
-  async change(next) {
-    await this.load(next.trace);
-    this.state = { ...next, from: 0, to: Math.max(1, this.meta.end_ns), selection: null, cursor: null, row: null };
-    this.writeAddressSoon();
+  async change(trace, history, state) {
+    try {
+      await this.load(trace);
+    } catch (error) {
+      this.say(errorText(error), 'error');
+      return;
+    }
+    this.state = state();
+    this.remember(history);
     this.fire('data');
     this.fire('state');
     this.follow();
+  }
+
+  /**
+   * Puts what is shown into the address; what the address says already makes no entry of the history.
+   * @param {'push' | 'replace'} history
+   */
+  remember(history) {
+    const address = writeAddress(this.state, this.meta.end_ns);
+    if (history === 'push' && address !== location.hash) {
+      clearTimeout(this.addressTimer);
+      window.history.pushState(null, '', address);
+    } else {
+      this.writeAddressSoon();
+    }
   }
 
   writeAddressSoon() {

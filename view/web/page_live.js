@@ -28,8 +28,8 @@ const LIVE_COLORS = {
   switches: 'kernel',
   faults: 'trap',
   'disk requests': 'busy',
-  packets: 'wait_socket',
-  wakeups: 'runnable',
+  packets: 'accent',
+  wakeups: 'softirq',
 };
 
 /**
