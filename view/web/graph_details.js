@@ -22,6 +22,7 @@ const PATH_LINES_MAX = 12;
  * @property {(text: string, tone?: 'info' | 'error') => void} say
  * @property {(row: number, ns: number) => void} goTo
  * @property {(row: number) => void} reveal scrolls to a row
+ * @property {(from: number, to: number) => Promise<Statistics>} statistics
  * @property {((ns: number) => void) | null} events shows the list of events
  * @property {((pid: number) => void) | null} report shows the report of a process
  */
@@ -52,7 +53,7 @@ export class GraphDetails {
     const known = row !== null && cursor !== null && model.rows[row] !== undefined;
     this.span.want(known ? `${row} ${cursor} ${meta.version}` : '', () => source.at(row ?? 0, Math.round(cursor ?? 0)));
     const [from, to] = this.interval();
-    this.statistics.want(`${from} ${to} ${meta.version}`, (signal) => source.statistics(from, to, signal));
+    this.statistics.want(`${from} ${to} ${meta.version}`, () => this.pane.statistics(from, to));
     const state = [this.span.answered, row, model.path?.row, model.path?.segments.length, this.themed].join(' ');
     if (state !== this.shownState) {
       this.shownState = state;

@@ -62,6 +62,8 @@ export class GraphPane {
     this.arrows = new ArrowStore(model.source, this.redraw);
     /** @type {LatestAnswer<Statistics>} */
     this.ran = new LatestAnswer(300, () => this.takeRan());
+    /** @type {{ key: string, answer: Promise<Statistics> } | null} */
+    this.summed = null;
     this.canvas = new GraphCanvas();
     this.tree = new GraphTree({
       model, select: (row) => model.change({ row }), toggle: (key) => this.toggle(key), pin: (row) => this.pin(row),
@@ -73,7 +75,7 @@ export class GraphPane {
     this.details = host.details ? new GraphDetails({
       model, colors: () => this.colors, redraw: this.redraw, say: host.say,
       goTo: (row, ns) => this.goTo(row, ns), reveal: (row) => this.reveal(row),
-      events: host.events, report: host.report,
+      events: host.events, report: host.report, statistics: (from, to) => this.statistics(from, to),
     }) : null;
     /** @type {Scene | null} */
     this.scene = null;
@@ -248,15 +250,41 @@ export class GraphPane {
     this.arrows.want(scene);
     const [from, to] = [Math.max(0, Math.floor(model.from)), Math.min(model.meta.end_ns, Math.ceil(model.to))];
     const key = model.choices.ran ? `${from} ${to} ${model.meta.version}` : '';
-    this.ran.want(key, (signal) => model.source.statistics(from, to, signal));
+    this.ran.want(key, () => this.statistics(from, to));
   }
 
-  /** Lists only rows that did something in the visible time. */
+  /**
+   * Sums of an interval, asked for once however many want them.
+   * @param {number} from
+   * @param {number} to
+   */
+  statistics(from, to) {
+    const key = `${from} ${to} ${this.model.meta.version}`;
+    if (this.summed?.key !== key) {
+      const { source } = this.model;
+      this.summed = { key, answer: source.statistics(from, to) };
+      this.summed.answer.catch(() => {
+        this.summed = null;
+      });
+    }
+    return this.summed.answer;
+  }
+
+  /** Lists only rows that did something in the visible time; the row that is looked at stays where it is if it can. */
   takeRan() {
     const { kinds } = this.model.meta;
     const ran = (this.ran.value?.rows ?? []).filter(([, sums]) =>
       sums.some(([kind, ns]) => ns > 0 && (kinds[kind]?.runs || kinds[kind]?.name === 'busy')));
+    const own = this.scene?.places.find(({ item }) => item.row === this.model.row);
+    const anchor = this.pointer ? this.placeAt(this.pointer.y) : own;
     this.rows.setRan(this.ran.value ? new Set(ran.map(([row]) => row)) : null);
+    this.rows.update();
+    this.measure();
+    const key = anchor?.item.pinned ? '' : anchor?.item.key;
+    const index = this.rows.items.findIndex((item) => item.key === key);
+    if (anchor && index >= 0) {
+      this.body.scrollTop = this.bodyTop + index * this.rowHeight - anchor.top;
+    }
     this.redraw();
   }
 
