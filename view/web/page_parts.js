@@ -181,7 +181,7 @@ export class AnswerPlace {
     const controller = new AbortController();
     this.controller = controller;
     const began = performance.now();
-    const patience = setTimeout(() => this.element.classList.add('waits'), PATIENCE_MS);
+    const patience = setTimeout(() => this.sayWaiting(), PATIENCE_MS);
     try {
       const answer = await call(controller.signal);
       if (this.controller === controller) {
@@ -199,6 +199,13 @@ export class AnswerPlace {
       this.came = performance.now();
       this.took = this.came - began;
       this.element.classList.remove('waits');
+    }
+  }
+
+  sayWaiting() {
+    this.element.classList.add('waits');
+    if (!this.element.firstChild) {
+      fill(this.element, make('p', { text: 'Going through the trace …', attributes: { role: 'status' } }));
     }
   }
 }

@@ -84,6 +84,9 @@ class ProcessesPage {
     /** Sums of the rows within the chosen times, where these are not all. */
     /** @type {Map<number, Sum[]>} */
     this.sums = new Map();
+    /** Rows of threads by `tid NUMBER` and by `pid NUMBER`. */
+    /** @type {Map<string, Row[]>} */
+    this.rowsOf = new Map();
     this.scroll = make('div', { class: 'scrolls' });
     this.element = make(
       'div',
@@ -126,6 +129,7 @@ class ProcessesPage {
         return { report, system, statistics };
       },
       ({ report, system, statistics }) => {
+        this.indexRows();
         this.sums = new Map((statistics?.rows ?? []).map(([row, sums]) => [row, sums]));
         if (pid === null) {
           this.showAll(report, system);
@@ -134,6 +138,17 @@ class ProcessesPage {
         }
       },
     );
+  }
+
+  indexRows() {
+    this.rowsOf.clear();
+    for (const row of this.app.rows.filter((one) => one.type === 'thread')) {
+      for (const key of [`tid ${row.tid}`, `pid ${row.pid}`]) {
+        const rows = this.rowsOf.get(key) ?? [];
+        rows.push(row);
+        this.rowsOf.set(key, rows);
+      }
+    }
   }
 
   /**
@@ -150,9 +165,7 @@ class ProcessesPage {
    */
   sumsOfNamed(named) {
     const isThread = typeof named.tid === 'number';
-    const rows = this.app.rows.filter(
-      (row) => row.type === 'thread' && (isThread ? row.tid === named.tid : row.pid === named.pid),
-    );
+    const rows = this.rowsOf.get(isThread ? `tid ${named.tid}` : `pid ${named.pid}`) ?? [];
     return addSums((isThread ? rows.slice(-1) : rows).map((row) => this.sumsOf(row)));
   }
 

@@ -122,6 +122,25 @@ function tableTitle(table, options) {
   return plain((options.title ?? table.title).replace(/ \(microseconds\)/g, ''), 300);
 }
 
+/** A row whose names are looked up only when somebody needs them: of thousands few are in sight. */
+class TableRow {
+  /**
+   * @param {Table} table
+   * @param {Cell[]} cells
+   */
+  constructor(table, cells) {
+    this.table = table;
+    this.cells = cells;
+    /** @type {NamedRow | null} */
+    this.names = null;
+  }
+
+  get named() {
+    this.names ??= namedRow(this.table, this.cells);
+    return this.names;
+  }
+}
+
 export class ReportTable {
   /**
    * @param {Table} table
@@ -134,7 +153,7 @@ export class ReportTable {
     this.filter = '';
     /** @type {TableOrder} */
     this.order = options.orders?.get(table.name) ?? null;
-    this.rows = table.rows.map((cells) => ({ cells, named: namedRow(table, cells) }));
+    this.rows = table.rows.map((cells) => new TableRow(table, cells));
     const hidden = new Set(options.hide ?? []);
     /** Columns that people see, each of them one of the report or one of our own. */
     this.shown = table.columns.flatMap((column, index) => {
@@ -275,7 +294,7 @@ export class ReportTable {
   }
 
   /**
-   * @param {{ cells: Cell[], named: NamedRow }} row
+   * @param {TableRow} row
    * @param {number} index
    * @param {boolean} right whether the column is one of numbers
    */
