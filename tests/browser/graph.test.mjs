@@ -274,6 +274,15 @@ test('behind the picture is a table that says the same', async (t) => {
   assert.equal(lines[0][0], 'init 1');
   const tree = page.getByRole('tree');
   assert.equal(await tree.getByRole('treeitem', { selected: true }).count(), 1);
+
+  await page.getByPlaceholder('filter names, tids').fill('');
+  await tree.focus();
+  await page.keyboard.press('ArrowLeft');
+  await page.keyboard.press('ArrowDown');
+  await page.waitForTimeout(300);
+  const active = await tree.getAttribute('aria-activedescendant');
+  assert.equal(await page.locator(`#${active}`).getAttribute('aria-selected'), 'true');
+  assert.match(await page.locator('.graph-row:visible', { hasText: 'init 1' }).getAttribute('aria-expanded'), /false/);
 });
 
 test('two traces move together, and stay as far apart as they were put', async (t) => {

@@ -67,6 +67,7 @@ export class GraphPane {
     this.canvas = new GraphCanvas();
     this.tree = new GraphTree({
       model, select: (row) => model.change({ row }), toggle: (key) => this.toggle(key), pin: (row) => this.pin(row),
+      move: (step) => this.moveRow(step),
     });
     this.minimap = new Minimap(model, host.color, this.redraw);
     this.tip = new GraphTooltip();
@@ -172,9 +173,7 @@ export class GraphPane {
     if (!this.element.isConnected) {
       return;
     }
-    if (this.rows.update() || this.shownHeight !== this.rowHeight * 1e5 + this.body.clientHeight) {
-      this.measure();
-    }
+    this.updateRows();
     this.tools.draw(`${timeText(model.from, (model.to - model.from) / 1000)} s + ${lengthText(model.to - model.from)}`);
     if (!this.canvas.fit()) {
       return;
@@ -192,7 +191,14 @@ export class GraphPane {
     this.details?.draw();
   }
 
-  /** Gives the list its height. */
+  /** Lists rows anew where that is due, and gives the list its height. */
+  updateRows() {
+    const listed = this.rows.update();
+    if (listed || this.shownHeight !== this.rowHeight * 1e5 + this.body.clientHeight) {
+      this.measure();
+    }
+  }
+
   measure() {
     const view = this.body.clientHeight;
     this.shownHeight = this.rowHeight * 1e5 + view;
@@ -278,8 +284,7 @@ export class GraphPane {
     const own = this.scene?.places.find(({ item }) => item.row === this.model.row);
     const anchor = this.pointer ? this.placeAt(this.pointer.y) : own;
     this.rows.setRan(this.ran.value ? new Set(ran.map(([row]) => row)) : null);
-    this.rows.update();
-    this.measure();
+    this.updateRows();
     const key = anchor?.item.pinned ? '' : anchor?.item.key;
     const index = this.rows.items.findIndex((item) => item.key === key);
     if (anchor && index >= 0) {
@@ -339,10 +344,7 @@ export class GraphPane {
    * @param {number} ns
    */
   click(row, ns) {
-    if (row !== null && row < 0) {
-      return;
-    }
-    this.model.change({ cursor: Math.floor(ns), ...(row === null ? {} : { row }) });
+    this.model.change({ cursor: Math.floor(ns), ...(row === null || row < 0 ? {} : { row }) });
   }
 
   /**
@@ -378,15 +380,14 @@ export class GraphPane {
    */
   reveal(row) {
     const { model } = this;
-    this.rows.update();
+    this.updateRows();
     const above = new Set(this.rows.above(row));
     if (model.choices.closed.some((key) => above.has(key))) {
       model.change({ choices: { closed: model.choices.closed.filter((key) => !above.has(key)) } });
-      this.rows.update();
+      this.updateRows();
     }
     const index = this.rows.items.findIndex((item) => item.row === row);
     if (index >= 0) {
-      this.measure();
       const room = this.body.clientHeight - this.bodyTop - this.rowHeight * 2;
       const top = index * this.rowHeight;
       if (top < this.body.scrollTop) {
@@ -420,6 +421,7 @@ export class GraphPane {
    * @param {number} step
    */
   moveRow(step) {
+    this.updateRows();
     const items = this.rows.items.filter((item) => item.row >= 0);
     const index = items.findIndex((item) => item.row === this.model.row);
     const next = items[Math.min(Math.max(0, index < 0 ? 0 : index + step), items.length - 1)];

@@ -19,6 +19,7 @@ const DEPTH_MAX = 9;
  * @property {(row: number) => void} select
  * @property {(key: string) => void} toggle
  * @property {(row: number) => void} pin
+ * @property {(step: number) => void} move selects another row
  */
 
 /** An element for a row, and what it shows. */
@@ -43,6 +44,7 @@ export class GraphTree {
     /** @type {Line[]} */
     this.lines = [];
     this.list.addEventListener('click', (event) => this.click(event));
+    this.list.addEventListener('keydown', (event) => this.keydown(event));
   }
 
   /**
@@ -130,6 +132,26 @@ export class GraphTree {
     time.textContent = legible && !group && item.time > 0 ? lengthText(item.time) : '';
     pin.textContent = legible && !group ? (item.pinned ? '★' : '☆') : '';
     element.title = row ? `${rowName(row)}\nran ${lengthText(item.time)} in the whole trace` : item.name;
+  }
+
+  /**
+   * In the list itself the arrow keys go from row to row, and open and close.
+   * @param {KeyboardEvent} event
+   */
+  keydown(event) {
+    const { row, choices } = this.pane.model;
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    const closes = { ArrowLeft: true, ArrowRight: false }[event.key];
+    if (step) {
+      this.pane.move(step);
+    } else if (closes !== undefined && row !== null) {
+      if (choices.closed.includes(String(row)) !== closes) {
+        this.pane.toggle(String(row));
+      }
+    } else {
+      return;
+    }
+    event.preventDefault();
   }
 
   /** @param {MouseEvent} event */
