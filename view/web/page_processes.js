@@ -319,7 +319,7 @@ class ProcessesPage {
    */
   part(name, tables, pid, times) {
     const { app } = this;
-    const place = new AnswerPlace();
+    const place = new AnswerPlace(name);
     place.ask(
       app,
       [],

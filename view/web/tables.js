@@ -11,6 +11,8 @@ import { countText, lengthText, percentText, timeText } from './time.js';
 const ROWS_SHOWN = 300;
 /** Most characters of a cell; all of them are in what is copied and saved. */
 const CELL_LENGTH_MAX = 240;
+/** The same where one thing is described. */
+const RECORD_LENGTH_MAX = 4000;
 
 /** A row by the names of its columns. */
 /** @typedef {Record<string, string | number | boolean | null>} NamedRow */
@@ -68,13 +70,14 @@ export function namedRow(table, cells) {
 /**
  * Text of a cell as people see it.
  * @param {Cell} cell
+ * @param {number} [length] most characters
  */
-export function cellText(cell) {
+export function cellText(cell, length = CELL_LENGTH_MAX) {
   if (!cell) {
     return '–';
   }
   if (cell.text !== undefined) {
-    return plain(cell.text, CELL_LENGTH_MAX);
+    return plain(cell.text, length);
   }
   if (cell.count !== undefined) {
     return countText(cell.count);
@@ -384,11 +387,13 @@ export function partBar(part) {
 export function recordTable(table, options = {}) {
   const cells = table.rows[0] ?? [];
   const named = namedRow(table, cells);
+  // Numbers stand below each other at the right, sentences begin at the left.
+  const isWordy = cells.some((cell) => (cell?.text ?? '').length > 40);
   const lines = table.columns.flatMap((column, index) => {
     if (column.title === '' && column.name !== '') {
       return [];
     }
-    const text = cellText(cells[index] ?? null);
+    const text = cellText(cells[index] ?? null, RECORD_LENGTH_MAX);
     const link = cells[index] && options.link?.(named, column.name, table);
     const value = link ? make('button', { class: 'link', text, on: { click: link } }) : text;
     return [
@@ -404,7 +409,7 @@ export function recordTable(table, options = {}) {
     'section',
     { class: 'report-table' },
     make('h3', { text: tableTitle(table, options) }),
-    make('table', { class: 'record' }, ...lines),
+    make('table', { class: isWordy ? 'record wordy' : 'record' }, ...lines),
   );
 }
 
