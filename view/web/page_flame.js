@@ -53,6 +53,7 @@ class FlamePage {
       (value) => this.set('waiting', value),
     );
     this.process = choice([['', 'all processes']], '', (value) => this.set('pid', value));
+    this.process.hidden = app.embedded;
     this.search = make('input', {
       attributes: { type: 'search', placeholder: 'mark …', 'aria-label': 'mark what has this text' },
       on: { input: whenQuiet(120, () => this.marked()) },

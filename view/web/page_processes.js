@@ -31,6 +31,14 @@ const PROCESS_PARTS = [
   ['signals', ['senders', 'takers']],
 ];
 
+/** The same where reports of one process cannot be asked for: tables that say of each row whose it is. */
+/** @type {[string, string[]][]} */
+const EMBEDDED_PARTS = [
+  ['syscalls', ['processes']],
+  ['io', ['processes']],
+  ['net', ['sockets']],
+];
+
 /**
  * Adds up what rows spent in each kind.
  * @param {Sum[][]} all
@@ -263,7 +271,7 @@ class ProcessesPage {
     const link = (row, column, table) => (column === 'comm' || column === 'pid' ? null : links(row, column, table));
     const only = (/** @type {string} */ name) => {
       const table = report.tables.find((one) => one.name === name);
-      return table && { ...table, rows: table.rows.filter((cells) => namedRow(table, cells).pid === pid) };
+      return table && onlyProcess(table, pid);
     };
     const [process, threads] = [only('processes'), only('threads')];
     const first = process?.rows[0] ?? threads?.rows[0];
@@ -285,9 +293,10 @@ class ProcessesPage {
             () => showEvents(app, bothFilters(`pid == ${pid}`, timesFilter(app))),
             'All events while it ran',
           ),
-        button('All reports of it', () =>
-          app.go({ view: 'reports', extra: { ...app.state.extra, 'reports.pid': String(pid) } }, 'push'),
-        ),
+        !app.embedded &&
+          button('All reports of it', () =>
+            app.go({ view: 'reports', extra: { ...app.state.extra, 'reports.pid': String(pid) } }, 'push'),
+          ),
       ),
       rows.length === 0 && !named && make('p', { text: 'The trace has no such process in these times.' }),
       make('div', { class: 'wide-bar' }, stateBar(app, sums)),
@@ -306,7 +315,7 @@ class ProcessesPage {
           hide: ['pid', 'ppid'],
           title: 'Threads (seconds)',
         }),
-      ...PROCESS_PARTS.map(([part, tables]) => this.part(part, tables, pid, times)),
+      ...(app.embedded ? EMBEDDED_PARTS : PROCESS_PARTS).map(([part, tables]) => this.part(part, tables, pid, times)),
     );
   }
 
@@ -323,9 +332,11 @@ class ProcessesPage {
     place.ask(
       app,
       [],
-      (signal) => app.source.report(name, { ...times, pid: [pid], top: 100 }, signal),
+      (signal) => app.source.report(name, app.embedded ? times : { ...times, pid: [pid], top: 100 }, signal),
       (report) => {
-        const shown = report.tables.filter((table) => tables.includes(table.name) && table.rows.length > 0);
+        const wanted = report.tables.filter((table) => tables.includes(table.name));
+        const own = app.embedded ? wanted.map((table) => onlyProcess(table, pid)) : wanted;
+        const shown = own.filter((table) => table.rows.length > 0);
         fill(
           place.element,
           ...reportParts(app, { ...report, findings: [], tables: shown.map((table) => withPid(table, pid)) }),
@@ -412,6 +423,15 @@ class ProcessesPage {
     }
     return false;
   }
+}
+
+/**
+ * The rows of a table that are of one process.
+ * @param {import('./types.d.ts').Table} table
+ * @param {number} pid
+ */
+function onlyProcess(table, pid) {
+  return { ...table, rows: table.rows.filter((cells) => namedRow(table, cells).pid === pid) };
 }
 
 /**

@@ -87,6 +87,9 @@ class ReportsPage {
         on: { change: (event) => this.set(name, event.target.value.trim()) },
       });
     this.inputs = { top: typed('top', 'rows'), pid: typed('pid', 'process'), comm: typed('comm', 'thread name') };
+    for (const input of Object.values(this.inputs)) {
+      input.hidden = app.embedded;
+    }
     this.text = make('input', {
       class: 'short',
       attributes: { type: 'search', placeholder: 'rows with …', 'aria-label': 'show only rows with this text' },
