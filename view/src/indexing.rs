@@ -50,12 +50,20 @@ pub fn build(served: &Served, keep: Keep) -> Result<(), TraceError> {
     pass(served)?;
     if let (Some(key), Some(file)) = (&key, &file) {
         // Without the file the next start takes longer, and nothing else is different.
+        let (index, events) = (served.index(), served.events.index());
         let kept = Kept {
-            index: &served.index(),
-            events: &served.events.index(),
+            index: &index,
+            events: &events,
             findings: &served.status().findings,
         };
-        let _ = save(&kept, key, file);
+        let saved = save(&kept, key, file);
+        drop(index);
+        // From the file it takes only the memory of what is looked at.
+        if saved.is_ok()
+            && let Some((index, ..)) = load(file, key)
+        {
+            served.replace_index(index);
+        }
     }
     Ok(())
 }

@@ -89,7 +89,9 @@ impl Served {
 
     /// Takes an index that is complete.
     pub(crate) fn replace_index(&self, index: Index) {
-        *write(&self.index) = index;
+        let mut own = write(&self.index);
+        let version = own.version + 1;
+        *own = Index { version, ..index };
     }
 
     /// All of the trace is known.

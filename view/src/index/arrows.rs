@@ -1,5 +1,7 @@
 //! Wake-ups: who ended whose wait.
 
+use rustc_hash::FxHashMap;
+
 use super::column::Column;
 
 /// Ways to be woken that have a name are no more than this.
@@ -73,7 +75,7 @@ impl Arrows {
 #[derive(Clone, Debug, Default)]
 pub struct Ways {
     names: Vec<String>,
-    numbers: std::collections::HashMap<String, u16>,
+    numbers: FxHashMap<String, u16>,
 }
 
 impl Ways {

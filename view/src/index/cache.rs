@@ -1,7 +1,8 @@
 //! An index in a file beside its trace, so that the trace is gone through once.
 //!
-//! Magic, length of a header, header, columns. The header says what the index is of: the trace's files and the program that
-//! made it. Columns are mapped, not read. Whatever does not fit is no index: it is made anew, never believed.
+//! Magic, checksum of what follows, length of a header, header, columns. The header says what the index is of: the trace's
+//! files and the program that made it. Columns are mapped, not kept in memory. Whatever does not fit is no index: it is made
+//! anew, never believed.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -23,7 +24,7 @@ use super::{Arrows, Gap, Index, Overview, Runs};
 use crate::events::EventIndex;
 
 /// Begins the file; its last digits are the version of what follows.
-const MAGIC: &[u8; 8] = b"gtview01";
+const MAGIC: &[u8; 8] = b"gtview02";
 /// Columns begin at multiples of this.
 const ALIGNMENT: usize = 8;
 /// A trace in more files than these is not cached.
@@ -153,17 +154,19 @@ pub(crate) fn save(kept: &Kept<'_>, key: &CacheKey, path: &Path) -> io::Result<(
 }
 
 fn write(path: &Path, header: &[u8], layout: &Layout<'_>) -> io::Result<()> {
-    let mut out = BufWriter::new(File::create_new(path)?);
     let padding = [0; ALIGNMENT];
     let pad = |length: usize| &padding[..length.next_multiple_of(ALIGNMENT) - length];
+    let length = (header.len() as u64).to_le_bytes();
+    let columns = layout.columns.iter();
+    let columns = columns.flat_map(|column| [*column, pad(column.len())]);
+    let parts = [&length[..], header, pad(header.len())];
+    let parts: Vec<&[u8]> = parts.into_iter().chain(columns).collect();
+    let mut checksum = crc32fast::Hasher::new();
+    parts.iter().for_each(|part| checksum.update(part));
+    let mut out = BufWriter::new(File::create_new(path)?);
     out.write_all(MAGIC)?;
-    out.write_all(&(header.len() as u64).to_le_bytes())?;
-    out.write_all(header)?;
-    out.write_all(pad(header.len()))?;
-    for column in &layout.columns {
-        out.write_all(column)?;
-        out.write_all(pad(column.len()))?;
-    }
+    out.write_all(&u64::from(checksum.finalize()).to_le_bytes())?;
+    parts.iter().try_for_each(|part| out.write_all(part))?;
     out.flush()
 }
 
@@ -237,6 +240,10 @@ fn places_of_level<'a>(level: &'a Level, layout: &mut Layout<'a>) -> [Place; 4] 
 pub(crate) fn load(path: &Path, key: &CacheKey) -> Option<(Index, EventIndex, serde_json::Value)> {
     let file = Arc::new(Mapping::open(path).ok()?);
     let rest = file.strip_prefix(MAGIC)?;
+    let (checksum, rest) = rest.split_at_checked(8)?;
+    if u64::from(crc32fast::hash(rest)).to_le_bytes() != checksum {
+        return None;
+    }
     let length = u64::from_le_bytes(rest.get(..8)?.try_into().ok()?);
     let length = usize::try_from(length).ok()?;
     if length > HEADER_BYTES_MAX {
@@ -246,7 +253,7 @@ pub(crate) fn load(path: &Path, key: &CacheKey) -> Option<(Index, EventIndex, se
     if header.key != *key {
         return None;
     }
-    let start = MAGIC.len() + 8 + length.next_multiple_of(ALIGNMENT);
+    let start = MAGIC.len() + 16 + length.next_multiple_of(ALIGNMENT);
     let findings = serde_json::from_str(&header.findings).ok()?;
     let events = std::mem::take(&mut header.events);
     Some((Columns { file, start }.index(header)?, events, findings))

@@ -32,7 +32,13 @@ impl<T: Pod> Column<T> {
     /// Adds a number. A mapped column is brought into memory first.
     pub fn push(&mut self, value: T) {
         match self {
-            Self::Owned(values) => values.push(value),
+            Self::Owned(values) => {
+                // A large index must not need twice its memory while it grows.
+                if values.len() == values.capacity() {
+                    values.reserve_exact((values.len() / 4).max(4));
+                }
+                values.push(value);
+            }
             Self::Mapped(..) => {
                 let mut values = self.to_vec();
                 values.push(value);

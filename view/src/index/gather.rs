@@ -2,7 +2,6 @@
 //!
 //! The pass over the trace hands over what it found in batches; putting that into the index costs another thread.
 
-use std::collections::HashMap;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use analyzer::model::{
 };
 use analyzer::report::{Analysis, Namer, disk_name, guest_text, op_name};
 use analyzer::sources::{Loss, Record, Trace};
+use rustc_hash::FxHashMap;
 
 use super::arrows::{Arrow, Ways};
 use super::histogram::{Histogram, Rate};
@@ -64,18 +64,18 @@ pub struct Gather {
     batch: Batch,
     states: States,
     known_states: usize,
-    doings: HashMap<Doing, StateId>,
+    doings: FxHashMap<Doing, StateId>,
     last_doing: Option<(Doing, StateId)>,
     subjects: Vec<Subject>,
     threads: Vec<Option<RowId>>,
-    devices: HashMap<Device, RowId>,
+    devices: FxHashMap<Device, RowId>,
     /// The row that stands for a device's line.
-    lines: HashMap<i64, RowId>,
-    wakes: HashMap<RowId, u64>,
+    lines: FxHashMap<i64, RowId>,
+    wakes: FxHashMap<RowId, u64>,
     ways: Ways,
     running: Vec<Option<Running>>,
-    busy_disks: HashMap<u64, (u64, StateId)>,
-    latest_loss: HashMap<u32, (u64, u64)>,
+    busy_disks: FxHashMap<u64, (u64, StateId)>,
+    latest_loss: FxHashMap<u32, (u64, u64)>,
     histogram: Histogram,
     events: EventIndex,
     records: u64,
@@ -96,17 +96,17 @@ impl Gather {
             batch: Batch::default(),
             known_states: states.all().len(),
             states,
-            doings: HashMap::new(),
+            doings: FxHashMap::default(),
             last_doing: None,
             subjects: Vec::new(),
             threads: Vec::new(),
-            devices: HashMap::new(),
-            lines: HashMap::new(),
-            wakes: HashMap::new(),
+            devices: FxHashMap::default(),
+            lines: FxHashMap::default(),
+            wakes: FxHashMap::default(),
             ways: Ways::default(),
             running: Vec::new(),
-            busy_disks: HashMap::new(),
-            latest_loss: HashMap::new(),
+            busy_disks: FxHashMap::default(),
+            latest_loss: FxHashMap::default(),
             histogram: Histogram::default(),
             events: EventIndex::default(),
             records: 0,
@@ -209,6 +209,9 @@ impl Gather {
                     let doing = thread.doing();
                     info.open = Some(match doing.activity {
                         Activity::Blocked => States::plain(Kind::of_wait(thread.asked, None)),
+                        Activity::Runnable if thread.idle_of.is_some() => {
+                            States::plain(Kind::Nothing)
+                        }
                         _ => self.state_of(machine, doing),
                     });
                 }
@@ -424,6 +427,8 @@ impl Observer for Gather {
         let row = self.row_of_thread(interval.index);
         let state = match interval.activity {
             Activity::Blocked => self.state_of_wait(machine, interval),
+            // A CPU's idle thread is not kept waiting by those that it makes way for.
+            Activity::Runnable if interval.thread.idle_of.is_some() => States::plain(Kind::Nothing),
             _ => self.state_of(machine, interval.doing),
         };
         self.span(row, interval.span, state);

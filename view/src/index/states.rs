@@ -3,7 +3,7 @@
 //! The first states are the kinds themselves, without a label. Labels come from the guest, so there can be any number of
 //! them: behind the last number a state is that of its kind.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::kind::Kind;
 
@@ -19,7 +19,7 @@ const LABEL_BYTES_MAX: usize = 120;
 #[derive(Clone, Debug)]
 pub struct States {
     states: Vec<(Kind, String)>,
-    numbers: HashMap<(Kind, String), StateId>,
+    numbers: FxHashMap<(Kind, String), StateId>,
 }
 
 impl Default for States {

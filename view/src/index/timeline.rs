@@ -11,12 +11,13 @@ use super::kind::{KIND_COUNT, Kind};
 use super::piece::{Merger, Piece};
 use super::states::{StateId, States};
 
-/// Shortest piece of the first coarse level, in nanoseconds; the finest level is quick enough up to it.
-const FIRST_SHORTEST: u64 = 1 << 14;
+/// Shortest piece of the first coarse level, in nanoseconds: a screen of the finest level is then less than two seconds of
+/// a machine, whose spans are put together in some milliseconds.
+const FIRST_SHORTEST: u64 = 1 << 19;
 /// From level to level, pieces are longer by this.
 const STEP_BITS: u32 = 3;
-/// Levels beyond this would be longer than 2^56 ns.
-const LEVELS_MAX: usize = 14;
+/// Levels beyond this would be longer than 2^55 ns.
+const LEVELS_MAX: usize = 13;
 /// Spans between two running totals.
 const SUMS_STRIDE: usize = 1024;
 
