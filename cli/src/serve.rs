@@ -1,12 +1,14 @@
 //! `guesttrace serve`: a trace in the browser.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 
+use analyzer::sources::{Following, Found};
 use anyhow::{Context as _, Result};
 use clap::Args;
-use guesttrace_view::{Keep, Served, Server, build_in_background};
+use guesttrace_view::{Keep, Served, Server, build_in_background, follow_in_background};
+use trace_format::partial_path;
 
 use crate::console::Console;
 use crate::traces::TracesArgs;
@@ -40,8 +42,16 @@ pub(crate) struct ServeArgs {
 
 /// Runs the verb.
 pub(crate) fn run(args: &ServeArgs, console: &mut Console<'_>) -> Result<ExitCode> {
-    let paths: Vec<PathBuf> = args.traces.paths().into_iter().map(PathBuf::from).collect();
-    let mut all = vec![served(paths, args.traces.open()?)];
+    let following = match args.traces.paths()[..] {
+        [only] if only != Path::new("-") => live(only)?,
+        _ => None,
+    };
+    let first = match &following {
+        Some((partial, _)) => tell::open(partial)?,
+        None => args.traces.open()?,
+    };
+    let paths = args.traces.paths().into_iter().map(PathBuf::from);
+    let mut all = vec![served(paths.collect(), first)];
     if let Some(path) = &args.beside {
         all.push(served(vec![path.clone()], tell::open(path)?));
     }
@@ -53,7 +63,13 @@ pub(crate) fn run(args: &ServeArgs, console: &mut Console<'_>) -> Result<ExitCod
     } else {
         Keep::Beside
     };
-    for served in &all {
+    let mut whole = &all[..];
+    if let (Some((_, following)), [first, rest @ ..]) = (following, whole) {
+        first.set_live();
+        follow_in_background(first, following);
+        whole = rest;
+    }
+    for served in whole {
         build_in_background(served, keep);
     }
     let url = server.url();
@@ -68,6 +84,18 @@ pub(crate) fn run(args: &ServeArgs, console: &mut Console<'_>) -> Result<ExitCod
     }
     server.run(all.into()).context("cannot serve")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A recording that goes on, and the file that it grows in.
+fn live(path: &Path) -> Result<Option<(PathBuf, Following)>> {
+    let Ok(Found::Growing(following)) = Following::find(path) else {
+        return Ok(None);
+    };
+    let partial = match path.extension() {
+        Some(extension) if extension == "partial" => path.to_owned(),
+        _ => partial_path(path),
+    };
+    Ok(Some((partial, *following)))
 }
 
 fn served(paths: Vec<PathBuf>, trace: analyzer::sources::Trace) -> Arc<Served> {

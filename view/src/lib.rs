@@ -21,7 +21,7 @@ mod server;
 mod testing;
 
 pub use answer::{Answer, Refusal};
-pub use indexing::{Keep, build, build_in_background};
+pub use indexing::{Keep, build, build_in_background, follow, follow_in_background};
 pub use query::Query;
 pub use routes::{Traces, answer};
 pub use served::{Served, Status};

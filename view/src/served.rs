@@ -94,6 +94,11 @@ impl Served {
         *own = Index { version, ..index };
     }
 
+    /// The recording goes on.
+    pub fn set_live(&self) {
+        write(&self.status).is_live = true;
+    }
+
     /// All of the trace is known.
     pub(crate) fn finish(&self) {
         let mut index = write(&self.index);

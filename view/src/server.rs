@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
@@ -211,9 +211,12 @@ async fn take(shop: &Shop, request: Request) -> Result<Answer, Refused> {
             "this cannot be asked in that way",
         ));
     }
-    let body: Bytes = to_bytes(body, BODY_BYTES_MAX)
-        .await
-        .map_err(|_| refused(StatusCode::PAYLOAD_TOO_LARGE, "the question is too long"))?;
+    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
+        return Err(refused(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the question is too long",
+        ));
+    };
     let mut pairs = form_pairs(&pairs)?;
     if is_query {
         let text = String::from_utf8_lossy(&body).into_owned();
@@ -224,34 +227,27 @@ async fn take(shop: &Shop, request: Request) -> Result<Answer, Refused> {
 
 /// Answers in a thread of its own; a browser that goes away ends that.
 async fn work(shop: &Shop, question: String, query: Query) -> Result<Answer, Refused> {
-    let stopped = |_| {
-        refused(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the server is about to end",
-        )
-    };
     let workers = if is_slow(&question) {
         &shop.slow_workers
     } else {
         &shop.workers
     };
     let _stop = StopOnDrop(Arc::clone(query.stop()));
-    let permit = Arc::clone(workers).acquire_owned().await;
-    let permit = permit.map_err(|_| stopped(()))?;
+    let Ok(permit) = Arc::clone(workers).acquire_owned().await else {
+        let error = "the server is about to end";
+        return Err(refused(StatusCode::SERVICE_UNAVAILABLE, error));
+    };
     let traces = Arc::clone(&shop.traces);
     let worked = tokio::task::spawn_blocking(move || {
         let result = answer(&traces, &question, &query);
         drop(permit);
         result
     });
-    let panicked = |_| {
+    let Ok(answered) = worked.await else {
         let error = "the answer failed inside the program; the terminal says where";
-        refused(StatusCode::INTERNAL_SERVER_ERROR, error)
+        return Err(refused(StatusCode::INTERNAL_SERVER_ERROR, error));
     };
-    worked
-        .await
-        .map_err(panicked)?
-        .map_err(|refusal| told(&refusal))
+    answered.map_err(|refusal| told(&refusal))
 }
 
 fn told(refusal: &Refusal) -> Refused {
@@ -271,8 +267,10 @@ fn told(refusal: &Refusal) -> Refused {
 }
 
 fn form_pairs(query: &str) -> Result<Vec<(String, String)>, Refused> {
-    let malformed = |_| refused(StatusCode::BAD_REQUEST, "the address cannot be read");
-    serde_urlencoded::from_str(query).map_err(malformed)
+    serde_urlencoded::from_str(query).or(Err(refused(
+        StatusCode::BAD_REQUEST,
+        "the address cannot be read",
+    )))
 }
 
 /// Whether a request comes from a page of this server, or from a person's address bar: another site's page that has had

@@ -98,7 +98,7 @@ fn rows_say_what_the_report_on_processes_says() {
             compared += 1;
         }
     }
-    assert!(compared > 5, "{compared} threads");
+    assert!(compared > 3, "{compared} threads");
 }
 
 #[test]

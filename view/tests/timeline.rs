@@ -6,7 +6,7 @@ use proptest::prelude::*;
 /// Lengths of spans from a nanosecond to minutes, with what is done in each.
 fn spans() -> impl Strategy<Value = Vec<(u64, StateId)>> {
     let length = (0u32..36).prop_flat_map(|bits| 1u64..(2 << bits));
-    let state = 0..u16::try_from(Kind::ALL.len()).unwrap();
+    let state = 0..u16::try_from(Kind::ALL.len()).expect("there are few kinds");
     prop::collection::vec((length, state), 1..3000)
 }
 
@@ -31,6 +31,11 @@ fn pieces(timeline: &Timeline, times: (u64, u64), nanos: u64) -> Vec<Piece> {
     pieces
 }
 
+/// So many thousandths of a length.
+fn permille(length: u64, part: u64) -> u64 {
+    u64::try_from(u128::from(length) * u128::from(part) / 1000).expect("lengths are short")
+}
+
 fn busy(pieces: &[Piece]) -> f64 {
     let busy = pieces
         .iter()
@@ -53,12 +58,11 @@ proptest! {
 
     #[test]
     fn every_scale_is_a_partition_bounded_by_pixels(
-        spans in spans(), from in 0.0..1.0f64, part in 0.0..1.0f64, width in 1u64..3000,
+        spans in spans(), from in 0..1000u64, part in 0..1000u64, width in 1u64..3000,
     ) {
         let (timeline, _) = timeline(&spans);
-        let end = timeline.end as f64;
-        let from = (from * end) as u64;
-        let to = from + 1 + (part * (end - from as f64)) as u64;
+        let from = permille(timeline.end, from);
+        let to = from + 1 + permille(timeline.end - from, part);
         let nanos = (to - from) / width;
         let pieces = pieces(&timeline, (from, to), nanos);
         prop_assert!(pieces.windows(2).all(|pair| pair[0].end == pair[1].start));
@@ -83,9 +87,9 @@ proptest! {
     }
 
     #[test]
-    fn sums_are_exact(spans in spans(), one in 0.0..1.1f64, other in 0.0..1.1f64) {
+    fn sums_are_exact(spans in spans(), one in 0..1100u64, other in 0..1100u64) {
         let (timeline, all) = timeline(&spans);
-        let at = |part: f64| (part * timeline.end as f64) as u64;
+        let at = |part| permille(timeline.end, part);
         let (from, to) = (at(one.min(other)), at(one.max(other)));
         let (sums, begun) = timeline.sums_of((from, to), &States::default());
         for (kind, sum) in Kind::ALL.iter().zip(sums) {
@@ -97,9 +101,9 @@ proptest! {
     }
 
     #[test]
-    fn a_time_finds_its_span_and_its_neighbours(spans in spans(), part in 0.0..1.0f64) {
+    fn a_time_finds_its_span_and_its_neighbours(spans in spans(), part in 0..1000u64) {
         let (timeline, all) = timeline(&spans);
-        let at = (part * timeline.end as f64) as u64;
+        let at = permille(timeline.end, part);
         let own = all.iter().find(|(start, end, _)| (*start..*end).contains(&at)).copied();
         prop_assert_eq!(timeline.at(at), own);
         let next = all.iter().find(|(start, ..)| *start > at).map(|(start, ..)| *start);

@@ -46,7 +46,7 @@ pub use glob::Glob;
 pub use info::info;
 pub use names::{Namer, call_name, disk_name, error_name, op_name};
 pub use options::Options;
-pub use pass::{Analysis, Pass, run};
+pub use pass::{Analysis, Pass, PassReader, run};
 pub use periods::{By, NoSuchField, Period, periods};
 pub use render::{ReportFormat, write_findings};
 pub use selection::Selection;

@@ -110,14 +110,7 @@ pub fn run<A: Analysis>(
     selection: &Selection,
     analysis: A,
 ) -> Result<Pass<A>, TraceError> {
-    let kinds = trace.schema().events.last();
-    let mut reader = Reader {
-        binding: trace.binding(),
-        model: Model::new(analysis),
-        counts: vec![0; kinds.map_or(0, |event| usize::from(event.id.0) + 1)],
-        event_count: 0,
-        incomplete: 0,
-    };
+    let mut reader = PassReader::new(trace, analysis);
     // What is behind the selection need not be read; what is before it says what is true at its start.
     let last_tsc = match selection.span.end {
         end if end == Span::ALL.end => u64::MAX,
@@ -127,26 +120,15 @@ pub fn run<A: Analysis>(
         tscs: 0..=last_tsc,
         ..Range::default()
     })?;
-    reader.read_to(&mut *stream, selection)?;
-    let end = trace.duration().min(selection.span.end);
-    reader.model.finish(end);
+    reader.read(&mut *stream, selection)?;
     let mut findings = trace.findings();
-    reader.add_findings(&mut findings, &*stream);
-    sort_findings(&mut findings);
-    let (analysis, machine) = reader.model.into_parts();
-    Ok(Pass {
-        analysis,
-        machine,
-        selection: selection.clone(),
-        start: selection.span.start.min(end),
-        end,
-        counts: reader.counts,
-        event_count: reader.event_count,
-        findings,
-    })
+    findings.extend(stream.damage());
+    Ok(reader.finish(trace.duration(), selection, findings))
 }
 
-struct Reader<A> {
+/// A pass that goes as far as there is something to read, and further when more has come.
+#[derive(Debug)]
+pub struct PassReader<A> {
     binding: Binding,
     model: Model<A>,
     counts: Vec<u64>,
@@ -154,8 +136,55 @@ struct Reader<A> {
     incomplete: u64,
 }
 
-impl<A: Analysis> Reader<A> {
-    fn read_to(
+impl<A: Analysis> PassReader<A> {
+    /// Stands at the start of a trace.
+    #[must_use]
+    pub fn new(trace: &Trace, analysis: A) -> Self {
+        let kinds = trace.schema().events.last();
+        Self {
+            binding: trace.binding(),
+            model: Model::new(analysis),
+            counts: vec![0; kinds.map_or(0, |event| usize::from(event.id.0) + 1)],
+            event_count: 0,
+            incomplete: 0,
+        }
+    }
+
+    /// What is gathered so far, and the machine as it is now.
+    pub fn parts_mut(&mut self) -> (&mut A, &Machine) {
+        self.model.parts_mut()
+    }
+
+    /// Ends the pass at the end of the trace; `findings` are those that were known without it.
+    #[must_use]
+    pub fn finish(
+        mut self,
+        end: GuestNanos,
+        selection: &Selection,
+        mut findings: Vec<Finding>,
+    ) -> Pass<A> {
+        let end = end.min(selection.span.end);
+        self.model.finish(end);
+        self.add_findings(&mut findings);
+        sort_findings(&mut findings);
+        let (analysis, machine) = self.model.into_parts();
+        Pass {
+            analysis,
+            machine,
+            selection: selection.clone(),
+            start: selection.span.start.min(end),
+            end,
+            counts: self.counts,
+            event_count: self.event_count,
+            findings,
+        }
+    }
+
+    /// Reads what the stream has.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(
         &mut self,
         stream: &mut dyn RecordStream,
         selection: &Selection,
@@ -203,8 +232,7 @@ impl<A: Analysis> Reader<A> {
         }
     }
 
-    fn add_findings(&mut self, findings: &mut Vec<Finding>, stream: &dyn RecordStream) {
-        findings.extend(stream.damage());
+    fn add_findings(&mut self, findings: &mut Vec<Finding>) {
         for event in self.binding.unusable() {
             let text = format!(
                 "{} lacks the field {} and was not analysed.",

@@ -43,8 +43,10 @@ pub(super) fn rows(query: &Query) -> Result<Vec<RowId>, Refusal> {
     let malformed = || Refusal::malformed(format!("rows is {text:?}, which is not like 1,2,5-9"));
     for part in text.split(',').filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let first: RowId = first.parse().map_err(|_| malformed())?;
-        let last: RowId = last.parse().map_err(|_| malformed())?;
+        let (Ok(first), Ok(last)) = (first.parse(), last.parse()) else {
+            return Err(malformed());
+        };
+        let (first, last): (RowId, RowId) = (first, last);
         for row in first..=last {
             if rows.len() == ROWS_MAX {
                 let text = format!("more than {ROWS_MAX} rows are asked for at once");

@@ -81,6 +81,8 @@ pub struct Gather {
     records: u64,
     end: u64,
     told: Instant,
+    /// Whether it tells all from time to time by itself.
+    is_telling: bool,
     /// Nobody wants the index any more.
     is_given_up: bool,
 }
@@ -112,8 +114,24 @@ impl Gather {
             records: 0,
             end: 0,
             told: Instant::now(),
+            is_telling: true,
             is_given_up: false,
         }
+    }
+
+    /// From now on all is told only when somebody says so: by [`Self::tell`] or [`Self::tell_now`].
+    pub fn leave_telling_to_others(&mut self) {
+        self.is_telling = false;
+    }
+
+    /// From now on addresses are named as that trace names them.
+    pub fn name_by(&mut self, trace: &Trace) {
+        self.namer = Namer::new(trace);
+    }
+
+    /// Tells all up to the latest event.
+    pub fn tell_now(&mut self, machine: &Machine) {
+        self.tell(machine, self.end);
     }
 
     /// Tells all that is left, and the machine as it is.
@@ -542,7 +560,8 @@ impl Analysis for Gather {
         self.histogram.count(Rate::Events, record.at.0);
         self.events.record(record);
         self.records += 1;
-        if self.records.is_multiple_of(LOOK_RECORDS) && self.told.elapsed() >= OVERVIEW_PERIOD {
+        let is_due = self.is_telling && self.records.is_multiple_of(LOOK_RECORDS);
+        if is_due && self.told.elapsed() >= OVERVIEW_PERIOD {
             self.tell(machine, record.at.0);
         } else if self.batch.spans.len() >= BATCH_SPANS {
             self.send();
