@@ -1,8 +1,21 @@
 // The list of events, the tables and the pictures, beside what the command line says; keys, addresses, names.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test, { after } from 'node:test';
-import { closeBrowser, copyOf, goldenTrace, guestTrace, openPage, picture, run, say, serve } from './frame.mjs';
+import {
+  closeBrowser,
+  copyOf,
+  goldenTrace,
+  guestTrace,
+  openPage,
+  picture,
+  run,
+  say,
+  serve,
+  workDir,
+} from './frame.mjs';
 
 after(closeBrowser);
 
@@ -202,6 +215,44 @@ test('lengths of calls are those of the report; the longest leads into the graph
   await picture(page, 'latency');
   await page.click('.latency .grid td button.link');
   await page.waitForFunction(() => /view=graph.*cursor=\d+.*row=\d+/.test(location.hash));
+});
+
+test('the flame graph has the stacks of the command line, the boot its phases, and curves are drawn', async (t) => {
+  const trace = copyOf(t, guestTrace());
+  const page = await openPage(t, `${await serve(t, trace)}#view=flame`);
+  const file = join(workDir(t), 'stacks');
+  run('flame', trace, '--kind', 'cpu', '--format', 'folded', '-o', file);
+  const stacks = readFileSync(file, 'utf8').trim().split('\n');
+  const names = new Map();
+  for (const line of stacks) {
+    const [frames, ns] = [
+      line.slice(0, line.lastIndexOf(' ')).split(';'),
+      Number(line.slice(line.lastIndexOf(' ') + 1)),
+    ];
+    names.set(frames.at(-1), (names.get(frames.at(-1)) ?? 0) + ns);
+  }
+  const [most] = [...names].sort((a, b) => b[1] - a[1]);
+  await page.waitForSelector('.grid tbody tr');
+  assert.equal(await page.textContent('.grid tbody tr td'), most[0]);
+  await picture(page, 'flame');
+
+  const { phases } = say('report', 'boot', trace);
+  await page.keyboard.press('7');
+  await page.waitForFunction(
+    (count) => document.querySelector('.boot .grid')?.querySelectorAll('tbody tr').length === count,
+    phases.length,
+  );
+  await picture(page, 'boot');
+
+  await page.keyboard.press('9');
+  await page.waitForSelector('.curve canvas');
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll('.curve canvas')].slice(0, 3).every((canvas) => {
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      return data.some((value) => value > 0);
+    }),
+  );
+  await picture(page, 'rates');
 });
 
 test('keys go to all pages, help says so, and back goes back', async (t) => {

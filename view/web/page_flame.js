@@ -47,7 +47,7 @@ class FlamePage {
     this.what = choice(
       [
         ['', 'running time'],
-        ['yes', 'waiting time'],
+        ['yes', 'running and waiting time'],
       ],
       '',
       (value) => this.set('waiting', value),

@@ -251,7 +251,8 @@ class RawPage {
     this.event = event;
     if (event) {
       fillDetails(this.details, this.app, event, (condition) => {
-        this.app.go({ filter: bothFilters(this.app.state.filter, condition) }, 'push');
+        const { state, meta } = this.app;
+        this.app.go({ filter: meta.features.filter ? bothFilters(state.filter, condition) : condition }, 'push');
       });
     } else {
       fill(this.details, make('p', { class: 'faint', text: 'Select an event to see all of it.' }));

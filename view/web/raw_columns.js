@@ -155,7 +155,7 @@ export function fillDetails(place, app, event, addFilter) {
         class: 'link',
         text: plain(name, 100),
         title: 'Show only such events',
-        on: { click: () => addFilter(eventCondition(name)) },
+        on: { click: () => addFilter(app.meta.features.filter ? eventCondition(name) : name) },
       }),
     ),
     make('p', { class: 'faint', text: kind?.doc ?? '' }),
