@@ -30,7 +30,13 @@ const DEPTH_MAX = 9;
  * @property {HTMLElement} name
  * @property {HTMLElement} time
  * @property {HTMLElement} pin
- * @property {string} shown what it shows, to see whether that changes
+ * @property {Item | null} item what it shows; none while it is hidden
+ * @property {boolean} selected
+ * @property {boolean} pointed
+ * @property {number} top
+ * @property {number} clip
+ * @property {number} height
+ * @property {number} count of all rows
  */
 
 export class GraphTree {
@@ -62,21 +68,23 @@ export class GraphTree {
     this.lines.forEach((line, index) => {
       const place = places[index];
       const { element } = line;
-      element.hidden = !place;
       if (!place) {
+        hideLine(line);
         return;
       }
       const { item, top, height, clip } = place;
-      element.style.transform = `translateY(${top}px)`;
-      element.style.height = `${height}px`;
-      element.style.visibility = top + height / 2 < clip ? 'hidden' : 'visible';
       const selected = item.row >= 0 && item.row === model.row;
-      element.classList.toggle('pointed', item.row >= 0 && item.row === model.hoverRow);
+      const pointed = item.row >= 0 && item.row === model.hoverRow;
       active = selected ? element.id : active;
-      const { key, name, depth, parent, open, pinned, time } = item;
-      const shown = [key, name, depth, parent, open, pinned, time, selected, height, count].join('\n');
-      if (line.shown !== shown) {
-        line.shown = shown;
+      if (line.pointed !== pointed) {
+        line.pointed = pointed;
+        element.classList.toggle('pointed', pointed);
+      }
+      if (line.item === null || line.top !== top || line.height !== height || line.clip !== clip) {
+        moveLine(line, place);
+      }
+      if (line.item !== item || line.selected !== selected || line.height !== height || line.count !== count) {
+        Object.assign(line, { item, selected, height, count });
         this.showItem(line, item, selected, height, count);
       }
     });
@@ -97,7 +105,8 @@ export class GraphTree {
     this.made = (this.made ?? 0) + 1;
     element.id = `graph-row-${this.made}-${Math.floor(performance.now())}`;
     this.list.append(element);
-    return { element, twist, name, time, pin, shown: '' };
+    const state = { item: null, selected: false, pointed: false, top: 0, clip: 0, height: 0, count: 0 };
+    return { element, twist, name, time, pin, ...state };
   }
 
   /**
@@ -170,4 +179,26 @@ export class GraphTree {
       this.pane.select(row);
     }
   }
+}
+
+/** @param {Line} line */
+function hideLine(line) {
+  if (line.item !== null || !line.element.hidden) {
+    line.item = null;
+    line.element.hidden = true;
+  }
+}
+
+/**
+ * @param {Line} line
+ * @param {Place} place
+ */
+function moveLine(line, { top, height, clip }) {
+  const { element } = line;
+  element.hidden = false;
+  element.style.transform = `translateY(${top}px)`;
+  element.style.height = `${height}px`;
+  element.style.visibility = top + height / 2 < clip ? 'hidden' : 'visible';
+  line.top = top;
+  line.clip = clip;
 }
