@@ -8,6 +8,8 @@ import { countText, lengthText, shortLength, shortText, timeMarks, timeText } fr
 /** Space around a picture for its axes, in pixels. */
 const CHART_EDGE = { left: 58, right: 10, top: 8, bottom: 20 };
 const CHART_FONT = '11px system-ui, sans-serif';
+/** Widest bar of a histogram, in pixels. */
+const BAR_WIDTH_MAX = 72;
 
 /** A canvas with axes, a line that says what is under the pointer, and a table for those who cannot see it. */
 class Chart {
@@ -20,6 +22,8 @@ class Chart {
     this.app = app;
     this.canvas = make('canvas', { attributes: { role: 'img', 'aria-label': name, tabindex: 0 } });
     this.canvas.style.height = `${height}px`;
+    this.width = innerWidth / 2;
+    this.height = height;
     this.said = make('div', { class: 'chart-said faint', attributes: { 'aria-live': 'polite' } });
     this.element = make('figure', { class: 'chart' }, this.canvas, this.said);
     this.draw = oncePerFrame(() => this.drawNow());
@@ -84,11 +88,13 @@ class Chart {
   /** The part of the canvas within the axes. */
   inner() {
     const { left, right, top, bottom } = CHART_EDGE;
+    // What is hidden has no width; it will be as wide as before.
+    this.width = this.canvas.clientWidth || this.width;
     return {
       left,
       top,
-      width: Math.max(1, this.canvas.clientWidth - left - right),
-      height: Math.max(1, this.canvas.clientHeight - top - bottom),
+      width: Math.max(1, this.width - left - right),
+      height: Math.max(1, this.height - top - bottom),
     };
   }
 
@@ -181,9 +187,10 @@ export class HistogramChart extends Chart {
    * @param {App} app
    * @param {string} name
    * @param {((low: number, high: number) => void) | null} pick called with the bounds of a bucket that is clicked
+   * @param {number} [height] in pixels
    */
-  constructor(app, name, pick) {
-    super(app, name, 190);
+  constructor(app, name, pick, height = 190) {
+    super(app, name, height);
     this.pick = pick;
     /** @type {[number, number][]} */
     this.buckets = [];
@@ -206,13 +213,16 @@ export class HistogramChart extends Chart {
   }
 
   keyStep() {
-    return { x: this.inner().width / Math.max(1, this.buckets.length), y: 0 };
+    return { x: this.barWidth(), y: 0 };
+  }
+
+  barWidth() {
+    return Math.min(BAR_WIDTH_MAX, this.inner().width / Math.max(1, this.buckets.length));
   }
 
   /** @param {{ x: number, y: number }} place */
   bucketAt({ x }) {
-    const { left, width } = this.inner();
-    return this.buckets[Math.floor(((x - left) / width) * this.buckets.length)];
+    return this.buckets[Math.floor((x - this.inner().left) / this.barWidth())];
   }
 
   /** @param {{ x: number, y: number }} place */
@@ -244,7 +254,7 @@ export class HistogramChart extends Chart {
       context,
       decades.map((count) => [scale(count), shortText(count)]),
     );
-    const step = width / Math.max(1, this.buckets.length);
+    const step = this.barWidth();
     const under = this.pointer && this.bucketAt(this.pointer);
     this.buckets.forEach(([, count], index) => {
       const high = scale(count) * height;
@@ -253,7 +263,7 @@ export class HistogramChart extends Chart {
     });
     this.paintBelow(
       context,
-      this.buckets.map(([bound], index) => [index / this.buckets.length, shortLength(bound)]),
+      this.buckets.map(([bound], index) => [(index * step) / width, shortLength(bound)]),
     );
   }
 }
@@ -345,11 +355,14 @@ export class DensityChart extends Chart {
   paint(context) {
     const { left, top, width, height } = this.inner();
     const all = Math.log(this.high / this.low);
+    const factors = this.high / this.low < 200 ? [1, 2, 5] : [1];
+    /** @type {[number, string][]} */
     const marks = [];
     for (let power = 0; power < 14; power += 1) {
-      const ns = 10 ** power;
-      if (ns >= this.low && ns <= this.high) {
-        marks.push(/** @type {[number, string]} */ ([Math.log(ns / this.low) / all, shortLength(ns)]));
+      for (const ns of factors.map((factor) => factor * 10 ** power)) {
+        if (ns >= this.low && ns <= this.high) {
+          marks.push([Math.log(ns / this.low) / all, shortLength(ns)]);
+        }
       }
     }
     this.paintLeft(context, marks);

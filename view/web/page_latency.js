@@ -78,9 +78,14 @@ export class LatencyPicture {
       (cell) => this.words(cell),
       (cell) => this.go(cell[3], cell[4], cell[5]),
     );
-    this.histogram = new HistogramChart(app, 'how many of each length', (low, high) => this.goBucket(low, high));
+    this.histogram = new HistogramChart(app, 'how many of each length', (low, high) => this.goBucket(low, high), 280);
     this.figures = make('p', { class: 'figures' });
-    this.pictures = make('div', {}, this.figures, this.density.element, this.histogram.element);
+    this.pictures = make(
+      'div',
+      {},
+      this.figures,
+      make('div', { class: 'two-pictures' }, this.density.element, this.histogram.element),
+    );
     /** @type {Latencies | null} */
     this.answer = null;
     this.element = this.place.element;
