@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Measures what tracing costs and how fast and small traces are, and prints it as Markdown for docs/performance.md.
 #
-# usage: scripts/bench.sh [--rounds N] [--guest NAME] [--part cost|format|reports|export|others|sources]... >measured.md
+# usage: scripts/bench.sh [--rounds N] [--guest NAME] [--part cost|format|reports|export|others|sources|view]... >measured.md
 #
 #   --rounds N     rounds of one untraced run and one of each choice of events (default 15)
 #   --guest NAME   the guest (default 6.1-amd64)
 #   --part NAME    only this: cost, what recording costs; format, how fast traces are written, read and opened; reports
 #                  and export, how fast they are and how much memory they need; others, the same events in the files of
 #                  trace-cmd and of LTTng, and how fast their readers are; sources, how fast files of other tracers are
-#                  decoded, beside their own tools
+#                  decoded, beside their own tools; view, the page in Chromium: its index, its answers, its frames
 #
 # Cost is user CPU time, guesttrace's own included: wall time depends on what else the host does. The runs of a round
 # follow each other, so what the host does to one it does to all; a cost is that of a round, and the spread over the
@@ -31,9 +31,9 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#parts[@]} -gt 0 ] || parts=(cost format reports export others sources)
+[ ${#parts[@]} -gt 0 ] || parts=(cost format reports export others sources view)
 for part in "${parts[@]}"; do
-  case $part in cost|format|reports|export|others|sources) ;; *) die "there is no part \"$part\"" "scripts/bench.sh --help" 2 ;; esac
+  case $part in cost|format|reports|export|others|sources|view) ;; *) die "there is no part \"$part\"" "scripts/bench.sh --help" 2 ;; esac
 done
 
 work=$(mktemp -d)
@@ -386,6 +386,27 @@ measure_sources() {
   echo
 }
 
+# The page: its index, its answers, its frames, the page in one file.
+measure_view() {
+  local kind seen speed late
+  cargo build --quiet --release -p trace-format --example large
+  npm ci --silent --prefix tests/browser
+  mapfile -t machine < <(machine_of "$guest_dir" desktop)
+  "$program" record --trace "$work/desktop" --serial "$work/console" --quiet --events core "${machine[@]}"
+  make_long "$work/desktop" "$work/long" 10000000
+  make_long "$work/desktop" "$work/million" 1000000
+  echo "\`guesttrace serve\` and \`html\`, workload \`desktop\` with core events, again and again; Chromium $(chromium --version | cut -d ' ' -f 2) without a GPU:"
+  echo
+  row what result
+  echo "|---|---|"
+  GUESTTRACE=$program node tests/browser/measure.mjs "$work/long" "$work/million"
+  while IFS=$'\t' read -r kind seen speed late; do
+    row "$kind, $seen shown: frames per second, 99th percentile between two" "${speed% frames/s}, ${late#p99 }"
+  done < <(GUESTTRACE=$program node tests/browser/frames.mjs "$work/desktop")
+  rm "$work/long" "$work/million"
+  echo
+}
+
 for part in "${parts[@]}"; do
   case $part in
     cost) measure_cost; measure_preparation; echo ;;
@@ -394,5 +415,6 @@ for part in "${parts[@]}"; do
     export) measure_export ;;
     others) measure_others ;;
     sources) measure_sources ;;
+    view) measure_view ;;
   esac
 done

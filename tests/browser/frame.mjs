@@ -53,16 +53,21 @@ export function run(...words) {
 
 /** Starts `guesttrace serve WORDS`; gives the address of its page. It ends with the test. */
 export async function serve(test, ...words) {
+  return (await serveChild(test, ...words)).url;
+}
+
+/** The same, with the process. */
+export async function serveChild(test, ...words) {
   const child = spawn(program, ['serve', ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
   let talk = '';
   child.stderr.on('data', (text) => { talk += text; });
   test.after(() => child.kill());
   const lines = createInterface({ input: child.stdout });
-  const [line] = await Promise.race([
-    new Promise((resolve) => { lines.once('line', (text) => resolve([text])); }),
+  const url = await Promise.race([
+    new Promise((resolve) => { lines.once('line', resolve); }),
     new Promise((_, reject) => { child.once('exit', () => reject(new Error(`serve ended: ${talk}`))); }),
   ]);
-  return line;
+  return { url, child };
 }
 
 /** One browser for all tests of a file. */
@@ -74,6 +79,14 @@ export async function closeBrowser() {
 
 /** Opens an address in a page of its own. Its complaints fail the test when it ends. */
 export async function openPage(test, url, options = {}) {
+  const page = await emptyPage(test, options);
+  await page.goto(url);
+  await page.waitForFunction(() => document.querySelector('#app:not(.starting)') !== null);
+  return page;
+}
+
+/** A page that shows nothing yet. */
+export async function emptyPage(test, options = {}) {
   browser ??= await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu'],
@@ -91,8 +104,6 @@ export async function openPage(test, url, options = {}) {
     await context.close();
     assert.deepEqual(complaints, [], 'the page complained');
   });
-  await page.goto(url);
-  await page.waitForFunction(() => document.querySelector('#app:not(.starting)') !== null);
   return page;
 }
 
