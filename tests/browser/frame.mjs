@@ -16,6 +16,21 @@ export const projectDir = join(dirname(fileURLToPath(import.meta.url)), '../..')
 const targetDir = process.env.CARGO_TARGET_DIR ?? join(projectDir, 'target');
 export const program = process.env.GUESTTRACE ?? join(targetDir, 'release/guesttrace');
 
+/** What is to be done when a test is over: the last that was begun is ended first. */
+const ends = new WeakMap();
+function whenOver(test, call) {
+  const calls = ends.get(test) ?? [];
+  if (calls.length === 0) {
+    ends.set(test, calls);
+    test.after(async () => {
+      for (const end of calls.reverse()) {
+        await end();
+      }
+    });
+  }
+  calls.push(call);
+}
+
 /** A trace that is small and always there. */
 export const goldenTrace = join(projectDir, 'analyzer/tests/golden/first_program.trace');
 
@@ -29,7 +44,7 @@ export function guestTrace() {
 /** A directory for one test, gone after it. */
 export function workDir(test) {
   const directory = mkdtempSync(join(tmpdir(), 'guesttrace-browser-'));
-  test.after(() => rmSync(directory, { recursive: true, force: true }));
+  whenOver(test, () => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
 
@@ -61,7 +76,7 @@ export async function serveChild(test, ...words) {
   const child = spawn(program, ['serve', ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
   let talk = '';
   child.stderr.on('data', (text) => { talk += text; });
-  test.after(() => child.kill());
+  whenOver(test, () => child.kill());
   const lines = createInterface({ input: child.stdout });
   const url = await Promise.race([
     new Promise((resolve) => { lines.once('line', resolve); }),
@@ -100,7 +115,7 @@ export async function emptyPage(test, options = {}) {
       complaints.push(message.text());
     }
   });
-  test.after(async () => {
+  whenOver(test, async () => {
     await context.close();
     assert.deepEqual(complaints, [], 'the page complained');
   });
