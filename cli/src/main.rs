@@ -17,6 +17,7 @@ mod events;
 mod export;
 mod failure;
 mod flame;
+mod html;
 mod info;
 mod kernel_image;
 mod leash;
@@ -75,6 +76,7 @@ enum Verb {
     Report(report::ReportArgs),
     Wait(wait::WaitArgs),
     Serve(serve::ServeArgs),
+    Html(html::HtmlArgs),
     Chain(chain::ChainArgs),
     Flame(flame::FlameArgs),
     Periods(periods::PeriodsArgs),
@@ -133,6 +135,7 @@ fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
         Verb::Events(args) => events::run(args, console),
         Verb::Report(args) => report::run(args, console),
         Verb::Serve(args) => serve::run(args, console),
+        Verb::Html(args) => html::run(args, console),
         Verb::Flame(args) => flame::run(args, console),
         Verb::Periods(args) => periods::run(args, console),
         Verb::CriticalPath(args) => critical_path::run(args, console),

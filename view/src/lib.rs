@@ -9,6 +9,7 @@ mod bundle;
 mod events;
 mod filter;
 mod graph;
+mod html;
 pub mod index;
 mod indexing;
 mod query;
@@ -21,6 +22,7 @@ mod server;
 mod testing;
 
 pub use answer::{Answer, Refusal};
+pub use html::{HtmlError, Written, foreseen, html};
 pub use indexing::{Keep, build, build_in_background, follow, follow_in_background};
 pub use query::Query;
 pub use routes::{Traces, answer};

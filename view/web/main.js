@@ -2,6 +2,7 @@
 
 import { ViewApp } from './app.js';
 import { errorText, fill, make } from './dom.js';
+import { isEmbedded, openEmbedded } from './embedded.js';
 import { ServerSource, askJson } from './source.js';
 import { Shell } from './shell.js';
 import { graphPage } from './page_graph.js';
@@ -47,10 +48,20 @@ async function appFromServer() {
   );
 }
 
+async function appFromPage() {
+  const source = await openEmbedded();
+  const { meta, start_ns: start, reports } = source.contents;
+  if (start > 0 && location.hash === '') {
+    // Of a part of a trace, that part is seen first.
+    history.replaceState(null, '', `#from=${start}&to=${meta.end_ns}`);
+  }
+  return new ViewApp([source], [meta.name], reports, true);
+}
+
 async function main() {
   const place = /** @type {HTMLElement} */ (document.getElementById('app'));
   try {
-    const app = await appFromServer();
+    const app = await (isEmbedded() ? appFromPage() : appFromServer());
     await app.start();
     new Shell(app, place, PAGES).show();
   } catch (error) {

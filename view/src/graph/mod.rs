@@ -6,6 +6,6 @@ mod numbers;
 mod spans;
 mod wire;
 
-pub(crate) use about::{meta, rows};
-pub(crate) use numbers::{histogram, latencies, statistics};
+pub(crate) use about::{meta, meta_value, rows, rows_value};
+pub(crate) use numbers::{histogram, latencies, statistics, sums_of};
 pub(crate) use spans::{arrows, at, next, spans};

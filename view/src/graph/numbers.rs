@@ -10,7 +10,7 @@ use crate::served::Served;
 const CELLS_MAX: u64 = 1 << 20;
 
 /// Kinds with their time, those with none left out.
-pub(super) fn sums_of(sums: &Sums) -> Vec<(Kind, u64)> {
+pub(crate) fn sums_of(sums: &Sums) -> Vec<(Kind, u64)> {
     let sums = Kind::ALL.iter().copied().zip(sums.iter().copied());
     sums.filter(|(kind, nanos)| *nanos > 0 && *kind != Kind::Nothing)
         .collect()

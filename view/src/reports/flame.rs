@@ -10,10 +10,11 @@ use crate::query::Query;
 use crate::served::Served;
 
 /// Stacks that are told; of more the longest.
-const STACKS_MAX: usize = 20_000;
+pub(crate) const STACKS_MAX: usize = 20_000;
 
-#[derive(Serialize)]
-struct Flame<'a> {
+/// Where time went.
+#[derive(Debug, Serialize)]
+pub(crate) struct Flame<'a> {
     unit: &'static str,
     stacks: Vec<(Vec<&'a str>, u64)>,
 }
@@ -31,13 +32,18 @@ pub(crate) fn flame(served: &Served, query: &Query) -> Result<Answer, Refusal> {
     let selection = selection(query)?;
     let trace = reading(served, query);
     let folded = fold(&trace, &selection, kind)?;
-    let mut stacks: Vec<_> = folded.lines.iter().filter_map(|line| stack(line)).collect();
-    if stacks.len() > STACKS_MAX {
+    Answer::json(&stacks_of(&folded.lines, STACKS_MAX))
+}
+
+/// Lines of folded stacks, the longest of them if there are too many.
+pub(crate) fn stacks_of(lines: &[String], stacks_max: usize) -> Flame<'_> {
+    let mut stacks: Vec<_> = lines.iter().filter_map(|line| stack(line)).collect();
+    if stacks.len() > stacks_max {
         stacks.sort_by(|(_, one), (_, other)| other.cmp(one));
-        stacks.truncate(STACKS_MAX);
+        stacks.truncate(stacks_max);
         stacks.sort();
     }
-    Answer::json(&Flame { unit: "ns", stacks })
+    Flame { unit: "ns", stacks }
 }
 
 /// A line of folded stacks, taken apart.

@@ -27,13 +27,13 @@ use crate::query::Query;
 use crate::served::Served;
 
 pub(crate) use export::export;
-pub(crate) use flame::flame;
+pub(crate) use flame::{STACKS_MAX, flame, stacks_of};
 pub(crate) use path::path;
 pub(crate) use sql::{is_there as has_sql, sql};
 
 use analyzer::sources::Trace;
 pub(crate) use reading::reading;
-use wire::WireReport;
+pub(crate) use wire::WireReport;
 
 /// Rows of reports that have one for each thing that happened.
 const ROWS_MAX: usize = 10_000;
