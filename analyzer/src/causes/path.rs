@@ -94,17 +94,7 @@ struct Path {
 /// # Errors
 /// When the trace cannot be read, or has no such thread or event.
 pub fn critical_path(trace: &Trace, options: &PathOptions) -> Result<Report, PathError> {
-    let selection = Selection {
-        span: options.span,
-        ..Selection::default()
-    };
-    let finder = Finder {
-        end: &options.end,
-        span: options.span,
-        found: None,
-    };
-    let first = run(trace, &selection, (History::new(options.span), finder))?;
-    let (path, _) = find(first, options)?;
+    let (path, _) = find(trace, options)?;
     // In a tree of its own each stretch is a root, and has below it what was done in it.
     let mut stretches = Tree::default();
     let numbered: Vec<Piece> = (0..)
@@ -115,7 +105,7 @@ pub fn critical_path(trace: &Trace, options: &PathOptions) -> Result<Report, Pat
         })
         .collect();
     let refiner = Refiner::new(stretches, &numbered);
-    let second = run(trace, &selection, refiner)?;
+    let second = run(trace, &selection_of(options), refiner)?;
     let mut findings = second.findings;
     let stretches = second.analysis.finish();
     let sums = stretches.sums();
@@ -145,22 +135,19 @@ pub fn critical_path(trace: &Trace, options: &PathOptions) -> Result<Report, Pat
     })
 }
 
+fn selection_of(options: &PathOptions) -> Selection {
+    Selection {
+        span: options.span,
+        ..Selection::default()
+    }
+}
+
 /// Finds a path, without what threads did in each stretch in which they ran: one pass instead of two.
 ///
 /// # Errors
 /// When the trace cannot be read, or has no such thread or event.
 pub fn path_stretches(trace: &Trace, options: &PathOptions) -> Result<Vec<Stretch>, PathError> {
-    let selection = Selection {
-        span: options.span,
-        ..Selection::default()
-    };
-    let finder = Finder {
-        end: &options.end,
-        span: options.span,
-        found: None,
-    };
-    let first = run(trace, &selection, (History::new(options.span), finder))?;
-    let (path, machine) = find(first, options)?;
+    let (path, machine) = find(trace, options)?;
     let namer = Namer::new(trace);
     let stretches = Tree::default();
     let writer = Writer {
@@ -177,17 +164,20 @@ pub fn path_stretches(trace: &Trace, options: &PathOptions) -> Result<Vec<Stretc
     Ok(pieces.map(|piece| writer.stretch(piece)).collect())
 }
 
-fn find(
-    first: Pass<(History, Finder<'_>)>,
-    options: &PathOptions,
-) -> Result<(Path, Machine), PathError> {
+fn find(trace: &Trace, options: &PathOptions) -> Result<(Path, Machine), PathError> {
+    let finder = Finder {
+        end: &options.end,
+        span: options.span,
+        found: None,
+    };
+    let analysis = (History::new(options.span), finder);
     let Pass {
         analysis: (mut history, finder),
         machine,
         start,
         end,
         ..
-    } = first;
+    } = run(trace, &selection_of(options), analysis)?;
     let (thread, until, interrupt) = match (&options.end, finder.found) {
         (PathEnd::Thread(tid), _) => {
             let living = machine.threads().iter().filter(|(_, thread)| {

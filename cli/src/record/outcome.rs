@@ -288,6 +288,7 @@ fn summarise(args: &RecordArgs, finished: &Finished, console: &mut Console<'_>) 
         console.talk,
         "  guesttrace events {name} --event 'sched_*' --limit 20"
     )?;
+    writeln!(console.talk, "  guesttrace serve {name}")?;
     writeln!(console.talk, "  guesttrace info {name}")?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::numbers::sums_of;
 use crate::answer::{Answer, Refusal};
-use crate::index::{Kind, RowId, RowInfo, Timeline};
+use crate::index::{Index, Kind, RowId, RowInfo};
 use crate::query::Query;
 use crate::served::Served;
 
@@ -67,24 +67,22 @@ struct RowAnswer<'a> {
 
 /// `rows`: the rows of the graph.
 pub(crate) fn rows(served: &Served, _: &Query) -> Result<Answer, Refusal> {
-    Answer::json(&rows_value(served))
+    Answer::json(&row_answers(&served.index()))
 }
 
 /// The rows of the graph.
 pub(crate) fn rows_value(served: &Served) -> Value {
-    let index = served.index();
-    let sums = |row: RowId| {
-        index
-            .timeline(row)
-            .map(|Timeline { sums, .. }| sums_of(sums))
-    };
+    json!(row_answers(&served.index()))
+}
+
+fn row_answers(index: &Index) -> Vec<RowAnswer<'_>> {
     let rows = index.overview.rows.iter().zip(0 as RowId..);
-    let rows = rows.map(|(info, row)| {
-        json!(RowAnswer {
-            row,
-            info,
-            sums: sums(row).unwrap_or_default(),
-        })
+    let rows = rows.map(|(info, row)| RowAnswer {
+        row,
+        info,
+        sums: index
+            .timeline(row)
+            .map_or_else(Vec::new, |timeline| sums_of(&timeline.sums)),
     });
-    Value::Array(rows.collect())
+    rows.collect()
 }

@@ -19,7 +19,7 @@ const STEP_BITS: u32 = 3;
 /// Levels beyond this would be longer than 2^55 ns.
 const LEVELS_MAX: usize = 13;
 /// Spans between two running totals.
-const SUMS_STRIDE: usize = 1024;
+const SUMS_STRIDE: usize = 256;
 
 /// Time of each kind, in nanoseconds.
 pub type Sums = [u64; KIND_COUNT];
