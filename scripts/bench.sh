@@ -345,7 +345,8 @@ source_row() {
   decoded=$("$decoding" "$2" 5)
   of() { sed -n "s/^$1 //p" <<<"$decoded"; }
   events=$(of events)
-  if [ $# -gt 2 ] && command -v "$3" >/dev/null; then
+  # The tool has to be there, and able to read that file.
+  if [ $# -gt 2 ] && command -v "$3" >/dev/null && "${@:3}" >/dev/null 2>&1; then
     theirs=$(awk -v events="$events" -v seconds="$(cpu_seconds "${@:3}")" 'BEGIN { printf "%.2f", events / seconds / 1e6 }')
   fi
   row "$1" "$events" "$(awk "BEGIN { printf \"%.2f\", $events / $(of reading_seconds) / 1e6 }")" "$theirs" \
