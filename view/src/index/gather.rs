@@ -308,8 +308,7 @@ impl Gather {
     }
 
     /// A thread had a CPU for a while.
-    fn ran(&mut self, machine: &Machine, cpu: CpuId, row: RowId, interval: &ThreadInterval<'_>) {
-        let state = self.state_of(machine, interval.doing);
+    fn ran(&mut self, cpu: CpuId, row: RowId, state: StateId, interval: &ThreadInterval<'_>) {
         let cpu_row = self.row_of_device(Device::Cpu(cpu.0));
         self.span(cpu_row, interval.span, state);
         let slot = cpu.0 as usize;
@@ -451,7 +450,7 @@ impl Observer for Gather {
         };
         self.span(row, interval.span, state);
         if let Some(cpu) = interval.cpu {
-            self.ran(machine, cpu, row, interval);
+            self.ran(cpu, row, state, interval);
             return;
         }
         let Some(waker) = &interval.thread.waker else {
