@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Measures what tracing costs and how fast and small traces are, and prints it as Markdown for docs/performance.md.
 #
-# usage: scripts/bench.sh [--rounds N] [--guest NAME] [--part cost|format|reports|export|others|sources|view]... >measured.md
+# usage: scripts/bench.sh [--rounds N] [--guest NAME] [--part PART]... >measured.md
 #
 #   --rounds N     rounds of one untraced run and one of each choice of events (default 15)
 #   --guest NAME   the guest (default 6.1-amd64)
 #   --part NAME    only this: cost, what recording costs; format, how fast traces are written, read and opened; reports
 #                  and export, how fast they are and how much memory they need; others, the same events in the files of
 #                  trace-cmd and of LTTng, and how fast their readers are; sources, how fast files of other tracers are
-#                  decoded, beside their own tools; view, the page in Chromium: its index, its answers, its frames
+#                  decoded, beside their own tools; view, the page in Chromium: its index, its answers, its frames; sql,
+#                  what questions by SQL take
 #
 # Cost is user CPU time, guesttrace's own included: wall time depends on what else the host does. The runs of a round
 # follow each other, so what the host does to one it does to all; a cost is that of a round, and the spread over the
@@ -20,6 +21,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+all_parts='cost format reports export others sources view sql'
 rounds=15 guest=6.1-amd64 parts=()
 while [ $# -gt 0 ]; do
   case $1 in
@@ -31,9 +33,9 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#parts[@]} -gt 0 ] || parts=(cost format reports export others sources view)
+read -ra parts <<<"${parts[*]:-$all_parts}"
 for part in "${parts[@]}"; do
-  case $part in cost|format|reports|export|others|sources|view) ;; *) die "there is no part \"$part\"" "scripts/bench.sh --help" 2 ;; esac
+  case " $all_parts " in *" $part "*) ;; *) die "there is no part \"$part\"" "scripts/bench.sh --help" 2 ;; esac
 done
 
 work=$(mktemp -d)
@@ -214,6 +216,13 @@ measure_large() {
   echo
 }
 
+# What long recordings are made of: core events of the workload desktop, in $work/desktop.
+record_desktop() {
+  cargo build --quiet --release -p trace-format --example large
+  mapfile -t machine < <(machine_of "$guest_dir" desktop)
+  "$program" record --trace "$work/desktop" --serial "$work/console" --quiet --events core "${machine[@]}"
+}
+
 # make_long TRACE OUT EVENTS: a recording's events again and again, until there are so many.
 make_long() {
   local bytes records
@@ -226,9 +235,7 @@ make_long() {
 # How fast the reports are: one on 100 million events, each on 10 million.
 measure_reports() {
   local events report took own all
-  cargo build --quiet --release -p trace-format --example large
-  mapfile -t machine < <(machine_of "$guest_dir" desktop)
-  "$program" record --trace "$work/desktop" --serial "$work/console" --quiet --events core "${machine[@]}"
+  record_desktop
   echo "Reports of workload \`desktop\` with core events, again and again (every process lives anew each time); CPU time, so the speed of one core:"
   echo
   row report events "million events/s" "MiB of memory; with the part of the file that is mapped"
@@ -254,9 +261,7 @@ measure_reports() {
 # How fast each format of `guesttrace export` is written, and how large it is.
 measure_export() {
   local format events took own all bytes
-  cargo build --quiet --release -p trace-format --example large
-  mapfile -t machine < <(machine_of "$guest_dir" desktop)
-  "$program" record --trace "$work/desktop" --serial "$work/console" --quiet --events core "${machine[@]}"
+  record_desktop
   make_long "$work/desktop" "$work/long" 3000000
   cat "$work/long" >/dev/null
   events=$("$program" info "$work/long" --format json | number_of records)
@@ -357,10 +362,8 @@ source_row() {
 measure_sources() {
   local samples=${GUESTTRACE_SAMPLES:-$project_dir/../shared/data} decoding archive file
   cargo build --quiet --release -p analyzer --example decoding
-  cargo build --quiet --release -p trace-format --example large
   decoding=$(dirname "$program")/examples/decoding
-  mapfile -t machine < <(machine_of "$guest_dir" desktop)
-  "$program" record --trace "$work/desktop" --serial "$work/console" --quiet --events core "${machine[@]}"
+  record_desktop
   make_long "$work/desktop" "$work/long" 3000000
   "$program" export "$work/long" --to ctf -o "$work/long.ctf"
   echo "Traces of other tracers, decoded with all threads and fields, in one thread; CPU time of whole programs for the rest, the best of five runs:"
@@ -390,10 +393,8 @@ measure_sources() {
 # The page: its index, its answers, its frames, the page in one file.
 measure_view() {
   local kind seen speed late
-  cargo build --quiet --release -p trace-format --example large
   npm ci --silent --prefix tests/browser
-  mapfile -t machine < <(machine_of "$guest_dir" desktop)
-  "$program" record --trace "$work/desktop" --serial "$work/console" --quiet --events core "${machine[@]}"
+  record_desktop
   make_long "$work/desktop" "$work/long" 10000000
   make_long "$work/desktop" "$work/million" 1000000
   echo "\`guesttrace serve\` and \`html\`, workload \`desktop\` with core events, again and again; Chromium $(chromium --version | cut -d ' ' -f 2) without a GPU:"
@@ -408,6 +409,40 @@ measure_view() {
   echo
 }
 
+# ask QUERY: wall seconds that a question about $work/long takes.
+ask() { seconds %R "$program" sql "$work/long" "$1" --format csv; }
+
+# What questions cost by SQL. Of two equal ones the second hides its column in a function, so that the engine has to look
+# at every row; the first chooses what is read of the file.
+measure_sql() {
+  local what chosen hidden from to events
+  cargo build --quiet --release --manifest-path sql/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}" --bins
+  record_desktop
+  make_long "$work/desktop" "$work/long" 10000000
+  cat "$work/long" >/dev/null
+  events=$("$program" info "$work/long" --format json | number_of records)
+  from=$(($("$program" info "$work/long" --format json | number_of duration_ns) / 2))
+  to=$((from + 100000000))
+  echo "\`guesttrace-sql\` over $events events of workload \`desktop\`; wall seconds, $(nproc) cores:"
+  echo
+  row question "seconds" "seconds when no part of the file is left out"
+  echo "|---|---|---|"
+  while IFS='|' read -r what chosen hidden; do
+    chosen=$(ask "$chosen")
+    hidden=$(if [ -n "$hidden" ]; then ask "$hidden"; else echo -; fi)
+    row "$what" "$chosen" "$hidden"
+  done <<END
+all events, counted by kind|SELECT event, count(*) FROM events GROUP BY event|
+all stretches of threads, summed by state|SELECT state, sum(duration_ns) FROM thread_states GROUP BY state|
+all system calls, by name|SELECT name, count(*), sum(duration_ns) FROM syscalls GROUP BY name|
+0.1 s of the middle|SELECT count(*) FROM events WHERE time_ns BETWEEN $from AND $to|SELECT count(*) FROM events WHERE abs(time_ns) BETWEEN $from AND $to
+one kind of event|SELECT count(*) FROM events WHERE event = 'sched_process_exec'|SELECT count(*) FROM events WHERE lower(event) = 'sched_process_exec'
+one thread|SELECT count(*) FROM events WHERE tid = 1|SELECT count(*) FROM events WHERE abs(tid) = 1
+END
+  rm "$work/long"
+  echo
+}
+
 for part in "${parts[@]}"; do
   case $part in
     cost) measure_cost; measure_preparation; echo ;;
@@ -417,5 +452,6 @@ for part in "${parts[@]}"; do
     others) measure_others ;;
     sources) measure_sources ;;
     view) measure_view ;;
+    sql) measure_sql ;;
   esac
 done

@@ -5,8 +5,10 @@ project_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # What scripts build for the guest goes here; elsewhere only to test the scripts themselves.
 # shellcheck disable=SC2034
 build_dir=${GUESTTRACE_BUILD_DIR:-$project_dir/images/build}
+# Where `scripts/setup.sh --user` unpacks programs; `guesttrace record` looks there, too.
+user_prefix=${GUESTTRACE_PREFIX:-${HOME:-/nonexistent}/.local/share/guesttrace}
 # mke2fs, debugfs and bpftool are in sbin, which is not in everybody's PATH.
-PATH=$PATH:/usr/sbin:/sbin
+PATH=$user_prefix/bin:$PATH:/usr/sbin:/sbin
 
 # Talk goes to stderr: stdout is for results.
 say() { printf '%s: %s\n' "$(basename "$0")" "$1" >&2; }
@@ -44,6 +46,18 @@ use_cargo() {
     fi
   done
   return 1
+}
+
+# use_program: sets `program` to guesttrace, built from these sources; where no cargo can do that, to that of the path.
+# shellcheck disable=SC2034 # for the scripts that source this
+use_program() {
+  if use_cargo; then
+    (cd "$project_dir" && cargo build --release --quiet) || die "guesttrace cannot be built" "cargo build --release"
+    program=${CARGO_TARGET_DIR:-$project_dir/target}/release/guesttrace
+  else
+    program=$(command -v guesttrace) ||
+      die "no cargo is new enough to build guesttrace, and none is in the path" "scripts/setup.sh"
+  fi
 }
 
 # What the scripts that measure share. They set `work`, a directory for their files.

@@ -29,7 +29,8 @@ while [ $# -gt 0 ]; do
     --kernel) images[0]=$2; shift ;;
     --rootfs) images[1]=$2; shift ;;
     --) shift; qemu_arguments=(-- "$@"); break ;;
-    --*=*|--no-*|--keep-*|--audit-*|--require-*|--dry-run|--quiet|-q) options+=("$1") ;;
+    --*=*|--no-*|--keep-*|--audit-*|--require-*|--children|--dry-run|--quiet|-q) options+=("$1") ;;
+    --on) needs_value "$1 WHEN" $(($# - 1)); options+=("$1" "$2" "$3"); shift 2 ;;
     --*) needs_value "$1" $#; options+=("$1" "$2"); shift ;;
     *) images+=("$1") ;;
   esac
@@ -42,30 +43,17 @@ for image in "${images[@]}"; do
   [ -r "$image" ] || die "there is no file \"$image\" to read" "scripts/run-qemu.sh --help" 2
 done
 
-# Prints the release (uname -r) that the header of a bzImage names; nothing for another file.
-release_of() {
-  local offset
-  [ "$(od -An -c -j 514 -N 4 "$1" | tr -d ' ')" = HdrS ] || return 0
-  offset=$(od -An -tu2 -j 526 -N 2 "$1")
-  dd if="$1" bs=1 skip=$((offset + 512)) count=100 2>/dev/null | tr '\0 ' '\n' | sed -n 1p
-}
-
-# Builds the program; speaks up only when that takes long.
-build_program() {
-  local reminder status=0
-  { sleep 3 >/dev/null 2>&1 && say "building guesttrace (some minutes the first time)"; } &
-  reminder=$!
-  disown "$reminder"
-  (cd "$project_dir" && cargo build --release --quiet) || status=$?
-  kill "$reminder" 2>/dev/null || true
-  [ "$status" = 0 ] || die "guesttrace cannot be built" "cargo build --release"
-}
-
 "$project_dir/scripts/setup.sh" --for run --quiet
-use_cargo
-build_program
+# Speaks up only when building takes long.
+{ sleep 3 >/dev/null 2>&1 && say "building guesttrace (some minutes the first time)"; } &
+reminder=$!
+disown "$reminder"
+trap 'kill "$reminder" 2>/dev/null || true' EXIT
+use_program
+kill "$reminder" 2>/dev/null || true
+trap - EXIT
 
-# lay_guest NAME [MODULES]: the project's guest of that kernel, with the tools that workload and tracer need.
+# lay_guest NAME: the project's guest of that kernel, with the tools that workload and tracer need.
 lay_guest() {
   local with='' tools=()
   case " ${options[*]} " in *" --workload compile "*|*" --workload=compile "*) with=+compiler tools+=(--with compiler) ;; esac
@@ -74,23 +62,9 @@ lay_guest() {
     *" --native perf "*|*" --native=perf "*) with+=+perf tools+=(--with perf) ;;
   esac
   guest_dir=$build_dir/guest/$1$with
-  "$project_dir/images/build.sh" --kernel "$1" "${tools[@]}" ${2:+--modules "$2"}
+  "$project_dir/images/build.sh" --kernel "$1" "${tools[@]}"
   disk=$(cat "$guest_dir/disk")
-  modules=${2:-$build_dir/kernels/$1/modules}
-}
-
-# lay_guest_of RELEASE: the guest with the modules of that very kernel, fetched or installed here; false without any.
-lay_guest_of() {
-  local fetched
-  [ -n "$1" ] || return 1
-  fetched=$(grep -lx -F "$1" "$build_dir"/kernels/*/release 2>/dev/null | sed -n 1p) || true
-  if [ -n "$fetched" ]; then
-    lay_guest "$(basename "$(dirname "$fetched")")"
-  elif [ -d "/lib/modules/$1" ]; then
-    lay_guest "$1" "/lib/modules/$1"
-  else
-    return 1
-  fi
+  modules=$build_dir/kernels/$1/modules
 }
 
 case ${#images[@]} in
@@ -104,12 +78,8 @@ case ${#images[@]} in
     lay_guest "$guest"
     machine=(--kernel "${images[0]}" --initrd "$guest_dir/initrd.cpio" --disk initramfs --workload mix) ;;
   2)
-    machine=(--kernel "${images[0]}" --rootfs "${images[1]}")
-    # Distributions build the drivers of the reproducible disk as modules: the initramfs of the same release loads them.
-    if lay_guest_of "$(release_of "${images[0]}")"; then
-      machine+=(--modules "$modules")
-      [ "$disk" != sd ] || machine+=(--initrd "$guest_dir/initrd.cpio" --disk sd)
-    fi ;;
+    # Distributions build the drivers of the reproducible disk as modules: `record` makes an initial ramdisk of those.
+    machine=(--kernel "${images[0]}" --rootfs "${images[1]}") ;;
 esac
 
 # What the command line names wins over what was chosen above.
@@ -120,5 +90,5 @@ for ((i = 0; i < ${#machine[@]}; i += 2)); do
     *) arguments+=("${machine[@]:i:2}") ;;
   esac
 done
-exec "${CARGO_TARGET_DIR:-$project_dir/target}/release/guesttrace" record --trace "$trace" "${arguments[@]}" \
+exec "$program" record --trace "$trace" "${arguments[@]}" \
   "${options[@]}" "${qemu_arguments[@]}"

@@ -5,8 +5,8 @@
 #
 #   --no-guests   leave out the tests that boot guests
 #
-# Installs the tools that tests compare with, fetches the kernels and builds the guests first. Meant to take at most
-# 15 minutes on two cores. Everything is built in the release profile, so that each crate is compiled once.
+# Installs the tools that tests compare with, fetches the kernels and builds the guests first. Takes about half an hour
+# on two cores. Everything is built in the release profile, so that each crate is compiled once.
 # A test that cannot run says why and is counted; one that nobody expected to be skipped fails the whole.
 
 set -euo pipefail
@@ -67,14 +67,25 @@ test_page() {
   [ "$guests" = no ] || node --test tests/browser
 }
 
+# The examples for CI services, by the schemas of those.
+lint_examples() {
+  local venv=${CARGO_TARGET_DIR:-target}/venv-examples
+  if [ ! -x "$venv/bin/check-jsonschema" ]; then
+    python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check check-jsonschema || return
+  fi
+  "$venv/bin/check-jsonschema" --builtin-schema vendor.github-workflows docs/ci/github.yml &&
+    "$venv/bin/check-jsonschema" --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci docs/ci/gitlab-ci.yml
+}
+
 cd "$project_dir"
 step "set-up" scripts/setup.sh --for test --quiet
 use_cargo
+step "build" cargo build --quiet --workspace --release
 step "guests" lay_guests
 step "scripts" lint_scripts
+step "examples" lint_examples
 step "format" cargo fmt --all --check
 step "lints" cargo clippy --quiet --workspace --all-targets --release -- -D warnings
-step "build" cargo build --quiet --workspace --release
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

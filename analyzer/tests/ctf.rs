@@ -317,15 +317,40 @@ fn a_trace_is_found_by_any_of_its_files() {
     }
 }
 
+/// Where packets begin, which are told by their magic number and the trace's name.
+fn packet_starts(bytes: &[u8]) -> Vec<usize> {
+    (0..bytes.len())
+        .filter(|at| bytes[*at..].starts_with(&bytes[..20]))
+        .collect()
+}
+
+#[test]
+fn a_packet_that_nobody_closed_ends_with_its_last_event() {
+    let directory = tempfile::tempdir().unwrap();
+    ctf_writer::write(directory.path(), shapes(false).next().unwrap());
+    let closed = Trace::open(directory.path()).unwrap().duration();
+    let events = listing(directory.path());
+    for name in ["channel_0", "channel_1"] {
+        let stream = directory.path().join(name);
+        let mut bytes = std::fs::read(&stream).unwrap();
+        // Behind a header of 32 bytes and the time that the packet begins at.
+        let end = packet_starts(&bytes).pop().unwrap() + 32 + 8;
+        bytes[end..end + 8].fill(0);
+        std::fs::write(&stream, bytes).unwrap();
+    }
+    assert!(closed > GuestNanos(0));
+    assert_eq!(Trace::open(directory.path()).unwrap().duration(), closed);
+    // babeltrace2 reads such a packet alone, but does not go on to it from another.
+    assert_eq!(listing(directory.path()), events);
+}
+
 #[test]
 fn a_packet_that_is_missing_is_a_loss() {
     let directory = tempfile::tempdir().unwrap();
     ctf_writer::write(directory.path(), shapes(false).next().unwrap());
     let stream = directory.path().join("channel_0");
     let bytes = std::fs::read(&stream).unwrap();
-    let starts: Vec<usize> = (0..bytes.len())
-        .filter(|at| bytes[*at..].starts_with(&bytes[..20]))
-        .collect();
+    let starts = packet_starts(&bytes);
     std::fs::write(&stream, [&bytes[..starts[1]], &bytes[starts[2]..]].concat()).unwrap();
     let trace = Trace::open(directory.path()).unwrap();
     let lost = trace

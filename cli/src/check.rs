@@ -17,14 +17,15 @@ use crate::{Usage, failure, tell};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
 guesttrace check out.bin rules.toml\n  \
-guesttrace check out.bin rules.toml --golden good.bin --format junit >results.xml\n\n\
+guesttrace check out.bin rules.toml --golden good.bin --format junit >results.xml\n  \
+guesttrace check out.bin rules.toml --answers answers.toml\n\n\
 A file of rules has sections such as\n  \
 [[count]]\n  \
 events = 'event == \"sched_process_fork\"'\n  \
 at_most = 20\n\
 docs/check.md names them all. What the trace cannot tell is `unknown`, which is no pass.\n\
-Exit status: 0 all rules pass, 1 one fails or is about events that were not recorded, 2 the rules are wrong, \
-3 none fails but data are damaged or missing")]
+Exit status: 0 all rules pass and answers are right, 1 one fails or is about events that were not recorded, \
+2 the rules are wrong, 3 none fails but data are damaged or missing")]
 pub(crate) struct CheckArgs {
     /// Trace to judge
     #[arg(value_name = "TRACE")]
@@ -35,6 +36,12 @@ pub(crate) struct CheckArgs {
     /// Trace to measure tolerances from, instead of the one that the rules name
     #[arg(long, value_name = "TRACE")]
     golden: Option<PathBuf>,
+    /// Answers to the questions of the rules, graded by the trace: lines such as programs = 12
+    #[arg(long, value_name = "FILE")]
+    answers: Option<PathBuf>,
+    /// Tell the right answers, too
+    #[arg(long, requires = "answers")]
+    show_answers: bool,
     /// How to write verdicts
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -49,22 +56,44 @@ enum Format {
     Json,
     /// For servers that run tests
     Junit,
+    /// For tables over many traces
+    Csv,
 }
 
 /// Runs the verb.
 pub(crate) fn run(args: &CheckArgs, console: &mut Console<'_>) -> Result<ExitCode> {
-    let rules = read(&args.rules)?;
+    let mut rules = read_rules(&args.rules)?;
+    match &args.answers {
+        Some(path) => {
+            let text = read(
+                path,
+                "answers are a text file, docs/check.md says what is in it",
+            )?;
+            let taken = rules.take_answers(&text);
+            taken.map_err(|error| wrong(path, &error))?;
+        }
+        None if rules.question_count() > 0 => writeln!(
+            console.talk,
+            "{} questions are left out: --answers FILE has them graded",
+            rules.question_count()
+        )?,
+        None => {}
+    }
     let golden = golden(args, &rules)?;
     let trace = tell::open(&args.trace)?;
-    let report = match check(&trace, &rules, golden.as_ref(), &known()) {
+    let mut report = match check(&trace, &rules, golden.as_ref(), &known()) {
         Ok(report) => report,
         Err(CheckError::Rules(error)) => return Err(wrong(&args.rules, &error)),
         Err(error) => return Err(error.into()),
     };
+    if !args.show_answers {
+        report.hide_truths();
+    }
     let format = match args.format {
         Format::Text => CheckFormat::Text,
         Format::Json => CheckFormat::Json,
         Format::Junit => CheckFormat::Junit,
+        Format::Csv => CheckFormat::Csv,
     };
     report.write(format, &args.rules.display().to_string(), console.out)?;
     if args.format != Format::Text {
@@ -73,21 +102,29 @@ pub(crate) fn run(args: &CheckArgs, console: &mut Console<'_>) -> Result<ExitCod
     Ok(exit_code(&report))
 }
 
-fn read(path: &Path) -> Result<Rules> {
-    /// What does not fit is no file of rules.
+fn read_rules(path: &Path) -> Result<Rules> {
+    let text = read(
+        path,
+        "rules are a text file, docs/check.md says what is in it",
+    )?;
+    Rules::parse(&text).map_err(|error| wrong(path, &error))
+}
+
+/// The text of a file that people write; `what` says what it is.
+fn read(path: &Path, what: &str) -> Result<String> {
+    /// What does not fit is no file of rules or answers.
     const BYTES_MAX: u64 = 1 << 21;
     let unreadable = |error: &dyn std::fmt::Display| {
         let usage = Usage::new(format!("cannot read {}: {error}", path.display()));
-        usage.hint("is the name right? rules are a text file, docs/check.md says what is in it")
+        usage.hint(format!("is the name right? {what}"))
     };
     let length = std::fs::metadata(path)
         .map_err(|error| unreadable(&error))?
         .len();
     if length > BYTES_MAX {
-        return Err(unreadable(&"it is too long for a file of rules").into());
+        return Err(unreadable(&"it is too long for what people write").into());
     }
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
-    Rules::parse(&text).map_err(|error| wrong(path, &error))
+    std::fs::read_to_string(path).map_err(|error| unreadable(&error).into())
 }
 
 /// The golden trace, if rules measure from one.

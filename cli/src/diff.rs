@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use analyzer::sources::{Clock, Trace};
+use analyzer::sources::{Clock, Range, Trace};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
@@ -20,7 +20,8 @@ use crate::console::Console;
 use crate::{Usage, failure, tell};
 use align::{Aligner, Change, Of};
 use headers::header_differences;
-use walk::{Divergence, Side, first_divergence};
+pub(crate) use walk::first_divergence;
+use walk::{Divergence, Side};
 
 /// Compare two traces: identical, or where they diverge first and what differs from there on
 #[derive(Debug, Args)]
@@ -133,7 +134,9 @@ fn compare(a: &Trace, b: &Trace, args: &DiffArgs) -> Result<Comparison> {
         }
         found.headers = header_differences(a.header(), b.header());
     }
-    (found.same_events, found.divergence) = first_divergence(a, b, args.context)?;
+    let everything = Range::default();
+    (found.same_events, found.divergence) =
+        first_divergence((a, &everything), (b, &everything), args.context)?;
     if found.divergence.is_some() {
         found.differences = differences(a, b, found.same_events, args.limit)?;
     }

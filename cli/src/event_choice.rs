@@ -41,7 +41,7 @@ pub(crate) struct EventArgs {
     #[arg(long, value_name = "WHICH[=SPEC]")]
     pub(crate) stack: Vec<StackChoice>,
     /// Record of the running thread too, with all chosen events or, behind `=`, with some: uid, gid, ppid, pgrp, sid, cgroup,
-    /// cgroup_id, pid_ns, mnt_ns, net_ns, user_ns, uts_ns, ipc_ns, cgroup_ns: `uid,gid=file`
+    /// cgroup_id, pid_ns, mnt_ns, net_ns, user_ns, uts_ns, ipc_ns, cgroup_ns: `uid,gid=file_system`
     #[arg(long, value_name = "NAMES[=SPEC]")]
     pub(crate) context: Vec<ContextChoice>,
     /// An event of your own in a program: `[NAME=]PROGRAM:SYMBOL[+OFFSET|%return] [FIELD=EXPRESSION]...`, in every process
@@ -56,7 +56,7 @@ pub(crate) struct EventArgs {
     #[arg(long, value_name = "WHICH")]
     pub(crate) syscall_ip: Option<CallSite>,
     #[command(flatten)]
-    modules: ModuleArgs,
+    pub(crate) modules: ModuleArgs,
 }
 
 impl EventArgs {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use analyzer::sources::TraceError;
+use guest_images::ImageError;
 use guesttrace_events::EventError;
 use guesttrace_filter::FilterError;
 use plan_compiler::{CompileError, ProbeError, SpecError, UnknownEvent};
@@ -151,7 +152,10 @@ fn status(error: &anyhow::Error) -> Option<u8> {
             || cause.is::<CompileError>()
             || cause.is::<EventError>()
             || cause.is::<SpecError>()
-            || cause.is::<ProbeError>();
+            || cause.is::<ProbeError>()
+            || cause
+                .downcast_ref::<ImageError>()
+                .is_some_and(ImageError::is_usage);
         if is_usage {
             return Some(USAGE);
         }

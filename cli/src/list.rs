@@ -1,6 +1,6 @@
 //! `guesttrace list`: what can be recorded, and what a kernel has.
 
-mod rows;
+pub(crate) mod rows;
 
 use std::process::ExitCode;
 
@@ -67,6 +67,45 @@ pub(crate) struct Row {
     pub(crate) object: Value,
 }
 
+impl List {
+    /// Writes the rows whose names fit.
+    pub(crate) fn write(
+        mut self,
+        pattern: Option<&str>,
+        format: Format,
+        console: &mut Console<'_>,
+    ) -> Result<()> {
+        if let Some(pattern) = pattern {
+            self.rows.retain(|row| row.fits(pattern));
+            if self.rows.is_empty() {
+                return Err(Usage::new(format!("nothing here is called {pattern:?}"))
+                    .hint(format!(
+                        "put wildcards around a part of a name: '*{pattern}*'"
+                    ))
+                    .into());
+            }
+        }
+        if format == Format::Json {
+            for row in &self.rows {
+                writeln!(console.out, "{}", row.object)?;
+            }
+            return Ok(());
+        }
+        let table = Table {
+            name: "list",
+            title: String::new(),
+            shape: Shape::Rows,
+            columns: self.columns,
+            rows: self.rows.into_iter().map(|row| row.cells).collect(),
+        };
+        match format {
+            Format::Csv => table.write_csv(console.out)?,
+            Format::Text | Format::Json => table.write_text(console.width, console.out)?,
+        }
+        Ok(())
+    }
+}
+
 impl Row {
     /// Whether its name, or `SYSTEM:NAME`, fits.
     fn fits(&self, pattern: &str) -> bool {
@@ -79,7 +118,7 @@ impl Row {
 
 /// Runs the verb.
 pub(crate) fn run(args: &ListArgs, console: &mut Console<'_>) -> Result<ExitCode> {
-    let mut list = match args.what {
+    let list = match args.what {
         What::Events if args.kernel.is_empty() => rows::events(None)?,
         What::Events => rows::events(Some(&args.kernel.load()?))?,
         What::Tracepoints => {
@@ -97,32 +136,6 @@ pub(crate) fn run(args: &ListArgs, console: &mut Console<'_>) -> Result<ExitCode
         What::Workloads => rows::workloads(),
         What::Reports => rows::reports(),
     };
-    if let Some(pattern) = &args.pattern {
-        list.rows.retain(|row| row.fits(pattern));
-        if list.rows.is_empty() {
-            return Err(Usage::new(format!("nothing here is called {pattern:?}"))
-                .hint(format!(
-                    "put wildcards around a part of a name: '*{pattern}*'"
-                ))
-                .into());
-        }
-    }
-    if args.format == Format::Json {
-        for row in &list.rows {
-            writeln!(console.out, "{}", row.object)?;
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    let table = Table {
-        name: "list",
-        title: String::new(),
-        shape: Shape::Rows,
-        columns: list.columns,
-        rows: list.rows.into_iter().map(|row| row.cells).collect(),
-    };
-    match args.format {
-        Format::Csv => table.write_csv(console.out)?,
-        Format::Text | Format::Json => table.write_text(console.width, console.out)?,
-    }
+    list.write(args.pattern.as_deref(), args.format, console)?;
     Ok(ExitCode::SUCCESS)
 }

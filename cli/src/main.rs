@@ -4,6 +4,7 @@
 
 mod chain;
 mod check;
+mod ci;
 mod collect;
 mod compare;
 mod console;
@@ -11,13 +12,17 @@ mod critical_path;
 mod ctl;
 mod cut;
 mod diff;
+mod doctor;
 mod endpoint;
 mod event_choice;
 mod events;
 mod export;
 mod failure;
 mod flame;
+mod generate;
+mod goto;
 mod html;
+mod image;
 mod info;
 mod kernel_image;
 mod leash;
@@ -67,8 +72,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Record(Box<record::RecordArgs>),
+    Goto(Box<goto::GotoArgs>),
     Ctl(ctl::CtlArgs),
     Collect(collect::CollectArgs),
+    Image(image::ImageArgs),
     List(list::ListArgs),
     Plan(plan::PlanArgs),
     Info(info::InfoArgs),
@@ -89,7 +96,11 @@ enum Verb {
     Diff(diff::DiffArgs),
     Compare(compare::CompareArgs),
     Check(check::CheckArgs),
+    Ci(ci::CiArgs),
     Export(export::ExportArgs),
+    Doctor(doctor::DoctorArgs),
+    #[command(hide = true)]
+    Generate(generate::GenerateArgs),
     #[command(hide = true)]
     ExecOnLeash(leash::LeashArgs),
 }
@@ -127,8 +138,10 @@ fn main() -> ExitCode {
 fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Record(args) => record::run(args, console),
+        Verb::Goto(args) => goto::run(args, console),
         Verb::Ctl(args) => ctl::run(args, console),
         Verb::Collect(args) => collect::run(args, console),
+        Verb::Image(args) => image::run(args, console),
         Verb::List(args) => list::run(args, console),
         Verb::Plan(args) => plan::run(args, console),
         Verb::Info(args) => info::run(args, console),
@@ -149,7 +162,10 @@ fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
         Verb::Compare(args) => compare::run(args, console),
         Verb::Diff(args) => diff::run(args, console),
         Verb::Check(args) => check::run(args, console),
+        Verb::Ci(args) => ci::run(args, console),
         Verb::Export(args) => export::run(args, console),
+        Verb::Doctor(args) => doctor::run(args, console),
+        Verb::Generate(args) => generate::run(args),
         Verb::ExecOnLeash(args) => leash::run(args),
     }
 }

@@ -2,18 +2,13 @@
 //! file system.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use guest_images::Ext4Reader;
 use guest_symbols::{ImageBytes, Kernel, Program};
 
 use crate::Usage;
 use crate::record::file_stamp;
-
-/// Links behind each other.
-const LINKS_MAX: usize = 8;
-/// Debian keeps it where only root looks.
-const DEBUGFS: [&str; 2] = ["debugfs", "/usr/sbin/debugfs"];
 
 /// Where programs are looked for.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +44,7 @@ impl ProgramFiles {
         let path = Path::new(name);
         if !path.exists()
             && let Some(rootfs) = &self.rootfs
-            && let Some(bytes) = read_in_guest(rootfs, name)
+            && let Some(bytes) = Ext4Reader::new(rootfs).read(name)
         {
             return Ok(bytes);
         }
@@ -62,42 +57,4 @@ impl ProgramFiles {
             usage.hint(hint).into()
         })
     }
-}
-
-/// The contents of a file in an ext file system; `None` where it has no such file or is none.
-fn read_in_guest(rootfs: &Path, name: &str) -> Option<Vec<u8>> {
-    let mut path = PathBuf::from(name);
-    for _ in 0..LINKS_MAX {
-        let shown = debugfs(rootfs, "stat", &path, None)?;
-        let Some((_, target)) = shown.split_once("link dest: \"") else {
-            break;
-        };
-        let target = target.split_once('"')?.0;
-        path = path.parent()?.join(target);
-    }
-    let dir = tempfile::tempdir().ok()?;
-    let copy = dir.path().join("program");
-    debugfs(rootfs, "dump", &path, Some(&copy))?;
-    let bytes = std::fs::read(&copy).ok()?;
-    // What does not exist is an empty file to it.
-    Some(bytes).filter(|bytes| !bytes.is_empty())
-}
-
-/// What debugfs says, which opens the file system to read only.
-fn debugfs(rootfs: &Path, request: &str, path: &Path, out: Option<&Path>) -> Option<String> {
-    let path = path.to_str().filter(|path| !path.contains(['"', '\n']))?;
-    let mut request = format!("{request} \"{path}\"");
-    if let Some(out) = out {
-        request += &format!(" \"{}\"", out.to_str()?);
-    }
-    let run = |program: &&str| {
-        let command = Command::new(program)
-            .arg("-R")
-            .arg(&request)
-            .arg(rootfs)
-            .output();
-        command.ok()
-    };
-    let output = DEBUGFS.iter().find_map(run)?;
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }

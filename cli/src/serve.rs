@@ -8,7 +8,6 @@ use analyzer::sources::{Following, Found};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use guesttrace_view::{Keep, Served, Server, build_in_background, follow_in_background};
-use trace_format::partial_path;
 
 use crate::console::Console;
 use crate::traces::TracesArgs;
@@ -43,11 +42,11 @@ pub(crate) struct ServeArgs {
 /// Runs the verb.
 pub(crate) fn run(args: &ServeArgs, console: &mut Console<'_>) -> Result<ExitCode> {
     let following = match args.traces.paths()[..] {
-        [only] if only != Path::new("-") => live(only)?,
+        [only] if only != Path::new("-") => live(only),
         _ => None,
     };
     let first = match &following {
-        Some((partial, _)) => tell::open(partial)?,
+        Some(following) => tell::open(following.beginning())?,
         None => args.traces.open()?,
     };
     let paths = args.traces.paths().into_iter().map(PathBuf::from);
@@ -64,7 +63,7 @@ pub(crate) fn run(args: &ServeArgs, console: &mut Console<'_>) -> Result<ExitCod
         Keep::Beside
     };
     let mut whole = &all[..];
-    if let (Some((_, following)), [first, rest @ ..]) = (following, whole) {
+    if let (Some(following), [first, rest @ ..]) = (following, whole) {
         first.set_live();
         follow_in_background(first, following);
         whole = rest;
@@ -86,16 +85,12 @@ pub(crate) fn run(args: &ServeArgs, console: &mut Console<'_>) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// A recording that goes on, and the file that it grows in.
-fn live(path: &Path) -> Result<Option<(PathBuf, Following)>> {
-    let Ok(Found::Growing(following)) = Following::find(path) else {
-        return Ok(None);
-    };
-    let partial = match path.extension() {
-        Some(extension) if extension == "partial" => path.to_owned(),
-        _ => partial_path(path),
-    };
-    Ok(Some((partial, *following)))
+/// A recording that goes on.
+fn live(path: &Path) -> Option<Following> {
+    match Following::find(path) {
+        Ok(Found::Growing(following)) => Some(*following),
+        _ => None,
+    }
 }
 
 fn served(paths: Vec<PathBuf>, trace: analyzer::sources::Trace) -> Arc<Served> {

@@ -461,12 +461,24 @@ fn lists_need_no_kernel_where_they_can() {
 fn help() {
     let mut text = stdout(&run(&["--help"]));
     let verbs = [
-        "record", "list", "plan", "info", "events", "report", "verify", "repair", "diff", "check",
+        "record",
+        "list",
+        "plan",
+        "info",
+        "events",
+        "report",
+        "verify",
+        "repair",
+        "diff",
+        "check",
+        "image build",
+        "image list",
     ];
     for verb in verbs {
         // The help of the others belongs to this test; that of `record` is long and changes with the machines it knows.
         if verb != "record" {
-            let output = run(&[verb, "--help"]);
+            let words: Vec<&str> = verb.split(' ').chain(["--help"]).collect();
+            let output = run(&words);
             assert_eq!(output.status.code(), Some(0), "{verb}");
             assert!(stdout(&output).contains("Example"), "{verb} has no example");
             text.push_str(&format!("\n==== {verb} ====\n{}", stdout(&output)));

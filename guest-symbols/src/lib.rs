@@ -29,7 +29,7 @@ pub use c_type::{Member, MemberPlace, StructType, Type, TypeId};
 pub use dwarf::{LocalVariable, NoPlace, PlaceStep, SourceLine, TypeName, VariablePlace};
 pub use error::{KallsymsProblem, SymbolError};
 pub use identity::Identity;
-pub use image::{Compression, FileKind, ImageBytes};
+pub use image::{Compression, FileKind, ImageBytes, release_of_bzimage};
 pub use kernel::{Kernel, TypeOrigin};
 pub use module::{Anchor, LinkedModule, LinkedSection, MODULE_LINK_BASE, ModuleFile};
 pub use name_index::NameKind;

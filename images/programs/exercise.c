@@ -5,10 +5,13 @@ static const struct {
   const char *name;
   int (*run)(int argc, char **argv);
 } parts[] = {
-    {"accounts", accounts}, {"burn", burn}, {"compat", compat}, {"desktop", desktop}, {"export", export}, {"files", files},
-    {"ftp", ftp}, {"hostile", hostile}, {"identities", identities}, {"ipc", ipc}, {"keyboard", keyboard},
-    {"snapshot", snapshot},
-    {"table", table}, {"threads", threads}, {"traps", traps}, {"waits", waits},
+    {"accounts", accounts}, {"burn", burn}, {"compat", compat}, {"contention", contention}, {"desktop", desktop},
+    {"diskpattern", diskpattern}, {"export", export}, {"faults", faults}, {"files", files}, {"forktree", forktree},
+    {"ftp", ftp}, {"hostile", hostile}, {"identities", identities}, {"inversion", inversion}, {"ipc", ipc},
+    {"keyboard", keyboard}, {"library", library}, {"packetstorm", packetstorm}, {"philosophers", philosophers},
+    {"pingpong", pingpong}, {"producer", producer}, {"race", race}, {"signals", signals}, {"snapshot", snapshot},
+    {"swap", swap}, {"sysvipc", sysvipc}, {"table", table}, {"threads", threads}, {"timers", timers}, {"traps", traps},
+    {"type", type}, {"waits", waits},
 };
 
 int main(int argc, char **argv) {

@@ -8,6 +8,7 @@
 mod audit;
 mod control;
 mod cpu;
+mod deliveries;
 mod delivery;
 mod entries;
 mod files;

@@ -18,6 +18,7 @@ use trace_format::{Counter, Stats, Trailer};
 use crate::audit::Audit;
 use crate::control::Commands;
 use crate::cpu::CpuRecorder;
+use crate::deliveries::Deliveries;
 use crate::entries::Entries;
 use crate::memory::MemoryMap;
 use crate::modules::Modules;
@@ -99,6 +100,7 @@ pub(crate) struct Recorder {
     pub(crate) entries: Entries,
     shared: Shared,
     doubts: Doubts,
+    deliveries: Deliveries,
     panicked: AtomicBool,
 }
 
@@ -150,6 +152,7 @@ impl Recorder {
             followed: Followed::new(&recording.followed),
             commands: Commands::new(commands),
             doubts: Doubts::default(),
+            deliveries: Deliveries::default(),
             panicked: AtomicBool::new(false),
             sessions,
             watches,
@@ -215,6 +218,16 @@ impl Recorder {
     /// An event happened on a CPU that cannot be told.
     pub(crate) fn note_unknown_cpu(&self) {
         self.doubts.cpu_unknown.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// QEMU sent a CPU to a handler. Before the kernel was recognised, nobody could say whose handler it is.
+    #[cfg_attr(feature = "api4", allow(dead_code, reason = "QEMU does not say"))]
+    pub(crate) fn note_delivery(&self, handler: RuntimeAddr) {
+        if let Some(slide) = self.slide()
+            && !self.has_ended()
+        {
+            self.deliveries.note(slide.to_link(handler));
+        }
     }
 
     /// Where what the guest has at `addr` is linked, in the kernel image or a module of the plan.
@@ -389,6 +402,7 @@ impl Recorder {
             stats,
             exactness: self.audit.exactness(),
             modules: self.shared.modules.uses(),
+            handlers: self.deliveries.counts(&self.plan),
             ..Trailer::default()
         }
     }

@@ -32,7 +32,8 @@ pub use program::{
     STRING_BYTES_MAX,
 };
 pub use recording::{
-    Action, Command, MatchedEvent, Mode, Recording, SessionSpec, Status, TimeSpec, WatchSpec, When,
+    Action, Command, HaltSpec, MatchedEvent, Mode, Recording, SessionSpec, Status, TimeSpec,
+    WatchSpec, When,
 };
 pub use unwind::{
     FRAMES_MAX, FramePointer, FrameRule, LoadedRules, Reached, RuleEncoding, SavedRegisters,

@@ -36,6 +36,18 @@ pub struct Recording {
     pub watches: Vec<WatchSpec>,
     /// Processes that are followed, with all that descend from them: `current.followed` of a filter.
     pub followed: Vec<u32>,
+    /// Where the machine is to stand still; in deterministic mode.
+    pub halt: Option<HaltSpec>,
+}
+
+/// Where the machine is to stand still, which ends the recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HaltSpec {
+    /// Before the first instruction with an event that is not earlier, in ticks of the guest's TSC.
+    pub tsc: u64,
+    /// Every instruction is looked at from the first event on that is not before this; `None` when there is an event at
+    /// `tsc`.
+    pub closer_from: Option<u64>,
 }
 
 /// One trace of a recording.
@@ -174,6 +186,13 @@ pub enum Status {
     },
     /// The guest's kernel panicked.
     Panicked,
+    /// The traces are complete, and the machine is about to stand still.
+    Halted {
+        /// CPU whose instruction is next.
+        cpu: u32,
+        /// Time as that instruction would read it.
+        tsc: u64,
+    },
     /// A trace is complete.
     Ended {
         /// Which session, by its index.

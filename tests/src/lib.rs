@@ -2,15 +2,18 @@
 
 mod cage;
 mod counters;
+mod documents;
 mod events;
 mod ftrace;
 mod fuzz;
 mod guest;
 mod kernels;
+mod links;
 mod strace;
 
 pub use cage::{Cage, End};
 pub use counters::{Counters, counters};
+pub use documents::{Desk, DocumentCommand, document_commands};
 pub use events::{Event, events};
 pub use ftrace::{Ftrace, FtraceEvent, FtraceField, FtraceFormat, FtraceValue};
 pub use fuzz::{Chance, fuzz, fuzz_usually, memory_bytes_most, mix};
@@ -19,6 +22,7 @@ pub use guest::{
     record, record_guest,
 };
 pub use kernels::{KernelFiles, kernel, objdump, project_dir};
+pub use links::{dead_links, documents};
 pub use strace::{Strace, StracedCall, strace};
 
 /// Ends a test that cannot run here, saying why. `scripts/test.sh` counts the lines and fails on one it did not expect.

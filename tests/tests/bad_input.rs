@@ -89,12 +89,12 @@ fn qemu_is_missing_or_too_old() {
         (
             "GUESTTRACE_QEMU",
             old.as_str(),
-            "QEMU 7.2.0 is too old: 9.2 or newer is needed",
+            "QEMU 7.2.0 cannot load the plugin: 9.2 to 10.1, or 11.1 or later can",
         ),
         ("GUESTTRACE_QEMU", other.as_str(), "other is not QEMU"),
     ];
     for (variable, value, message) in cases {
-        let environment = [(variable, value)];
+        let environment = [(variable, value), ("GUESTTRACE_PREFIX", "/nonexistent")];
         check_record(
             &cage,
             &kernel,

@@ -118,6 +118,9 @@ pub struct Trailer {
     /// Every module that has hooks, and whether the guest loaded it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modules: Vec<ModuleUse>,
+    /// How often the emulator delivered an interrupt or exception to which handler, where it says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handlers: Vec<HandlerCount>,
     /// Of a file that does not hold all of its recording, what it holds: as in the block behind the header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Piece>,
@@ -150,6 +153,16 @@ pub struct HookCount {
     pub hook: String,
     /// Times it fired.
     pub fired: u64,
+}
+
+/// A handler and how often a CPU was sent there, by the emulator's own account; from the moment on when the kernel was
+/// recognised, whatever the trace records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandlerCount {
+    /// The kernel's symbol at its first instruction, or before it with the distance: `irq_entries_start+0x8`.
+    pub handler: String,
+    /// How often.
+    pub count: u64,
 }
 
 /// A module that has hooks and what became of it.

@@ -58,8 +58,8 @@ pub use decode::DECODED_BYTES_MAX;
 pub use diagnostic::{Diagnostic, Fault};
 pub use growing::{create_growing, is_growing};
 pub use header::{
-    AbsentEvent, ChunkRule, ClockInfo, ClockMode, END_CONTINUED, END_CUT, Exactness, Header,
-    HookCount, KernelInfo, MachineInfo, ModuleState, ModuleUse, Trailer,
+    AbsentEvent, ChunkRule, ClockInfo, ClockMode, END_CONTINUED, END_CUT, Exactness, HandlerCount,
+    Header, HookCount, KernelInfo, MachineInfo, ModuleState, ModuleUse, Trailer,
 };
 pub use mapping::Mapping;
 pub use merge::{MergeError, Merged, merge};

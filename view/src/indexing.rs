@@ -72,27 +72,28 @@ pub fn build(served: &Served, keep: Keep) -> Result<(), TraceError> {
     Ok(())
 }
 
-/// Goes through the trace once.
-fn pass(served: &Served) -> Result<(), TraceError> {
-    let trace = served.trace();
+/// Does work that hands over batches in a thread of its own, and takes them into the index meanwhile.
+fn while_applying<T: Send>(served: &Served, work: impl FnOnce(SyncSender<Batch>) -> T + Send) -> T {
     let (out, batches) = sync_channel(WAITING_BATCHES);
-    let gather = Gather::new(&trace, out);
-    let passed = thread::scope(|scope| {
-        let pass = scope.spawn(|| {
-            let mut pass = run(&trace, &Selection::default(), gather)?;
-            pass.analysis.tell(&pass.machine, pass.end.0);
-            Ok::<_, TraceError>(json!(pass.findings))
-        });
+    let worked = thread::scope(|scope| {
+        let worker = scope.spawn(|| work(out));
         for batch in batches {
             served.apply(batch);
         }
-        pass.join()
+        worker.join()
     });
-    let findings = match passed {
-        Ok(findings) => findings?,
-        // A panic of the pass is one of this program.
-        Err(panic) => std::panic::resume_unwind(panic),
-    };
+    // A panic of the work is one of this program.
+    worked.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Goes through the trace once.
+fn pass(served: &Served) -> Result<(), TraceError> {
+    let trace = served.trace();
+    let findings = while_applying(served, |out| {
+        let mut pass = run(&trace, &Selection::default(), Gather::new(&trace, out))?;
+        pass.analysis.tell(&pass.machine, pass.end.0);
+        Ok::<_, TraceError>(json!(pass.findings))
+    })?;
     served.set_status(Status {
         is_live: false,
         findings,
@@ -106,18 +107,7 @@ fn pass(served: &Served) -> Result<(), TraceError> {
 /// # Errors
 /// When it cannot be read.
 pub fn follow(served: &Served, following: Following) -> Result<(), FollowError> {
-    let (out, batches) = sync_channel(WAITING_BATCHES);
-    let followed = thread::scope(|scope| {
-        let pass = scope.spawn(|| follow_steps(served, following, out));
-        for batch in batches {
-            served.apply(batch);
-        }
-        pass.join()
-    });
-    match followed {
-        Ok(followed) => followed?,
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
+    while_applying(served, |out| follow_steps(served, following, out))?;
     served.finish();
     Ok(())
 }

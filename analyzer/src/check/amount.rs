@@ -37,6 +37,12 @@ pub(super) struct Amount {
 }
 
 impl Amount {
+    /// A part of a hundred.
+    pub(super) const ONE_PERCENT: Self = Self {
+        unit: Unit::Percent,
+        millionths: MILLION,
+    };
+
     /// So many things.
     pub(super) fn things(number: u64) -> Self {
         Self {

@@ -80,9 +80,15 @@ pub enum RulesProblem {
         source: FilterError,
     },
     #[error(
-        "\"by\" has to name a number that the events have, such as \"tid\" or \"sched_waking.pid\""
+        "{key:?} has to name something that the events have, such as \"tid\" or \"sched_waking.pid\""
     )]
-    By,
+    Bare { key: &'static str },
+    #[error("\"key\" has to be a name of letters, digits and underscores")]
+    Key,
+    #[error("two questions have the key {key:?}")]
+    TwoKeys { key: String },
+    #[error("\"points\" has to be at most {max}")]
+    TooManyPoints { max: u32 },
     #[error("the report {report:?} has several tables\nhint: say which with \"table\": {names}")]
     NoTable { report: &'static str, names: String },
 }
@@ -197,3 +203,44 @@ impl fmt::Display for RulesError {
 }
 
 impl std::error::Error for RulesError {}
+
+/// What is wrong with a file of answers.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message is its documentation")]
+pub enum AnswersError {
+    #[error("line {line}: {message}\nhint: a line of answers is key = \"text\" or key = 12")]
+    Syntax { message: String, line: usize },
+    #[error("the file has more than {max} bytes")]
+    TooLong { max: usize },
+    #[error("{key:?} has to be text in quotes or a number, this is {found}")]
+    Type { key: String, found: &'static str },
+    #[error("there is no question {key:?}{}", Names { suggestion, hint })]
+    Unknown {
+        key: String,
+        suggestion: Option<String>,
+        hint: String,
+    },
+    #[error(
+        "there are answers, but the rules ask nothing\nhint: a question is a section [[answer]] of the rules"
+    )]
+    NoQuestions,
+}
+
+impl AnswersError {
+    pub(super) fn syntax(text: &str, error: &toml::de::Error) -> Self {
+        Self::Syntax {
+            message: error.message().replace('\n', ", "),
+            line: line_number(text, error.span().map_or(0, |span| span.start)),
+        }
+    }
+
+    pub(super) fn unknown<'a>(key: String, keys: impl IntoIterator<Item = &'a str>) -> Self {
+        let keys: Vec<&str> = keys.into_iter().collect();
+        Self::Unknown {
+            suggestion: guesttrace_filter::nearest(&key, keys.iter().copied()),
+            hint: format!("the questions are {}", keys.join(", ")),
+            key,
+        }
+    }
+}

@@ -24,6 +24,8 @@ pub(super) struct Asked<'r> {
 struct Meant {
     label: String,
     amount: Option<Amount>,
+    /// What is in the cell, number or not.
+    text: String,
 }
 
 impl Asked<'_> {
@@ -35,6 +37,7 @@ impl Asked<'_> {
         let table = self.table()?;
         let meant = self.meant(table)?;
         let judged = match self.number.rows {
+            Rows::Each if self.rule.question.is_some() => self.take_first(table, &meant),
             Rows::Each => self.judge_each(table, &meant),
             Rows::Sum => {
                 let unit = meant.iter().find_map(|row| row.amount);
@@ -108,8 +111,12 @@ impl Asked<'_> {
                 let problem = RulesProblem::Unit { key, found, unit };
                 return Err(RulesError::in_line(problem, name.line));
             }
-            let label = label.join(" ");
-            meant.push(Meant { label, amount });
+            let cell = column.and_then(|index| row.get(index));
+            meant.push(Meant {
+                label: label.join(" "),
+                amount,
+                text: cell.map_or_else(String::new, plain),
+            });
         }
         Ok(meant)
     }
@@ -164,6 +171,23 @@ impl Asked<'_> {
             reason: reason.filter(|_| verdict == Verdict::Unknown),
             is_loss: false,
             numbers: numbers(meant),
+        }
+    }
+
+    /// What the first row says, number or not: the truth that a question is about.
+    fn take_first(&self, table: &Table, meant: &[Meant]) -> Judged {
+        let Some(row) = meant.first() else {
+            return self.nothing(table);
+        };
+        let amount = row.amount.map(|amount| ("first".to_owned(), amount));
+        Judged {
+            verdict: Verdict::Passed,
+            expected: String::new(),
+            found: row.text.clone(),
+            offenders: Offenders::default(),
+            reason: None,
+            is_loss: false,
+            numbers: amount.into_iter().collect(),
         }
     }
 

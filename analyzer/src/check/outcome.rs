@@ -78,6 +78,40 @@ pub struct Judgement {
     pub offenders: Vec<Offender>,
     /// How many there are.
     pub offender_count: u64,
+    /// The question, if it is about an answer: `expected` is then the truth, and `found` what was answered.
+    pub answered: Option<Answered>,
+}
+
+/// An answer to a question of the rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// What was asked.
+    pub question: String,
+    /// What the right answer is worth.
+    pub points: u32,
+    /// Whether nothing was answered.
+    pub is_missing: bool,
+}
+
+impl Judgement {
+    /// What became of it, in one word.
+    #[must_use]
+    pub fn result(&self) -> &'static str {
+        match (&self.answered, self.verdict) {
+            (None, verdict) | (Some(_), verdict @ Verdict::Unknown) => verdict.name(),
+            (Some(_), Verdict::Passed) => "right",
+            (Some(answered), Verdict::Failed) if answered.is_missing => "missing",
+            (Some(_), Verdict::Failed) => "wrong",
+        }
+    }
+
+    /// What an answer got, and what it could have got.
+    #[must_use]
+    pub fn points(&self) -> Option<(u32, u32)> {
+        let worth = self.answered.as_ref()?.points;
+        let is_right = self.verdict == Verdict::Passed;
+        Some((if is_right { worth } else { 0 }, worth))
+    }
 }
 
 /// The verdicts on a trace.
@@ -90,6 +124,22 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
+    /// Leaves the right answers out, for those who are still to find them.
+    pub fn hide_truths(&mut self) {
+        for judgement in &mut self.judgements {
+            if judgement.answered.is_some() {
+                judgement.expected.clear();
+            }
+        }
+    }
+
+    /// The sum of all points, and how many there could be; nothing if no questions were answered.
+    #[must_use]
+    pub fn points(&self) -> Option<(u32, u32)> {
+        let points = self.judgements.iter().filter_map(Judgement::points);
+        points.reduce(|(got, of), (more, of_more)| (got + more, of + of_more))
+    }
+
     /// Number of rules with that verdict.
     #[must_use]
     pub fn count(&self, verdict: Verdict) -> usize {

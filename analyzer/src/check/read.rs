@@ -1,5 +1,6 @@
 //! From the text of a file to rules.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use toml::Spanned;
@@ -8,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::amount::{Amount, Unit};
 use super::fault::{RulesError, RulesProblem};
 use super::limits::{Limits, Tolerance};
+use super::question::{all_keys, read_question};
 use super::rule::{
     Expr, Kind, Latency, Number, Rows, Rule, Rules, Stat, State, Who, activities_named, state_names,
 };
@@ -102,7 +104,7 @@ impl Rules {
             RulesError::at(RulesProblem::Syntax { message }, text, &span)
         })?;
         let names: Vec<&str> = SECTIONS.iter().map(|(name, ..)| *name).collect();
-        let keys: &[&[&str]] = &[&["golden", "masks_are_meant"], &names];
+        let keys: &[&[&str]] = &[&["golden", "masks_are_meant"], &names, &["answer"]];
         let top = Section::new(text, "the file", 0..0, document.get_ref(), keys)?;
         let mut rules = Vec::new();
         for (name, title, keys, read) in SECTIONS {
@@ -111,6 +113,7 @@ impl Rules {
                 rules.push(read_rule(&section, name, *read)?);
             }
         }
+        read_questions(text, &top, document.get_ref(), &mut rules)?;
         rules.sort_by_key(|rule| rule.line);
         if rules.len() > RULES_MAX {
             return Err(RulesError::in_line(
@@ -119,7 +122,8 @@ impl Rules {
             ));
         }
         if rules.is_empty() {
-            let titles: Vec<&str> = SECTIONS.iter().map(|(_, title, ..)| *title).collect();
+            let titles = SECTIONS.iter().map(|(_, title, ..)| *title);
+            let titles: Vec<&str> = titles.chain(["[[answer]]"]).collect();
             let sections = titles.join(", ");
             return Err(RulesError::in_line(RulesProblem::Empty { sections }, 1));
         }
@@ -127,6 +131,7 @@ impl Rules {
             golden: top.string("golden")?.map(PathBuf::from),
             masks_are_meant: top.flag("masks_are_meant")?,
             rules,
+            answers: None,
         })
     }
 }
@@ -158,25 +163,52 @@ fn tables<'t>(
     }
 }
 
+fn read_questions<'t>(
+    text: &'t str,
+    top: &Section<'t>,
+    document: &'t DeTable<'t>,
+    rules: &mut Vec<Rule>,
+) -> Result<(), RulesError> {
+    let keys = all_keys();
+    let mut seen = BTreeSet::new();
+    for (span, table) in tables(top, document, "answer")? {
+        let section = Section::new(text, "[[answer]]", span, table, &[&keys])?;
+        let rule = read_question(&section, read_window(&section)?)?;
+        if !seen.insert(rule.name.clone()) {
+            let key = rule.name;
+            return Err(section.fault_at("key", RulesProblem::TwoKeys { key }));
+        }
+        rules.push(rule);
+    }
+    Ok(())
+}
+
+/// The part of the trace that a section is about.
+fn read_window(section: &Section<'_>) -> Result<Span, RulesError> {
+    let start = section.time("from")?.unwrap_or(Span::ALL.start);
+    let end = section.time("to")?.unwrap_or(Span::ALL.end);
+    match start > end {
+        true => Err(section.fault_at("from", RulesProblem::Backwards)),
+        false => Ok(Span { start, end }),
+    }
+}
+
 fn read_rule(
     section: &Section<'_>,
     name: &'static str,
     read: ReadKind,
 ) -> Result<Rule, RulesError> {
-    let start = section.time("from")?.unwrap_or(Span::ALL.start);
-    let end = section.time("to")?.unwrap_or(Span::ALL.end);
-    if start > end {
-        return Err(section.fault_at("from", RulesProblem::Backwards));
-    }
+    let window = read_window(section)?;
     let kind = read(section)?;
     let given = section.string("name")?.map(str::to_owned);
     Ok(Rule {
         name: given.unwrap_or_else(|| name_of(&kind)),
         section: name,
         line: section.line(),
-        window: Span { start, end },
+        window,
         is_optional: section.flag("optional")?,
         kind,
+        question: None,
     })
 }
 
@@ -192,6 +224,8 @@ fn name_of(kind: &Kind) -> String {
         }
         Kind::State(state) => format!("time {}", state.name),
         Kind::Report(number) => format!("report {}", number.kind.name),
+        Kind::First { events, .. } => format!("first {}", text(events)),
+        Kind::Literal(said) => said.clone(),
     }
 }
 
@@ -256,7 +290,10 @@ fn read_latency(section: &Section<'_>) -> Result<Kind, RulesError> {
     })))
 }
 
-fn read_state(section: &Section<'_>) -> Result<Kind, RulesError> {
+/// The state that a section names.
+pub(super) fn state_named(
+    section: &Section<'_>,
+) -> Result<(&'static str, Vec<Activity>), RulesError> {
     const HINT: &str = "one of user, syscall, blocked, runnable, running, idle and others";
     let Some(name) = section.string("state")? else {
         return Err(section.missing("state", HINT));
@@ -264,10 +301,14 @@ fn read_state(section: &Section<'_>) -> Result<Kind, RulesError> {
     let known = activities_named(name)
         .filter(|(_, activities)| !activities.contains(&Activity::Unknown))
         .filter(|(_, activities)| !activities.contains(&Activity::Unseen));
-    let Some((name, activities)) = known else {
+    known.ok_or_else(|| {
         let problem = RulesProblem::unknown("state", name, state_names());
-        return Err(section.fault_at("state", problem));
-    };
+        section.fault_at("state", problem)
+    })
+}
+
+fn read_state(section: &Section<'_>) -> Result<Kind, RulesError> {
+    let (name, activities) = state_named(section)?;
     let limits = Limits {
         at_least: section.amount("at_least")?,
         at_most: section.amount("at_most")?,
@@ -292,7 +333,7 @@ fn read_state(section: &Section<'_>) -> Result<Kind, RulesError> {
     }))
 }
 
-fn read_who(section: &Section<'_>) -> Result<Who, RulesError> {
+pub(super) fn read_who(section: &Section<'_>) -> Result<Who, RulesError> {
     let threads = ["comm", "pid", "tid"]
         .into_iter()
         .find(|key| section.has(key));
@@ -320,6 +361,15 @@ fn read_who(section: &Section<'_>) -> Result<Who, RulesError> {
 }
 
 fn read_report(section: &Section<'_>) -> Result<Kind, RulesError> {
+    let number = read_number(section, read_limits(section)?)?;
+    if number.rows == Rows::Count {
+        check_unit(section, &number.limits, Unit::Things)?;
+    }
+    Ok(Kind::Report(Box::new(number)))
+}
+
+/// The number of a report that a section names.
+pub(super) fn read_number(section: &Section<'_>, limits: Limits) -> Result<Number, RulesError> {
     const HINT: &str = "`guesttrace list reports` names them";
     let Some(name) = section.string("report")? else {
         return Err(section.missing("report", HINT));
@@ -343,12 +393,8 @@ fn read_report(section: &Section<'_>) -> Result<Kind, RulesError> {
     if column.is_none() && rows != Rows::Count {
         return Err(section.missing("column", "the column of the table that holds the number"));
     }
-    let limits = read_limits(section)?;
-    if rows == Rows::Count {
-        check_unit(section, &limits, Unit::Things)?;
-    }
     let row = section.patterns("row")?;
-    Ok(Kind::Report(Box::new(Number {
+    Ok(Number {
         kind,
         table: section.name("table")?,
         row: row
@@ -358,7 +404,7 @@ fn read_report(section: &Section<'_>) -> Result<Kind, RulesError> {
         column,
         rows,
         limits,
-    })))
+    })
 }
 
 /// The limits of a number, of which there has to be one.

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use guesttrace_filter::Filter;
 
+use super::answers::Answers;
 use super::limits::Limits;
+use super::question::Question;
 use crate::model::{Activity, CpuId, GuestNanos, Pid, Span, Tid};
 use crate::report::{Glob, ReportKind};
 
@@ -14,6 +16,7 @@ pub struct Rules {
     pub(super) golden: Option<PathBuf>,
     pub(super) masks_are_meant: bool,
     pub(super) rules: Vec<Rule>,
+    pub(super) answers: Option<Answers>,
 }
 
 impl Rules {
@@ -27,6 +30,13 @@ impl Rules {
     #[must_use]
     pub fn count(&self) -> usize {
         self.rules.len()
+    }
+
+    /// How many of them are questions.
+    #[must_use]
+    pub fn question_count(&self) -> usize {
+        let is_question = |rule: &&Rule| rule.question.is_some();
+        self.rules.iter().filter(is_question).count()
     }
 
     /// The line of the first rule that needs a golden trace.
@@ -47,6 +57,8 @@ pub(super) struct Rule {
     /// It also passes when what it is about does not happen.
     pub(super) is_optional: bool,
     pub(super) kind: Kind,
+    /// It asks what that is, rather than demanding anything.
+    pub(super) question: Option<Question>,
 }
 
 /// A condition on events, with where it is written.
@@ -80,6 +92,10 @@ pub(super) enum Kind {
     State(State),
     /// A number of a report.
     Report(Box<Number>),
+    /// The first event: a field of it, or its time.
+    First { events: Expr, field: Option<Expr> },
+    /// What the rules say themselves.
+    Literal(String),
 }
 
 impl Kind {
@@ -90,7 +106,11 @@ impl Kind {
             Self::Count { limits, .. } => has(limits),
             Self::Latency(latency) => latency.limits.iter().any(|(_, limits)| has(limits)),
             Self::Report(number) => has(&number.limits),
-            Self::Never { .. } | Self::Order { .. } | Self::State(_) => false,
+            Self::Never { .. }
+            | Self::Order { .. }
+            | Self::State(_)
+            | Self::First { .. }
+            | Self::Literal(_) => false,
         }
     }
 }
@@ -140,6 +160,11 @@ pub(super) struct State {
     pub(super) longest: Option<GuestNanos>,
     /// In time, or in percent of what the thread or CPU has.
     pub(super) limits: Limits,
+}
+
+impl State {
+    /// What can be said of it in one number: how long in all, at a stretch, and what part that is.
+    pub(super) const NUMBERS: [&'static str; 3] = ["total", "longest", "share"];
 }
 
 /// Whose states.

@@ -7,7 +7,7 @@ use super::amount::Amount;
 use super::bind::{Bound, Unbound, Vocabulary};
 use super::fault::RulesError;
 use super::judge::{
-    Count, Doubt, Ending, Gap, Judge, Judged, Limited, Never, Order, Periods, States,
+    Count, Doubt, Ending, First, Gap, Judge, Judged, Limited, Never, Order, Periods, States,
 };
 use super::limits::Limits;
 use super::numbers::{Asked, TOP, same_report};
@@ -55,7 +55,11 @@ pub fn check(
     let whole = golden.as_ref().and_then(|golden| golden.gap.as_ref());
     let judged = rules.rules.iter().zip(measured.judged);
     let judgements = judged
-        .map(|(rule, judged)| judgement(rule, judged, whole))
+        .filter_map(|(rule, judged)| match (&rule.question, &rules.answers) {
+            (None, _) => Some(judgement(rule, judged, whole)),
+            (Some(question), Some(answers)) => Some(answers.grade(rule, question, judged)),
+            (Some(_), None) => None,
+        })
         .collect();
     Ok(CheckReport {
         judgements,
@@ -85,6 +89,7 @@ fn judgement(rule: &Rule, judged: Judged, golden_gap: Option<&Gap>) -> Judgement
         is_loss: judged.is_loss || gap.is_some(),
         offender_count: judged.offenders.count,
         offenders: judged.offenders.shown,
+        answered: None,
     }
 }
 
@@ -155,8 +160,13 @@ fn judge_numbers(
 ) -> Result<(), CheckError> {
     let mut made: Vec<(&Rule, &Number, Report)> = Vec::new();
     for (index, rule) in rules.rules.iter().enumerate() {
-        let Kind::Report(number) = &rule.kind else {
-            continue;
+        let number = match &rule.kind {
+            Kind::Report(number) => number,
+            Kind::Literal(text) => {
+                judged[index] = Some(said(text));
+                continue;
+            }
+            _ => continue,
         };
         let known = made
             .iter()
@@ -193,6 +203,20 @@ fn judge_numbers(
     Ok(())
 }
 
+/// What the rules say themselves, as a truth.
+fn said(text: &str) -> Judged {
+    let number = Amount::parse(text).map(|amount| ("said".to_owned(), amount));
+    Judged {
+        verdict: Verdict::Passed,
+        expected: String::new(),
+        found: text.to_owned(),
+        offenders: Offenders::default(),
+        reason: None,
+        is_loss: false,
+        numbers: number.into_iter().collect(),
+    }
+}
+
 /// What is missing of a trace that no place in it tells.
 fn gap(trace: &Trace, rules: &Rules, pass: &Pass<Watch>) -> Option<Gap> {
     let findings = pass.findings.iter();
@@ -226,7 +250,11 @@ fn unrecorded(rule: &Rule, reason: String) -> Judged {
         Kind::Count { limits, .. } => limits.describe(None),
         Kind::Never { .. } => "none".to_owned(),
         Kind::Order { .. } => "the first before the second".to_owned(),
-        Kind::Latency(_) | Kind::State(_) | Kind::Report(_) => "events to measure".to_owned(),
+        Kind::Latency(_)
+        | Kind::State(_)
+        | Kind::Report(_)
+        | Kind::First { .. }
+        | Kind::Literal(_) => "events to measure".to_owned(),
     };
     Judged {
         verdict: Verdict::Unknown,
@@ -291,7 +319,16 @@ impl Draft<'_> {
                 let states = States::new(state.clone(), is_optional);
                 (Judge::State(Box::new(states)), [const { None }; ROLES])
             }
-            Kind::Report(_) => return Ok(None),
+            Kind::First { events, field } => {
+                let bounds = self.bind([Some(events), None, None])?;
+                if let Some(field) = field {
+                    self.words.bind(field)?;
+                }
+                let field = field.as_ref().map(|field| field.filter.text().to_owned());
+                let doubt = self.doubt(&bounds, false);
+                (Judge::First(First::new(field, doubt)), bounds)
+            }
+            Kind::Report(_) | Kind::Literal(_) => return Ok(None),
         };
         Ok(Some(Watched {
             rule: index,

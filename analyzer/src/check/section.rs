@@ -221,17 +221,24 @@ impl<'t> Section<'t> {
             Some(names) => names,
             None => ("tid", "tid"),
         };
-        let one = |name: &str| {
-            let is_name = name.split('.').count() <= 2
-                && name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte));
-            match is_name {
-                true => self.expr_of(key, name),
-                false => Err(self.fault_at(key, RulesProblem::By)),
-            }
-        };
-        Ok(Some((one(begin)?, one(end)?)))
+        Ok(Some((self.bare(key, begin)?, self.bare(key, end)?)))
+    }
+
+    /// The name of a field.
+    pub(super) fn bare_name(&self, key: &'static str) -> Result<Option<Expr>, RulesError> {
+        let name = self.string(key)?;
+        name.map(|name| self.bare(key, name)).transpose()
+    }
+
+    fn bare(&self, key: &'static str, name: &str) -> Result<Expr, RulesError> {
+        let is_name = name.split('.').count() <= 2
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte));
+        match is_name {
+            true => self.expr_of(key, name),
+            false => Err(self.fault_at(key, RulesProblem::Bare { key })),
+        }
     }
 
     /// A table of names and patterns, such as `{ comm = "sh", tid = 7 }`.

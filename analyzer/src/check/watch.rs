@@ -44,6 +44,7 @@ pub(super) struct Watch {
 #[derive(Debug)]
 pub(super) struct Lines {
     writer: LineWriter,
+    fields: LineWriter,
     buffer: Vec<u8>,
 }
 
@@ -52,6 +53,7 @@ impl Lines {
         let writer = LineWriter::new(trace.schema(), LineFormat::Text);
         Self {
             writer: writer.with_symbols(trace.symbols()),
+            fields: LineWriter::new(trace.schema(), LineFormat::Json),
             buffer: Vec::new(),
         }
     }
@@ -61,6 +63,24 @@ impl Lines {
         self.buffer.clear();
         self.writer.push_untimed(&mut self.buffer, record);
         String::from_utf8_lossy(&self.buffer).trim_end().to_owned()
+    }
+
+    /// A field of a record, or of whom it is about, as text: as `events --format json` has it.
+    pub(super) fn value(&mut self, record: &Record<'_>, name: &str) -> Option<String> {
+        self.buffer.clear();
+        self.fields.push(&mut self.buffer, record);
+        let line: serde_json::Value = serde_json::from_slice(&self.buffer).ok()?;
+        let is_context = matches!(name, "comm" | "pid" | "tid" | "cpu");
+        let value = match (is_context, name.rsplit_once('.')) {
+            (true, _) => line.get(name)?,
+            (false, Some((_, field))) => line.get("fields")?.get(field)?,
+            (false, None) => line.get("fields")?.get(name)?,
+        };
+        match value {
+            serde_json::Value::Null => None,
+            serde_json::Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        }
     }
 }
 

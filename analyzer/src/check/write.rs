@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::json;
 
 use super::outcome::{CheckReport, Judgement, Offender, Verdict};
-use crate::export::seconds;
+use crate::export::{push_csv, seconds};
 use crate::report::write_findings;
 
 /// How verdicts are written.
@@ -17,6 +17,8 @@ pub enum CheckFormat {
     Json,
     /// For servers that run tests.
     Junit,
+    /// Comma-separated values, a rule or an answer a line: for tables over many traces.
+    Csv,
 }
 
 impl CheckReport {
@@ -29,19 +31,23 @@ impl CheckReport {
             CheckFormat::Text => self.write_text(source, out),
             CheckFormat::Json => self.write_json(source, out),
             CheckFormat::Junit => self.write_junit(source, out),
+            CheckFormat::Csv => self.write_csv(out),
         }
     }
 
     fn write_text(&self, source: &str, out: &mut dyn Write) -> io::Result<()> {
         write_findings(&self.findings, out)?;
         for judgement in &self.judgements {
-            let verdict = judgement.verdict.name();
-            writeln!(out, "{verdict:<8}{}", shown(&judgement.name))?;
+            let result = judgement.result();
+            writeln!(out, "{result:<8}{}", shown(&judgement.title()))?;
             if judgement.verdict == Verdict::Passed {
                 continue;
             }
             for line in judgement.lines() {
                 writeln!(out, "        {line}")?;
+            }
+            if judgement.answered.is_some() {
+                continue;
             }
             writeln!(
                 out,
@@ -54,30 +60,49 @@ impl CheckReport {
     }
 
     fn sums(&self) -> String {
-        let [passed, failed, unknown] =
-            [Verdict::Passed, Verdict::Failed, Verdict::Unknown].map(|verdict| self.count(verdict));
-        let count = self.judgements.len();
-        format!("{count} rules: {passed} passed, {failed} failed, {unknown} unknown")
+        let sums = |what: &str, are_answers: bool, names: &[&str]| {
+            let judgements = self.judgements.iter();
+            let is_meant = |judgement: &&Judgement| judgement.answered.is_some() == are_answers;
+            let results: Vec<&str> = judgements.filter(is_meant).map(Judgement::result).collect();
+            let count = |name: &&str| results.iter().filter(|result| *result == name).count();
+            let parts = names.iter().map(|name| format!("{} {name}", count(name)));
+            let parts: Vec<String> = parts.collect();
+            format!("{} {what}: {}", results.len(), parts.join(", "))
+        };
+        let rules = sums("rules", false, &["passed", "failed", "unknown"]);
+        let Some((points, points_max)) = self.points() else {
+            return rules;
+        };
+        let answers = sums("answers", true, &["right", "wrong", "missing", "unknown"]);
+        format!("{rules}\n{answers}\n{points} of {points_max} points")
     }
 
     fn write_json(&self, source: &str, out: &mut dyn Write) -> io::Result<()> {
         let offender = |offender: &Offender| json!({ "time_ns": offender.at.map(|at| at.0), "text": offender.text });
         let rule = |judgement: &Judgement| {
             let offenders: Vec<_> = judgement.offenders.iter().map(offender).collect();
-            json!({
+            let mut rule = json!({
                 "name": judgement.name,
                 "kind": judgement.section,
                 "line": judgement.line,
-                "verdict": judgement.verdict.name(),
+                "verdict": judgement.result(),
                 "expected": judgement.expected,
                 "found": judgement.found,
                 "reason": judgement.reason,
                 "offender_count": judgement.offender_count,
                 "offenders": offenders,
-            })
+            });
+            if let (Some((points, points_max)), Some(answered)) =
+                (judgement.points(), &judgement.answered)
+            {
+                rule["points"] = points.into();
+                rule["points_max"] = points_max.into();
+                rule["question"] = answered.question.clone().into();
+            }
+            rule
         };
         let rules: Vec<_> = self.judgements.iter().map(rule).collect();
-        let whole = json!({
+        let mut whole = json!({
             "check": source,
             "passed": self.count(Verdict::Passed),
             "failed": self.count(Verdict::Failed),
@@ -85,6 +110,10 @@ impl CheckReport {
             "rules": rules,
             "findings": self.findings,
         });
+        if let Some((points, points_max)) = self.points() {
+            whole["points"] = points.into();
+            whole["points_max"] = points_max.into();
+        }
         serde_json::to_writer_pretty(&mut *out, &whole)?;
         writeln!(out)
     }
@@ -98,7 +127,7 @@ impl CheckReport {
         let source = xml(source);
         writeln!(out, "  <testsuite name=\"{source}\" {sums} skipped=\"0\">")?;
         for judgement in &self.judgements {
-            let (name, line) = (xml(&judgement.name), judgement.line);
+            let (name, line) = (xml(&judgement.title()), judgement.line);
             let class = judgement.section;
             write!(
                 out,
@@ -109,6 +138,7 @@ impl CheckReport {
                     writeln!(out, "/>")?;
                     continue;
                 }
+                Verdict::Failed if judgement.found.is_empty() => ("failure", "missing".to_owned()),
                 Verdict::Failed => ("failure", format!("found {}", judgement.found)),
                 Verdict::Unknown => ("error", judgement.reason.clone().unwrap_or_default()),
             };
@@ -123,15 +153,61 @@ impl CheckReport {
         }
         writeln!(out, "  </testsuite>\n</testsuites>")
     }
+
+    fn write_csv(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "kind,name,verdict,points,points_max,expected,found,reason"
+        )?;
+        for judgement in &self.judgements {
+            let (points, points_max) = judgement.points().unzip();
+            let number =
+                |points: Option<u32>| points.map_or_else(String::new, |one| one.to_string());
+            let cells = [
+                judgement.section,
+                &judgement.name,
+                judgement.result(),
+                &number(points),
+                &number(points_max),
+                &judgement.expected,
+                &judgement.found,
+                judgement.reason.as_deref().unwrap_or_default(),
+            ];
+            let mut line = Vec::new();
+            for cell in cells {
+                push_csv(&mut line, cell.as_bytes());
+                line.push(b',');
+            }
+            line.pop();
+            line.push(b'\n');
+            out.write_all(&line)?;
+        }
+        Ok(())
+    }
 }
 
 impl Judgement {
+    /// Its name; of an answer also what it is worth.
+    fn title(&self) -> String {
+        match &self.answered {
+            None => self.name.clone(),
+            Some(answered) if answered.points == 1 => format!("{} (1 point)", self.name),
+            Some(answered) => format!("{} ({} points)", self.name, answered.points),
+        }
+    }
+
     /// What speaks against the rule, a line each.
     fn lines(&self) -> Vec<String> {
-        let mut lines = vec![
-            format!("expected {}", self.expected),
-            format!("found    {}", self.found),
-        ];
+        let question = self
+            .answered
+            .iter()
+            .map(|answered| one_line(&answered.question));
+        let mut lines: Vec<String> = question.collect();
+        for (what, text) in [("expected", &self.expected), ("found   ", &self.found)] {
+            if !text.is_empty() {
+                lines.push(format!("{what} {}", one_line(text)));
+            }
+        }
         lines.extend(
             self.reason
                 .iter()
@@ -156,6 +232,11 @@ impl Judgement {
 /// Text of a user's file, as it can be shown in a line.
 fn shown(text: &str) -> String {
     crate::report::guest_text(text.as_bytes())
+}
+
+/// Text that people wrote, without what would move a terminal's cursor.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 /// Text in XML 1.0, which has no place for most control characters.

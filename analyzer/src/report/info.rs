@@ -32,6 +32,7 @@ fn own_info(file: &TraceFile, clock: Clock) -> Report {
         tables.push(counter_table(trailer));
         tables.push(event_table(trailer));
         tables.push(silent_table(trailer));
+        tables.push(handler_table(trailer));
     }
     tables.push(chunks_table(file));
     tables.push(absent_table(file));
@@ -302,6 +303,20 @@ fn silent_table(trailer: &Trailer) -> Table {
         columns: vec![column("event", "Event"), column("hook", "Hook")],
         rows: silent
             .map(|hook| vec![text(&hook.event), text(&hook.hook)])
+            .collect(),
+    }
+}
+
+/// What the emulator says of interrupts and exceptions, which no probe saw for it.
+fn handler_table(trailer: &Trailer) -> Table {
+    let rows = trailer.handlers.iter();
+    Table {
+        name: "handlers",
+        title: "Interrupts and exceptions as QEMU counted them".to_owned(),
+        shape: Shape::Rows,
+        columns: vec![column("handler", "Handler"), column("count", "Count")],
+        rows: rows
+            .map(|one| vec![text(&one.handler), Cell::Count(one.count)])
             .collect(),
     }
 }

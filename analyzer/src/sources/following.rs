@@ -81,6 +81,7 @@ pub struct Following {
     input: Input,
     /// The trace and which of its files is read; of a pipe there is only one.
     file: Option<(PathBuf, u32)>,
+    beginning: PathBuf,
     tail: Tail,
     stream: Option<LiveStream>,
     header: Option<Header>,
@@ -140,14 +141,22 @@ impl Following {
                 return Ok(Found::Complete);
             }
             let first = open_if_there(path)?;
-            return Ok(first.map_or(Found::Nothing, |file| Self::growing(path, file)));
+            let beginning = path.to_owned();
+            return Ok(first.map_or(Found::Nothing, |file| Self::growing(path, beginning, file)));
         }
-        Ok(growing.map_or(Found::Nothing, |file| Self::growing(path, file)))
+        Ok(growing.map_or(Found::Nothing, |file| Self::growing(path, partial, file)))
     }
 
-    fn growing(path: &Path, file: File) -> Found {
-        let file = (Input::File(file), Some((path.to_owned(), 0)));
-        Found::Growing(Box::new(Self::new(file.0, file.1)))
+    fn growing(path: &Path, beginning: PathBuf, file: File) -> Found {
+        let mut following = Self::new(Input::File(file), Some((path.to_owned(), 0)));
+        following.beginning = beginning;
+        Found::Growing(Box::new(following))
+    }
+
+    /// The file that the recording begins in, which is another than the trace's while it is not complete.
+    #[must_use]
+    pub fn beginning(&self) -> &Path {
+        &self.beginning
     }
 
     /// Follows what comes by standard input.
@@ -160,6 +169,7 @@ impl Following {
         Self {
             input,
             file,
+            beginning: PathBuf::new(),
             tail: Tail::default(),
             stream: None,
             header: None,

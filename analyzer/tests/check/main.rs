@@ -5,6 +5,7 @@
 #[path = "../support/synthetic.rs"]
 mod synthetic;
 
+mod answers;
 mod doubts;
 mod kinds;
 mod wrong;
@@ -191,7 +192,9 @@ fn rules_of(document: &str) -> Vec<String> {
 fn the_rules_of_the_manual_are_rules() {
     let blocks = rules_of("docs/check.md");
     assert!(blocks.len() >= 7, "the manual has {} blocks", blocks.len());
-    let names = ["count", "never", "order", "latency", "state", "report"];
+    let names = [
+        "count", "never", "order", "latency", "state", "report", "answer",
+    ];
     for name in names {
         let title = format!("[[{name}]]");
         assert!(

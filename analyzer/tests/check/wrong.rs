@@ -10,7 +10,7 @@ fn wrong_rules_say_what_is_wrong_and_where() {
         "",
         expect![[r#"
         error: line 1: there is no rule in it
-        hint: a rule begins with one of [[count]], [[never]], [[order]], [[latency]], [[state]], [[report]]
+        hint: a rule begins with one of [[count]], [[never]], [[order]], [[latency]], [[state]], [[report]], [[answer]]
     "#]],
     );
     check_rules(
@@ -27,7 +27,7 @@ fn wrong_rules_say_what_is_wrong_and_where() {
             error: line 1: there is no key of the file "cuont"; did you mean "count"?
               [[cuont]]
                 ^^^^^
-            hint: there are golden, masks_are_meant, count, never, order, latency, state, report
+            hint: there are golden, masks_are_meant, count, never, order, latency, state, report, answer
         "#]],
     );
     check_rules(
@@ -152,7 +152,7 @@ fn wrong_rules_say_what_is_wrong_and_where() {
     check_rules(
         "[[latency]]\nbegin = 'event == tick'\nend = 'event == tick'\nmax = '1s'\nby = 'x y'",
         expect![[r#"
-            error: line 5: "by" has to name a number that the events have, such as "tid" or "sched_waking.pid"
+            error: line 5: "by" has to name something that the events have, such as "tid" or "sched_waking.pid"
               by = 'x y'
                    ^^^^^
         "#]],

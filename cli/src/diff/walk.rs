@@ -30,23 +30,23 @@ struct Step {
 
 /// The first place where the traces differ.
 #[derive(Debug)]
-pub(super) struct Divergence {
+pub(crate) struct Divergence {
     /// Events that both have before it.
-    pub(super) same_events: u64,
-    pub(super) cpu: Option<u32>,
-    pub(super) before: Vec<String>,
+    pub(crate) same_events: u64,
+    pub(crate) cpu: Option<u32>,
+    pub(crate) before: Vec<String>,
     /// `None` where that trace has ended.
-    pub(super) a: Option<String>,
-    pub(super) b: Option<String>,
+    pub(crate) a: Option<String>,
+    pub(crate) b: Option<String>,
 }
 
-/// Walks both traces to the first difference; the number of events that both have, and the difference.
-pub(super) fn first_divergence(
-    a: &Trace,
-    b: &Trace,
+/// Walks parts of both traces to the first difference; the number of events that both have, and the difference.
+pub(crate) fn first_divergence(
+    (a, of_a): (&Trace, &Range),
+    (b, of_b): (&Trace, &Range),
     context: usize,
 ) -> Result<(u64, Option<Divergence>)> {
-    let (mut a, mut b) = (Side::new(a)?, Side::new(b)?);
+    let (mut a, mut b) = (Side::of_part(a, of_a)?, Side::of_part(b, of_b)?);
     let mut before: BTreeMap<u32, VecDeque<String>> = BTreeMap::new();
     let mut same_events = 0;
     loop {
@@ -84,8 +84,12 @@ pub(super) fn first_divergence(
 
 impl<'t> Side<'t> {
     pub(super) fn new(trace: &'t Trace) -> Result<Self> {
+        Self::of_part(trace, &Range::default())
+    }
+
+    fn of_part(trace: &'t Trace, range: &Range) -> Result<Self> {
         Ok(Self {
-            stream: trace.stream(&Range::default())?,
+            stream: trace.stream(range)?,
             lines: LineWriter::new(trace.schema(), LineFormat::Json).with_symbols(trace.symbols()),
             line: Vec::new(),
             thread: NO_THREAD,

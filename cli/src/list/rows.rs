@@ -11,43 +11,7 @@ use super::{List, Row};
 use crate::modules::ModuleArgs;
 
 /// The workloads of our guest images; each begins with a line that says what it does.
-const WORKLOADS: &[(&str, &str)] = &[
-    (
-        "accounts",
-        include_str!("../../../images/workloads/accounts"),
-    ),
-    ("archive", include_str!("../../../images/workloads/archive")),
-    ("boot", include_str!("../../../images/workloads/boot")),
-    ("compile", include_str!("../../../images/workloads/compile")),
-    (
-        "compress",
-        include_str!("../../../images/workloads/compress"),
-    ),
-    ("desktop", include_str!("../../../images/workloads/desktop")),
-    ("ftp", include_str!("../../../images/workloads/ftp")),
-    ("ftrace", include_str!("../../../images/workloads/ftrace")),
-    ("heavy", include_str!("../../../images/workloads/heavy")),
-    ("hostile", include_str!("../../../images/workloads/hostile")),
-    (
-        "keyboard",
-        include_str!("../../../images/workloads/keyboard"),
-    ),
-    ("ltt", include_str!("../../../images/workloads/ltt")),
-    ("masks", include_str!("../../../images/workloads/masks")),
-    ("mix", include_str!("../../../images/workloads/mix")),
-    ("modules", include_str!("../../../images/workloads/modules")),
-    ("net", include_str!("../../../images/workloads/net")),
-    ("packets", include_str!("../../../images/workloads/packets")),
-    ("shell", include_str!("../../../images/workloads/shell")),
-    ("stacks", include_str!("../../../images/workloads/stacks")),
-    ("strace", include_str!("../../../images/workloads/strace")),
-    ("uprobe", include_str!("../../../images/workloads/uprobe")),
-    (
-        "workstation",
-        include_str!("../../../images/workloads/workstation"),
-    ),
-    ("yield", include_str!("../../../images/workloads/yield")),
-];
+const WORKLOADS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/workloads.rs"));
 
 fn text(text: &str) -> Cell {
     if text.is_empty() {
@@ -283,19 +247,13 @@ pub(super) fn syscalls(kernel: &Kernel) -> Result<List> {
 }
 
 /// What our images can run.
-pub(super) fn workloads() -> List {
-    let row = |(name, script): &(&str, &str)| {
-        let doc = script
-            .lines()
-            .next()
-            .unwrap_or("")
-            .trim_start_matches('#')
-            .trim();
-        named(name, doc)
-    };
+pub(crate) fn workloads() -> List {
     List {
         columns: named_columns(),
-        rows: WORKLOADS.iter().map(row).collect(),
+        rows: WORKLOADS
+            .iter()
+            .map(|(name, doc)| named(name, doc))
+            .collect(),
     }
 }
 

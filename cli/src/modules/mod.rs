@@ -30,6 +30,18 @@ impl ModuleArgs {
         self.files.is_empty() && self.dir.is_none()
     }
 
+    /// The directory.
+    pub(crate) fn dir(&self) -> Option<&Path> {
+        self.dir.as_deref()
+    }
+
+    /// Takes a directory where none was given.
+    pub(crate) fn or_dir(&mut self, dir: Option<&Path>) {
+        if self.dir.is_none() {
+            self.dir = dir.map(Path::to_owned);
+        }
+    }
+
     /// What tells these modules from others: for caches.
     pub(crate) fn cache_key(&self) -> String {
         let mut key = String::new();

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::args::DiskChoice;
+use super::emulator::installed;
 use super::kernel::BootKernel;
 use crate::{Hint, Usage};
 
@@ -21,20 +22,27 @@ pub(crate) enum Disk {
     Initramfs,
 }
 
-/// Functions that exist only where a driver is built in, best device first.
-const DRIVERS: [(Disk, &[&str]); 4] = [
-    (Disk::Sd, &["sdhci_pci_probe", "mmc_blk_probe"]),
-    (Disk::Pmem, &["acpi_nfit_add", "nd_pmem_probe"]),
-    (Disk::Nvme, &["nvme_probe"]),
-    (Disk::Virtio, &["virtblk_probe", "virtio_pci_probe"]),
-];
-
-/// Modules that say the same of an initial ramdisk that is not compressed.
-const MODULES: [(Disk, &[&str]); 4] = [
-    (Disk::Sd, &["sdhci_pci", "mmc_block"]),
-    (Disk::Pmem, &["nfit", "nd_pmem"]),
-    (Disk::Nvme, &["nvme"]),
-    (Disk::Virtio, &["virtio_blk", "virtio_pci"]),
+/// Best device first: its drivers, each by a function that exists only where it is built in, and by its module.
+const DRIVERS: [(Disk, &[(&str, &str)]); 4] = [
+    (
+        Disk::Sd,
+        &[
+            ("sdhci_pci_probe", "sdhci_pci"),
+            ("mmc_blk_probe", "mmc_block"),
+        ],
+    ),
+    (
+        Disk::Pmem,
+        &[("acpi_nfit_add", "nfit"), ("nd_pmem_probe", "nd_pmem")],
+    ),
+    (Disk::Nvme, &[("nvme_probe", "nvme")]),
+    (
+        Disk::Virtio,
+        &[
+            ("virtblk_probe", "virtio_blk"),
+            ("virtio_pci_probe", "virtio_pci"),
+        ],
+    ),
 ];
 
 impl Disk {
@@ -44,31 +52,55 @@ impl Disk {
         kernel: &BootKernel,
         initrd: Option<&[u8]>,
     ) -> Result<Self> {
-        match choice {
-            DiskChoice::Sd => return Ok(Self::Sd),
-            DiskChoice::Pmem => return Ok(Self::Pmem),
-            DiskChoice::Nvme => return Ok(Self::Nvme),
-            DiskChoice::Virtio => return Ok(Self::Virtio),
-            DiskChoice::Initramfs => return Ok(Self::Initramfs),
-            DiskChoice::Auto => {}
+        if let Some(disk) = Self::named(choice) {
+            return Ok(disk);
         }
-        let symbols = kernel.facts()?.symbols();
-        let built_in = |names: &[&str]| names.iter().all(|name| symbols.address(name).is_some());
-        let loaded = |names: &[&str]| {
-            initrd.is_some_and(|bytes| names.iter().all(|name| contains(bytes, name)))
-        };
-        let usable = DRIVERS
-            .iter()
-            .zip(MODULES)
-            .find(|((_, functions), (_, modules))| built_in(functions) || loaded(modules));
+        let loaded = |module: &str| initrd.is_some_and(|bytes| contains(bytes, module));
+        let usable = Self::best(kernel, &loaded)?;
         match usable {
-            Some(((disk, _), _)) => Ok(*disk),
+            Some(disk) => Ok(disk),
             None => Err(anyhow::anyhow!(
                 "{} has no built-in driver for an SD card, persistent memory, NVMe or virtio disk, and no initial ramdisk that loads one",
                 kernel.path.display()
             ))
             .context(Hint("pass --initrd with the driver's module (and --disk if the ramdisk is compressed), or --disk initramfs")),
         }
+    }
+
+    /// What the user chose; `None` leaves it to us.
+    pub(crate) fn named(choice: DiskChoice) -> Option<Self> {
+        match choice {
+            DiskChoice::Sd => Some(Self::Sd),
+            DiskChoice::Pmem => Some(Self::Pmem),
+            DiskChoice::Nvme => Some(Self::Nvme),
+            DiskChoice::Virtio => Some(Self::Virtio),
+            DiskChoice::Initramfs => Some(Self::Initramfs),
+            DiskChoice::Auto => None,
+        }
+    }
+
+    /// The best device whose drivers are built into the kernel or are modules that can be loaded.
+    pub(crate) fn best(kernel: &BootKernel, loaded: &dyn Fn(&str) -> bool) -> Result<Option<Self>> {
+        for (disk, _) in DRIVERS {
+            if disk.is_drivable(kernel, loaded)? {
+                return Ok(Some(disk));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether each of its drivers is built into the kernel or is a module that can be loaded.
+    pub(crate) fn is_drivable(
+        self,
+        kernel: &BootKernel,
+        loaded: &dyn Fn(&str) -> bool,
+    ) -> Result<bool> {
+        let symbols = kernel.facts()?.symbols();
+        let has = |(function, module): &(&str, &str)| {
+            symbols.address(function).is_some() || loaded(module)
+        };
+        let drivers = DRIVERS.iter().find(|(disk, _)| *disk == self);
+        Ok(drivers.is_none_or(|(_, drivers)| drivers.iter().all(has)))
     }
 
     /// Name of the device in the guest.
@@ -168,7 +200,7 @@ impl Overlay {
         };
         let path = work_dir.join("disk.qcow2");
         let backing = std::path::absolute(rootfs)?;
-        let output = Command::new("qemu-img")
+        let output = Command::new(installed("qemu-img"))
             .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
             .arg(&backing)
             .arg(&path)
@@ -221,7 +253,7 @@ pub(crate) fn image_bytes(rootfs: &Path) -> Result<u64> {
     }
     let usage = Usage::new(format!("{} is not a file system image", rootfs.display()));
     Err(usage
-        .hint("pass an image such as images/build.sh or `mke2fs -d DIRECTORY` makes")
+        .hint("pass an image such as `guesttrace image build` or `mke2fs -d DIRECTORY` makes")
         .into())
 }
 

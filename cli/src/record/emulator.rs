@@ -7,11 +7,38 @@ use anyhow::{Context as _, Result};
 
 use crate::Hint;
 
-/// Oldest QEMU whose plugin interface (API 4) can read guest memory.
-const VERSION_MIN: (u32, u32) = (9, 2);
 const SETUP_HINT: Hint = Hint(
-    "scripts/setup.sh installs a QEMU that is new enough; GUESTTRACE_QEMU names one that is not in the path",
+    "scripts/setup.sh installs a QEMU that will do; GUESTTRACE_QEMU names one that is not in the path",
 );
+
+/// A build of the plugin, for one version of QEMU's plugin interface.
+#[derive(Debug)]
+pub(crate) struct Interface {
+    /// Version of the interface.
+    pub(crate) api: u32,
+    /// First QEMU that loads it.
+    since: (u32, u32),
+    /// First newer QEMU that does not.
+    until: (u32, u32),
+    file: &'static str,
+}
+
+/// API 4 is the first that can read guest memory. Of API 6, that of QEMU 10.2 and 11.0, there is no build: no release of
+/// Debian has these.
+const INTERFACES: [Interface; 2] = [
+    Interface {
+        api: 4,
+        since: (9, 2),
+        until: (10, 2),
+        file: "libguesttrace_plugin.so",
+    },
+    Interface {
+        api: 7,
+        since: (11, 1),
+        until: (u32::MAX, 0),
+        file: "libguesttrace_plugin_api7.so",
+    },
+];
 
 /// A QEMU.
 #[derive(Debug)]
@@ -19,13 +46,13 @@ pub(crate) struct Emulator {
     pub(crate) program: PathBuf,
     /// Such as `10.0.2`.
     pub(crate) version: String,
+    pub(crate) interface: &'static Interface,
 }
 
 impl Emulator {
-    /// Looks at `$GUESTTRACE_QEMU`, then for `qemu-system-x86_64` in the path.
+    /// Looks at `$GUESTTRACE_QEMU`, where `scripts/setup.sh --user` puts QEMU, then for `qemu-system-x86_64` in the path.
     pub(crate) fn find() -> Result<Self> {
-        let program = std::env::var_os("GUESTTRACE_QEMU")
-            .map_or_else(|| "qemu-system-x86_64".into(), PathBuf::from);
+        let program = wanted_program();
         let output = Command::new(&program)
             .arg("--version")
             .output()
@@ -35,26 +62,19 @@ impl Emulator {
         let Some(version) = parse_version(&text) else {
             return Err(anyhow::anyhow!("{} is not QEMU", program.display())).context(SETUP_HINT);
         };
-        let number = |index: usize| {
-            version
-                .split('.')
-                .nth(index)
-                .and_then(|part| part.parse().ok())
-                .unwrap_or(0)
-        };
-        let (major, minor) = VERSION_MIN;
-        if (number(0), number(1)) < VERSION_MIN {
-            return Err(anyhow::anyhow!(
-                "QEMU {version} is too old: {major}.{minor} or newer is needed"
-            ))
-            .context(SETUP_HINT);
+        match interface(&version) {
+            Some(interface) => Ok(Self {
+                program,
+                version,
+                interface,
+            }),
+            None => Err(unsupported(&version)).context(SETUP_HINT),
         }
-        Ok(Self { program, version })
     }
 
-    /// The plugin that was built with this program.
-    pub(crate) fn plugin() -> Result<PathBuf> {
-        let name = "libguesttrace_plugin.so";
+    /// The plugin for this QEMU that was built with this program.
+    pub(crate) fn plugin(&self) -> Result<PathBuf> {
+        let name = self.interface.file;
         let program = std::env::current_exe().context("cannot tell where this program lies")?;
         let dir = program.parent().context("this program lies nowhere")?;
         let candidates = [
@@ -65,12 +85,56 @@ impl Emulator {
         match candidates.iter().find(|path| path.exists()) {
             Some(path) => Ok(path.clone()),
             None => Err(anyhow::anyhow!(
-                "the QEMU plugin {} does not exist",
+                "the plugin for QEMU {}, {}, does not exist",
+                self.version,
                 candidates[0].display()
             ))
             .context(Hint("build it with `cargo build --release`")),
         }
     }
+}
+
+/// Where a user's own programs and libraries are unpacked, as `scripts/lib.sh` has it.
+pub(crate) fn user_prefix() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    set("GUESTTRACE_PREFIX").map(PathBuf::from).or_else(|| {
+        let home = set("HOME").map(PathBuf::from)?;
+        Some(home.join(".local/share/guesttrace"))
+    })
+}
+
+fn wanted_program() -> PathBuf {
+    match std::env::var_os("GUESTTRACE_QEMU") {
+        Some(program) => program.into(),
+        None => installed("qemu-system-x86_64"),
+    }
+}
+
+/// A program of QEMU's: that of the user's prefix where there is one, else its name, for the path.
+pub(crate) fn installed(name: &str) -> PathBuf {
+    let own = user_prefix().map(|prefix| prefix.join("bin").join(name));
+    own.filter(|program| program.exists())
+        .unwrap_or_else(|| name.into())
+}
+
+/// The interface of a QEMU of that version.
+fn interface(version: &str) -> Option<&'static Interface> {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let number = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    INTERFACES
+        .iter()
+        .find(|interface| (interface.since..interface.until).contains(&number))
+}
+
+fn unsupported(version: &str) -> anyhow::Error {
+    let ranges = INTERFACES.map(|Interface { since, until, .. }| match until.0 {
+        u32::MAX => format!("{}.{} or later", since.0, since.1),
+        _ => format!("{}.{} to {}.{}", since.0, since.1, until.0, until.1 - 1),
+    });
+    anyhow::anyhow!(
+        "QEMU {version} cannot load the plugin: {} can",
+        ranges.join(", or ")
+    )
 }
 
 fn parse_version(text: &str) -> Option<String> {
@@ -92,5 +156,28 @@ mod tests {
             "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)\nCopyright";
         assert_eq!(parse_version(debian).as_deref(), Some("10.0.2"));
         assert_eq!(parse_version("true (GNU coreutils) version 9.1"), None);
+    }
+
+    #[test]
+    fn a_version_has_one_plugin_or_none() {
+        let api = |version| interface(version).map(|interface| interface.api);
+        let versions = [
+            "7.2.19", "9.2.0", "10.0.2", "10.1", "10.2.1", "11.0.0", "11.1.3", "12.0",
+        ];
+        let expected = [
+            None,
+            Some(4),
+            Some(4),
+            Some(4),
+            None,
+            None,
+            Some(7),
+            Some(7),
+        ];
+        assert_eq!(versions.map(api), expected);
+        assert_eq!(
+            unsupported("10.2.1").to_string(),
+            "QEMU 10.2.1 cannot load the plugin: 9.2 to 10.1, or 11.1 or later can"
+        );
     }
 }

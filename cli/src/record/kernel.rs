@@ -71,7 +71,7 @@ impl BootKernel {
             hash.update(path.as_os_str().as_encoded_bytes());
             hash.update(file_stamp(path));
         }
-        hex(&hash.finalize())
+        format!("{:x}", hash.finalize())
     }
 }
 
@@ -92,13 +92,5 @@ pub(crate) fn file_stamp(path: &Path) -> String {
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    format!("{:x}", Sha256::digest(bytes))
 }

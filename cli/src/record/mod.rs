@@ -5,8 +5,9 @@
 mod args;
 mod control;
 mod disk;
-mod emulator;
+pub(crate) mod emulator;
 mod glob;
+mod initrd;
 mod interrupts;
 mod kernel;
 mod limits;
@@ -17,11 +18,15 @@ mod outcome;
 mod output;
 mod plan;
 mod process;
+mod progress;
 mod relay;
+mod remember;
 mod sessions;
 mod triggers;
+mod visit;
 mod work_dir;
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -31,21 +36,26 @@ use trace_format::{ClockInfo, ClockMode, Header};
 
 pub(crate) use args::RecordArgs;
 pub(crate) use control::{Answer, Ask, ask};
-pub(crate) use kernel::{file_stamp, sha256};
+pub(crate) use emulator::Emulator;
+pub(crate) use glob::is_match;
+pub(crate) use kernel::{BootKernel, file_stamp, sha256};
+pub(crate) use masks::MaskArgs;
 pub(crate) use output::check_trace;
 pub(crate) use plan::{cache_dir, write_whole};
+pub(crate) use remember::{Remembered, recall};
+pub(crate) use visit::{Arrival, Repetition, Visitor};
+pub(crate) use work_dir::WorkDir;
 
 use args::Clock;
-use emulator::Emulator;
+use initrd::Drivers;
 use interrupts::Interrupts;
-use kernel::BootKernel;
 use machine::Machine;
 use native::Outbox;
 use outcome::Outcome;
+use process::Company;
 use relay::Relays;
 use sessions::Wishes;
 use triggers::Triggers;
-use work_dir::WorkDir;
 
 use crate::console::Console;
 use crate::{Hint, failure};
@@ -68,6 +78,13 @@ pub(crate) fn run(args: &RecordArgs, console: &mut Console<'_>) -> Result<ExitCo
     };
     if !args.quiet {
         prepared.machine.describe(console.talk)?;
+        if let Some(drivers) = &prepared.drivers {
+            let origin = drivers.origin();
+            writeln!(
+                console.talk,
+                "guesttrace: initial ramdisk: made of the modules in {origin}"
+            )?;
+        }
     }
     if args.dry_run {
         let took = started.elapsed().as_secs_f64();
@@ -85,8 +102,12 @@ pub(crate) fn run(args: &RecordArgs, console: &mut Console<'_>) -> Result<ExitCo
             return Ok(ExitCode::from(failure::USAGE));
         }
     };
-    let triggers = prepared.triggers.take();
-    let finished = process::run(args, &prepared, triggers, relays, console)?;
+    let company = Company {
+        triggers: prepared.triggers.take(),
+        relays,
+        visitor: None,
+    };
+    let finished = process::run(args, &prepared, company, console)?;
     if !finished.armed && !args.no_plugin {
         // There is nothing in them.
         for wanted in prepared.wishes.files() {
@@ -95,6 +116,9 @@ pub(crate) fn run(args: &RecordArgs, console: &mut Console<'_>) -> Result<ExitCo
     }
     let outcome = Outcome::judge(&finished, prepared.recording.is_some());
     outcome::report(args, &outcome, &finished, console)?;
+    if !args.no_plugin {
+        remember::remember(&args.trace);
+    }
     if let Some(outbox) = &prepared.outbox {
         match outbox.bring_out(&args.trace) {
             Ok(Some((path, bytes))) if !args.quiet => {
@@ -119,6 +143,8 @@ pub(crate) fn run(args: &RecordArgs, console: &mut Console<'_>) -> Result<ExitCo
 struct Prepared {
     emulator: Emulator,
     machine: Machine,
+    /// Of which the initial ramdisk was made, where the user gave none.
+    drivers: Option<Drivers>,
     recording: Option<Recording>,
     /// Acts on what was looked out for.
     triggers: Option<Triggers>,
@@ -127,6 +153,8 @@ struct Prepared {
     outbox: Option<Outbox>,
     work_dir: WorkDir,
     interrupts: Interrupts,
+    /// Where a debugger finds the machine.
+    gdb_socket: Option<PathBuf>,
 }
 
 fn prepare(args: &RecordArgs) -> Result<Prepared> {
@@ -137,6 +165,11 @@ fn prepare(args: &RecordArgs) -> Result<Prepared> {
     let emulator = Emulator::find()?;
     let mut kernel = BootKernel::load(args)?;
     machine::check_inputs(args)?;
+    let drivers = Drivers::find(args, &kernel)?;
+    let mut args = args.clone();
+    if let Some(drivers) = &drivers {
+        args.events.modules.or_dir(drivers.directory());
+    }
     let plan = if args.no_plugin {
         None
     } else {
@@ -150,6 +183,10 @@ fn prepare(args: &RecordArgs) -> Result<Prepared> {
         .context("cannot make a temporary directory")
         .context(WORK_DIR_HINT)?;
     let outbox = Outbox::create(&args.native, work_dir.path()).context(WORK_DIR_HINT)?;
+    if let Some(drivers) = &drivers {
+        args.initrd = Some(drivers.write(work_dir.path())?);
+    }
+    let args = &args;
     let machine = Machine::build(args, &wishes, &kernel, work_dir.path(), outbox.as_ref())?;
     if args.require_reproducible {
         machine.require_reproducible()?;
@@ -180,12 +217,14 @@ fn prepare(args: &RecordArgs) -> Result<Prepared> {
     Ok(Prepared {
         emulator,
         machine,
+        drivers,
         recording,
         triggers,
         wishes,
         outbox,
         work_dir,
         interrupts,
+        gdb_socket: None,
     })
 }
 
@@ -206,6 +245,7 @@ fn recording_of(args: &RecordArgs, clock: ClockInfo, work_dir: &std::path::Path)
         sessions: Vec::new(),
         watches: Vec::new(),
         followed: Vec::new(),
+        halt: None,
     }
 }
 

@@ -58,8 +58,12 @@ const CONSOLE_SIGNS: [(&str, &str); 5] = [
 
 /// Ends what QEMU says when an SD card cannot be read or written (`hw/sd/sd.c`).
 const DISK_SIGN: &str = "error on host side";
-/// What the guest's kernel says when another disk cannot be.
-const GUEST_DISK_SIGNS: [&str; 2] = ["I/O error, dev nvme0n1", "I/O error, dev vda"];
+/// What the guest's kernel says when another disk cannot be (`blk_errors` of `block/blk-core.c`).
+const GUEST_DISK_SIGNS: [&str; 3] = [
+    "I/O error, dev nvme0",
+    "critical medium error, dev nvme0",
+    "I/O error, dev vda",
+];
 const DISK_HINT: &str =
     "hint: what the guest writes goes to a temporary file: set TMPDIR to a directory that has room";
 
@@ -283,14 +287,33 @@ fn summarise(args: &RecordArgs, finished: &Finished, console: &mut Console<'_>) 
         "\nrecorded in {:.1} s; now try\n",
         finished.wall.as_secs_f64()
     )?;
-    writeln!(console.talk, "  guesttrace report processes {name}")?;
-    writeln!(
-        console.talk,
-        "  guesttrace events {name} --event 'sched_*' --limit 20"
-    )?;
-    writeln!(console.talk, "  guesttrace serve {name}")?;
-    writeln!(console.talk, "  guesttrace info {name}")?;
+    let program = program_to_type();
+    for rest in [
+        format!("report processes {name}"),
+        format!("events {name} --event 'sched_*' --limit 20"),
+        format!("serve {name}"),
+        format!("info {name}"),
+    ] {
+        writeln!(console.talk, "  {program} {rest}")?;
+    }
     Ok(())
+}
+
+/// This program as its user can type it here: by its name if the shell finds it, else by its path.
+///
+/// After `scripts/run-qemu.sh`, which builds it, the shell does not find it yet.
+fn program_to_type() -> String {
+    const NAME: &str = "guesttrace";
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let program = std::env::current_exe().ok();
+    let Some(program) =
+        program.filter(|_| !std::env::split_paths(&path).any(|dir| dir.join(NAME).is_file()))
+    else {
+        return NAME.to_owned();
+    };
+    let here = std::env::current_dir().unwrap_or_default();
+    let short = program.strip_prefix(&here).unwrap_or(&program);
+    short.display().to_string()
 }
 
 /// Events that were asked for and are not in the trace, a line for each reason: the kernel has no place for them, or they

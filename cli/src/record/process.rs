@@ -1,7 +1,7 @@
 //! Runs QEMU: its console, its complaints, the recorder's status, the time limit.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, IsTerminal as _, Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -9,17 +9,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use probe_plan::{MatchedEvent, Recording, Status};
 
 use super::Prepared;
 use super::args::RecordArgs;
 use super::control::{Control, Link, TraceStatus};
 use super::disk::escape;
-use super::emulator::Emulator;
 use super::interrupts::Interrupts;
+use super::progress::{megabytes, progress_bar, seconds};
 use super::relay::Relays;
 use super::triggers::Triggers;
+use super::visit::{Arrival, Visitor};
 use super::work_dir::WorkDir;
 use crate::console::Console;
 use crate::leash::leashed;
@@ -30,6 +31,8 @@ const GRACE: Duration = Duration::from_secs(10);
 const PANIC_GRACE: Duration = Duration::from_secs(5);
 /// How long a guest that is to end may take to come to its next event.
 const QUIT_GRACE: Duration = Duration::from_secs(2);
+/// How long somebody may look at a machine that stands still.
+const VISIT_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// What is kept of the console to explain a failure.
 const CONSOLE_TAIL_BYTES: usize = 64 * 1024;
 
@@ -46,6 +49,8 @@ pub(crate) struct Finished {
     pub(crate) timed_out: bool,
     /// By a signal such as Ctrl-C's.
     pub(crate) interrupted: bool,
+    /// The machine stood still for somebody to look at it.
+    pub(crate) was_visited: bool,
     /// By `guesttrace ctl`.
     pub(crate) was_asked: bool,
     /// The end of the console.
@@ -53,6 +58,16 @@ pub(crate) struct Finished {
     /// What QEMU said.
     pub(crate) complaints: String,
     pub(crate) wall: Duration,
+}
+
+/// Who has to do with a run besides.
+#[derive(Debug)]
+pub(crate) struct Company<'a> {
+    /// Acts on what was looked out for.
+    pub(crate) triggers: Option<Triggers>,
+    pub(crate) relays: Relays,
+    /// Comes when the machine stands still.
+    pub(crate) visitor: Option<&'a mut dyn Visitor>,
 }
 
 /// What the threads report.
@@ -112,10 +127,15 @@ pub(crate) fn command(args: &RecordArgs, prepared: &Prepared) -> Result<Command>
         None => "file,id=console,path=/dev/stdout".to_owned(),
     });
     command.args(["-serial", "chardev:console"]);
+    if let Some(socket) = &prepared.gdb_socket {
+        command
+            .arg("-gdb")
+            .arg(format!("unix:{},server=on,wait=off", escape(socket)));
+    }
     if let Some(recording) = &prepared.recording {
         let description = prepared.work_dir.path().join("recording.json");
         fs::write(&description, serde_json::to_vec(recording)?)?;
-        let plugin = Emulator::plugin()?;
+        let plugin = prepared.emulator.plugin()?;
         command.arg("-plugin").arg(format!(
             "{},recording={}",
             escape(&plugin),
@@ -129,8 +149,7 @@ pub(crate) fn command(args: &RecordArgs, prepared: &Prepared) -> Result<Command>
 pub(crate) fn run(
     args: &RecordArgs,
     prepared: &Prepared,
-    triggers: Option<Triggers>,
-    relays: Relays,
+    company: Company<'_>,
     console: &mut Console<'_>,
 ) -> Result<Finished> {
     let (sender, reports) = channel();
@@ -155,7 +174,7 @@ pub(crate) fn run(
     let started = Instant::now();
     let mut qemu = Qemu::start(args, prepared)?;
     forward(&mut qemu.0, &sender);
-    let relays = relays.start(&sender);
+    let relays = company.relays.start(&sender);
     drop(sender);
     let mut attendant = Attendant {
         finished: Finished::default(),
@@ -166,7 +185,10 @@ pub(crate) fn run(
         has_console: true,
         talk: console.talk,
         link,
-        triggers,
+        triggers: company.triggers,
+        visitor: company.visitor.map(|visitor| visitor as &mut dyn Visitor),
+        slide: 0,
+        arrival: None,
         work_dir: &prepared.work_dir,
     };
     let limit = Duration::from_secs(args.timeout);
@@ -242,6 +264,10 @@ struct Attendant<'a> {
     talk: &'a mut dyn Write,
     link: Link,
     triggers: Option<Triggers>,
+    visitor: Option<&'a mut dyn Visitor>,
+    slide: u64,
+    /// The machine stands still, and nobody has looked yet.
+    arrival: Option<Arrival>,
     work_dir: &'a WorkDir,
 }
 
@@ -270,7 +296,10 @@ impl Attendant<'_> {
             {
                 writeln!(self.talk, "record: no snapshot: {problem}")?;
             }
-            if interrupts.take() {
+            if self.visit(&mut deadline)? {
+                deadline = Instant::now();
+            }
+            if interrupts.take() && !self.has_busy_visitor() {
                 // The second one does not wait for QEMU any longer.
                 self.finished.interrupted = true;
                 deadline = Instant::now();
@@ -289,6 +318,7 @@ impl Attendant<'_> {
             }
             let finished = &mut self.finished;
             finished.timed_out = !finished.interrupted
+                && !finished.was_visited
                 && !finished.was_asked
                 && !finished.panicked
                 && finished.ended.is_none()
@@ -297,6 +327,26 @@ impl Attendant<'_> {
             stopping = true;
             deadline = Instant::now() + GRACE;
         }
+    }
+
+    /// Lets the visitor in, who has as much time as he likes. Returns whether he has left.
+    fn visit(&mut self, deadline: &mut Instant) -> Result<bool> {
+        let Some(visitor) = &mut self.visitor else {
+            return Ok(false);
+        };
+        if let Some(arrival) = self.arrival.take() {
+            self.progress.finish_and_clear();
+            self.finished.was_visited = true;
+            *deadline = Instant::now() + VISIT_MAX;
+            visitor.arrive(&arrival, self.talk)?;
+        }
+        Ok(self.finished.was_visited && visitor.has_left()?)
+    }
+
+    /// Whether Ctrl-C is for the visitor.
+    fn has_busy_visitor(&self) -> bool {
+        let visitor = self.visitor.as_ref();
+        visitor.is_some_and(|visitor| visitor.takes_interrupts())
     }
 
     /// Takes what is still under way after QEMU's end; every sender goes away soon.
@@ -369,7 +419,12 @@ impl Attendant<'_> {
     /// Notes a status. Returns how soon the guest is to be ended, if it is.
     fn take_status(&mut self, status: Status) -> Option<Duration> {
         match status {
-            Status::Armed { .. } => {
+            Status::Halted { cpu, tsc } => {
+                let slide = self.slide;
+                self.arrival = Some(Arrival { cpu, tsc, slide });
+            }
+            Status::Armed { slide } => {
+                self.slide = slide;
                 self.finished.armed = true;
                 self.link.note(|status| status.armed = true);
                 self.work_dir.remove();
@@ -432,25 +487,6 @@ impl Attendant<'_> {
     }
 }
 
-fn progress_bar(args: &RecordArgs) -> ProgressBar {
-    if args.quiet || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{spinner} {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_spinner());
-    ProgressBar::new_spinner().with_style(style)
-}
-
 fn tail(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.split_off(bytes.len().saturating_sub(CONSOLE_TAIL_BYTES))
-}
-
-#[allow(clippy::cast_precision_loss, reason = "for people, to two decimals")]
-fn seconds(nanos: u64) -> f64 {
-    nanos as f64 / 1e9
-}
-
-#[allow(clippy::cast_precision_loss, reason = "for people, to one decimal")]
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
 }

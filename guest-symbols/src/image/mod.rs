@@ -14,6 +14,7 @@ mod tests;
 
 pub use bytes::ImageBytes;
 pub use kind::FileKind;
+pub use setup_header::release_of_bzimage;
 pub use unpack::Compression;
 
 use crate::SymbolError;

@@ -19,6 +19,7 @@ pub struct ModuleFile {
     name: String,
     release: String,
     build_id: String,
+    dependencies: Vec<String>,
 }
 
 impl ModuleFile {
@@ -48,11 +49,15 @@ impl ModuleFile {
         let release = modinfo(information, "vermagic=")
             .and_then(|magic| magic.split(' ').next())
             .unwrap_or_default();
+        let dependencies = modinfo(information, "depends=").unwrap_or_default();
+        let dependencies = dependencies.split(',').filter(|name| !name.is_empty());
+        let dependencies = dependencies.map(str::to_owned).collect();
         let build_id = of_section(".note.gnu.build-id").and_then(build_id_in);
         Ok(Self {
             name: name.to_owned(),
             release: release.to_owned(),
             build_id: build_id.unwrap_or_default(),
+            dependencies,
             sections,
             bytes,
         })
@@ -62,6 +67,17 @@ impl ModuleFile {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The file, unpacked.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.as_slice()
+    }
+
+    /// The modules that have to be loaded before it.
+    pub fn dependencies(&self) -> impl Iterator<Item = &str> {
+        self.dependencies.iter().map(String::as_str)
     }
 
     /// `uname -r` of the kernel that it was built for.

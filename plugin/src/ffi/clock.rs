@@ -14,7 +14,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// QEMU's `CPUState`, of which only the address matters.
-type CpuState = *mut c_void;
+pub(super) type CpuState = *mut c_void;
 
 unsafe extern "C" {
     fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
@@ -54,7 +54,7 @@ struct Functions {
 pub(super) struct NotExported(&'static str);
 
 /// Address of what QEMU exports under a name.
-fn exported(name: &'static CStr) -> Result<*mut c_void, NotExported> {
+pub(super) fn exported(name: &'static CStr) -> Result<*mut c_void, NotExported> {
     // SAFETY: rule 7: null stands for everything that is loaded.
     let address = unsafe { dlsym(std::ptr::null_mut(), name.as_ptr()) };
     if address.is_null() {
@@ -147,7 +147,7 @@ impl GuestClock {
 }
 
 /// This thread's `current_cpu`.
-fn current_cpu() -> *mut CpuState {
+pub(super) fn current_cpu() -> *mut CpuState {
     let known = CURRENT_CPU.get();
     if !known.is_null() {
         return known;

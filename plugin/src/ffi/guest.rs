@@ -5,12 +5,16 @@ use std::ffi::CStr;
 use std::sync::OnceLock;
 
 use probe_plan::{GuestView, Register};
-use qemu_plugin::sys;
+
+use super::api::{
+    GArray, GByteArray, qemu_plugin_get_registers, qemu_plugin_read_memory_vaddr,
+    qemu_plugin_reg_descriptor, qemu_plugin_register, read_register,
+};
 
 unsafe extern "C" {
-    fn g_byte_array_new() -> *mut sys::GByteArray;
-    fn g_byte_array_set_size(array: *mut sys::GByteArray, length: u32) -> *mut sys::GByteArray;
-    fn g_array_free(array: *mut sys::GArray, free_segment: i32) -> *mut u8;
+    fn g_byte_array_new() -> *mut GByteArray;
+    fn g_byte_array_set_size(array: *mut GByteArray, length: u32) -> *mut GByteArray;
+    fn g_array_free(array: *mut GArray, free_segment: i32) -> *mut u8;
 }
 
 /// Register handles by [`Register`]; the same for every CPU.
@@ -18,11 +22,11 @@ static HANDLES: OnceLock<[Handle; Register::ALL.len()]> = OnceLock::new();
 
 thread_local! {
     /// One scratch array per thread: CPUs that run in parallel must not share one.
-    static SCRATCH: Cell<*mut sys::GByteArray> = const { Cell::new(std::ptr::null_mut()) };
+    static SCRATCH: Cell<*mut GByteArray> = const { Cell::new(std::ptr::null_mut()) };
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Handle(*mut sys::qemu_plugin_register);
+struct Handle(*mut qemu_plugin_register);
 
 // SAFETY: rule 4: a handle is an opaque number that is only handed back to QEMU.
 unsafe impl Send for Handle {}
@@ -34,13 +38,13 @@ pub(super) fn learn_registers() {
     HANDLES.get_or_init(|| {
         let mut handles = [Handle(std::ptr::null_mut()); Register::ALL.len()];
         // SAFETY: rule 4: on the CPU's thread.
-        let array = unsafe { sys::qemu_plugin_get_registers() };
+        let array = unsafe { qemu_plugin_get_registers() };
         if array.is_null() {
             return handles;
         }
         // SAFETY: rule 5: QEMU returns a whole GArray that we own.
         let fields = unsafe { *array };
-        let first = fields.data.cast::<sys::qemu_plugin_reg_descriptor>();
+        let first = fields.data.cast::<qemu_plugin_reg_descriptor>();
         for index in 0..fields.len as usize {
             // SAFETY: the array holds `len` descriptors.
             let descriptor = unsafe { first.add(index) };
@@ -64,7 +68,7 @@ pub(super) fn learn_registers() {
 /// The guest as seen from inside a callback.
 #[derive(Debug)]
 pub(super) struct Guest {
-    scratch: *mut sys::GByteArray,
+    scratch: *mut GByteArray,
 }
 
 impl Guest {
@@ -100,8 +104,8 @@ impl GuestView for Guest {
         // SAFETY: rule 5: the array is ours.
         unsafe { g_byte_array_set_size(self.scratch, 0) };
         // SAFETY: rule 4: a known handle, on the CPU's thread.
-        let read = unsafe { sys::qemu_plugin_read_register(handle.0, self.scratch) };
-        if read <= 0 {
+        let read = unsafe { read_register(handle.0, self.scratch) };
+        if !read {
             return None;
         }
         let mut value = [0; 8];
@@ -113,7 +117,7 @@ impl GuestView for Guest {
 
     fn read(&mut self, addr: u64, out: &mut [u8]) -> bool {
         // SAFETY: rules 4 and 5.
-        let read = unsafe { sys::qemu_plugin_read_memory_vaddr(addr, self.scratch, out.len()) };
+        let read = unsafe { qemu_plugin_read_memory_vaddr(addr, self.scratch, out.len()) };
         let bytes = self.scratch_bytes();
         if !read || bytes.len() < out.len() {
             return false;

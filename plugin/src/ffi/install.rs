@@ -1,6 +1,6 @@
-//! Loading: reads the recording's description, checks everything, then registers the callbacks.
+//! Loading: reads the recording's description and checks everything before any callback is registered.
 //!
-//! The wrapper turns an `Err` into a panic message, so errors are printed here, in words for the user, and end QEMU.
+//! Errors are printed here, in words for the user, and end QEMU.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixStream;
@@ -8,42 +8,36 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use probe_plan::{Command, Plan, Recording, Status};
-use qemu_plugin::{Args, HasCallbacks, Info, PluginId, Register, register, sys};
 
 use super::clock::{GuestClock, NotExported};
 use super::execute::host_tsc_hz;
-use super::translate::{Translation, on_translate};
+use super::halt::Halt;
+use super::translate::Translation;
 use super::{SESSION, Session, guard, guest};
 use crate::recorder::Recorder;
 use crate::sink::OutputError;
 use crate::status::StatusLine;
 
-/// What the wrapper installs.
+/// What QEMU says of itself and its command line.
 #[derive(Debug)]
-struct Plugin;
+pub(super) struct Emulator {
+    /// Such as `x86_64`.
+    pub(super) target: String,
+    /// `None` where it runs programs and no system.
+    pub(super) cpus_max: Option<i64>,
+    pub(super) arguments: Vec<String>,
+}
 
-register!(Plugin);
-
-impl HasCallbacks for Plugin {}
-
-impl Register for Plugin {
-    // Instead of the wrapper's handlers, which take a global lock and expect success.
-    #[allow(
-        clippy::print_stderr,
-        clippy::exit,
-        reason = "there is no other way to tell a user why QEMU does not start"
-    )]
-    fn register_default(
-        &mut self,
-        id: PluginId,
-        args: &Args,
-        info: &Info,
-    ) -> qemu_plugin::Result<()> {
-        if let Err(error) = install(id, args, info) {
-            eprintln!("guesttrace plugin: error: {error}");
-            std::process::exit(1);
-        }
-        Ok(())
+/// Starts the recording, or ends QEMU with a sentence.
+#[allow(
+    clippy::print_stderr,
+    clippy::exit,
+    reason = "there is no other way to tell a user why QEMU does not start"
+)]
+pub(super) fn load(emulator: &Emulator) {
+    if let Err(error) = start(emulator) {
+        eprintln!("guesttrace plugin: error: {error}");
+        std::process::exit(1);
     }
 }
 
@@ -70,15 +64,11 @@ enum InstallError {
     Output(#[from] OutputError),
 }
 
-fn install(id: PluginId, args: &Args, info: &Info) -> Result<(), InstallError> {
-    let Some(system) = info
-        .system
-        .as_ref()
-        .filter(|_| info.target_name == "x86_64")
-    else {
-        return Err(InstallError::WrongTarget(info.target_name.clone()));
+fn start(emulator: &Emulator) -> Result<(), InstallError> {
+    let Some(cpus_max) = emulator.cpus_max.filter(|_| emulator.target == "x86_64") else {
+        return Err(InstallError::WrongTarget(emulator.target.clone()));
     };
-    let mut recording = read_recording(args)?;
+    let mut recording = read_recording(&emulator.arguments)?;
     if !recording.is_deterministic() {
         let tsc_hz = host_tsc_hz();
         recording.clock.tsc_hz = tsc_hz;
@@ -86,11 +76,12 @@ fn install(id: PluginId, args: &Args, info: &Info) -> Result<(), InstallError> {
             session.header.clock.tsc_hz = tsc_hz;
         }
     }
-    let cpu_count = usize::try_from(system.max_vcpus).unwrap_or(1).max(1);
+    let cpu_count = usize::try_from(cpus_max).unwrap_or(1).max(1);
     let icount_shift = recording
         .is_deterministic()
         .then_some(recording.icount_shift);
     let clock = GuestClock::find(icount_shift, cpu_count)?;
+    let halt = recording.halt.map(Halt::find).transpose()?;
     let socket = recording.status_socket.as_deref();
     let socket = socket.map(connect).transpose()?;
     let orders = socket.as_ref().and_then(|socket| socket.try_clone().ok());
@@ -110,12 +101,12 @@ fn install(id: PluginId, args: &Args, info: &Info) -> Result<(), InstallError> {
         recorder,
         translation: Mutex::new(Translation::new()),
         clock,
+        halt,
     };
-    if SESSION.set(session).is_ok() {
-        register_callbacks(id);
-        if let Some(orders) = orders {
-            std::thread::spawn(move || take_orders(orders, &sender));
-        }
+    if SESSION.set(session).is_ok()
+        && let Some(orders) = orders
+    {
+        std::thread::spawn(move || take_orders(orders, &sender));
     }
     Ok(())
 }
@@ -146,9 +137,9 @@ fn read_plan(path: &Path) -> Result<Plan, InstallError> {
         .map_err(|error| InstallError::BadPlan(path.display().to_string(), error))
 }
 
-fn read_recording(args: &Args) -> Result<Recording, InstallError> {
+fn read_recording(arguments: &[String]) -> Result<Recording, InstallError> {
     let mut path = None;
-    for argument in &args.raw {
+    for argument in arguments {
         match argument.strip_prefix("recording=") {
             Some(value) => path = Some(value),
             None => return Err(InstallError::UnknownArgument(argument.clone())),
@@ -164,22 +155,15 @@ fn read(path: &Path) -> Result<Vec<u8>, InstallError> {
     std::fs::read(path).map_err(|error| InstallError::Read(path.display().to_string(), error))
 }
 
-fn register_callbacks(id: PluginId) {
-    // SAFETY: rule 6; the callbacks have the signatures that QEMU expects.
-    unsafe { sys::qemu_plugin_register_vcpu_init_cb(id, Some(on_cpu_start)) };
-    // SAFETY: as above.
-    unsafe { sys::qemu_plugin_register_vcpu_tb_trans_cb(id, Some(on_translate)) };
-    // SAFETY: as above.
-    unsafe { sys::qemu_plugin_register_atexit_cb(id, Some(on_exit), std::ptr::null_mut()) };
-}
-
-extern "C" fn on_cpu_start(_id: PluginId, cpu_index: u32) {
+/// A CPU was made; on its thread.
+pub(super) fn cpu_started(cpu_index: u32) {
     guard(|session| {
         guest::learn_registers();
         session.clock.learn(cpu_index);
     });
 }
 
-extern "C" fn on_exit(_id: PluginId, _user_data: *mut std::ffi::c_void) {
+/// QEMU ends.
+pub(super) fn ended() {
     guard(|session| session.recorder.finish("emulator_exit"));
 }

@@ -4,11 +4,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::ffi::c_void;
 
 use probe_plan::{GuestView as _, RuntimeAddr, UserPage, is_kernel_address};
-use qemu_plugin::{PluginId, sys};
 
+use super::api::{
+    R_REGS, qemu_plugin_insn, qemu_plugin_insn_data, qemu_plugin_insn_haddr, qemu_plugin_insn_size,
+    qemu_plugin_register_vcpu_insn_exec_cb, qemu_plugin_tb, qemu_plugin_tb_get_insn,
+    qemu_plugin_tb_n_insns, qemu_plugin_tb_vaddr,
+};
 use super::execute::{on_clock_read, on_clock_read_ahead, on_module_change, on_probe};
 use super::guest::Guest;
-use super::{R_REGS, Session, guard};
+use super::halt::{Halt, on_instruction, on_probe_or_halt};
+use super::{Session, guard};
 use crate::recorder::{Place, Probe, Recorder};
 use crate::slide::{Search, SlideFinder};
 use crate::user_code::UserPlace;
@@ -27,7 +32,7 @@ pub(super) struct Translation {
 
 /// An instruction of the block under translation.
 struct Instruction {
-    handle: *mut sys::qemu_plugin_insn,
+    handle: *mut qemu_plugin_insn,
     addr: u64,
     size: usize,
 }
@@ -37,7 +42,7 @@ impl Instruction {
         let mut bytes = [0; INSTRUCTION_BYTES_MAX];
         let size = self.size.min(INSTRUCTION_BYTES_MAX);
         // SAFETY: rule 1; the destination has `size` bytes.
-        unsafe { sys::qemu_plugin_insn_data(self.handle, bytes.as_mut_ptr().cast(), size) };
+        unsafe { qemu_plugin_insn_data(self.handle, bytes.as_mut_ptr().cast(), size) };
         InstructionBytes { bytes, size }
     }
 }
@@ -110,7 +115,7 @@ impl Translation {
 }
 
 /// Called by QEMU for each block that it translates.
-pub(super) extern "C" fn on_translate(_id: PluginId, tb: *mut sys::qemu_plugin_tb) {
+pub(super) fn translated(tb: *mut qemu_plugin_tb) {
     guard(|session| {
         if session.recorder.has_ended() {
             return;
@@ -124,23 +129,26 @@ pub(super) extern "C" fn on_translate(_id: PluginId, tb: *mut sys::qemu_plugin_t
         attach_audit(&mut translation, &instructions);
         attach_module_hooks(session, &instructions);
         attach_probes(session, &mut translation, &instructions);
+        if session.halt.as_ref().is_some_and(Halt::is_closer) {
+            attach_to_all(&instructions);
+        }
     });
 }
 
 /// The instructions of a block, which lie one behind the other.
 ///
 /// This is done for all code that the guest runs, so it asks QEMU for no more than it needs.
-fn instructions(tb: *mut sys::qemu_plugin_tb) -> Vec<Instruction> {
+fn instructions(tb: *mut qemu_plugin_tb) -> Vec<Instruction> {
     // SAFETY: rule 1.
-    let count = unsafe { sys::qemu_plugin_tb_n_insns(tb) };
+    let count = unsafe { qemu_plugin_tb_n_insns(tb) };
     // SAFETY: rule 1.
-    let mut addr = unsafe { sys::qemu_plugin_tb_vaddr(tb) };
+    let mut addr = unsafe { qemu_plugin_tb_vaddr(tb) };
     let mut instructions = Vec::with_capacity(count);
     for index in 0..count {
         // SAFETY: rule 1; the index is below the count.
-        let handle = unsafe { sys::qemu_plugin_tb_get_insn(tb, index) };
+        let handle = unsafe { qemu_plugin_tb_get_insn(tb, index) };
         // SAFETY: rule 1.
-        let size = unsafe { sys::qemu_plugin_insn_size(handle) };
+        let size = unsafe { qemu_plugin_insn_size(handle) };
         instructions.push(Instruction { handle, addr, size });
         addr = addr.wrapping_add(size as u64);
     }
@@ -189,6 +197,10 @@ fn attach_module_hooks(session: &Session, instructions: &[Instruction]) {
 
 fn attach_probes(session: &Session, translation: &mut Translation, instructions: &[Instruction]) {
     let mut page = UserPageSeen::default();
+    let on_probe = match session.halt {
+        Some(_) => on_probe_or_halt,
+        None => on_probe as Callback,
+    };
     for (index, instruction) in instructions.iter().enumerate() {
         let instructions_after = (instructions.len() - index - 1) as u64;
         let mut attach = |place, sites| {
@@ -208,6 +220,14 @@ fn attach_probes(session: &Session, translation: &mut Translation, instructions:
                 }
             }
         }
+    }
+}
+
+/// Looks at every instruction, behind what a probe there does.
+fn attach_to_all(instructions: &[Instruction]) {
+    for (index, instruction) in instructions.iter().enumerate() {
+        let instructions_after = std::ptr::without_provenance_mut(instructions.len() - index - 1);
+        call_at_instruction(instruction.handle, on_instruction, instructions_after);
     }
 }
 
@@ -239,7 +259,7 @@ impl UserPageSeen {
         let start = instruction.addr & !(UserPage::BYTES as u64 - 1);
         if self.found.as_ref().is_none_or(|(known, _)| *known != start) {
             // SAFETY: rule 1. Null stands for what is no memory: reading that would touch a device.
-            let host = unsafe { sys::qemu_plugin_insn_haddr(instruction.handle) };
+            let host = unsafe { qemu_plugin_insn_haddr(instruction.handle) };
             let mut bytes = Box::new([0; UserPage::BYTES]);
             let is_read = !host.is_null() && Guest::new().read(start, bytes.as_mut_slice());
             self.found = Some((start, is_read.then_some(bytes)));
@@ -253,13 +273,13 @@ type Callback = unsafe extern "C" fn(u32, *mut c_void);
 
 /// Calls back whenever the instruction is about to execute.
 fn call_at_instruction(
-    instruction: *mut sys::qemu_plugin_insn,
+    instruction: *mut qemu_plugin_insn,
     callback: Callback,
     user_data: *mut c_void,
 ) {
     // SAFETY: rules 1 and 2.
     unsafe {
-        sys::qemu_plugin_register_vcpu_insn_exec_cb(instruction, Some(callback), R_REGS, user_data);
+        qemu_plugin_register_vcpu_insn_exec_cb(instruction, Some(callback), R_REGS, user_data);
     }
 }
 

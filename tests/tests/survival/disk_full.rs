@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Command, Stdio};
 
-use guesttrace_tests::{Cage, End, guest_arguments, guests_wanted, guesttrace, skip};
+use guesttrace_tests::{Cage, End, guest_arguments_on, guests_wanted, guesttrace, skip};
 use trace_format::TraceFile;
 
 use crate::recording::{
@@ -70,13 +70,15 @@ fn run_in(cage: &Cage, bytes: u64, mut command: Command) -> End {
 #[test]
 fn a_disk_of_the_guest_that_has_no_room_is_told() {
     guests_or_skip!();
-    let cage = Cage::new();
-    let mut command = cage.record();
-    command.args(guest_arguments(KERNEL, "boot").unwrap());
-    // The guest's changes begin with tables of 192 KiB.
-    let end = run_in(&cage, 225 << 10, command);
-    end.assert_error(1, "the guest's disk lost data", "set TMPDIR");
-    assert_complete(&cage);
+    for disk in ["sd", "nvme", "virtio"] {
+        let cage = Cage::new();
+        let mut command = cage.record();
+        command.args(guest_arguments_on(KERNEL, disk, "boot").unwrap());
+        // The guest's changes begin with tables of 192 KiB.
+        let end = run_in(&cage, 225 << 10, command);
+        end.assert_error(1, "the guest's disk lost data", "set TMPDIR");
+        assert_complete(&cage);
+    }
 }
 
 #[test]

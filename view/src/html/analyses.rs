@@ -3,7 +3,6 @@
 use analyzer::causes::{FlameKind, flame};
 use analyzer::model::Span;
 use analyzer::report::{Options, REPORTS, Selection};
-use serde_json::{Value, json};
 
 use super::page::Page;
 use super::{HtmlError, bytes_of};
@@ -15,13 +14,6 @@ const TOP: usize = 50;
 
 /// Rows of reports that have one for each thing that happened, and of tables without an order.
 const ROWS_MAX: usize = 2000;
-
-/// The reports, as the page lists them.
-pub(super) fn list() -> Value {
-    let reports = REPORTS.iter();
-    let reports = reports.map(|kind| json!({ "name": kind.name, "doc": kind.doc }));
-    Value::Array(reports.collect())
-}
 
 /// Writes every report, and where time went.
 pub(super) fn write(served: &Served, span: Span, page: &mut Page<'_>) -> Result<(), HtmlError> {

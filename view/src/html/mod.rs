@@ -18,6 +18,7 @@ use thiserror::Error;
 
 use crate::graph::{meta_value, rows_value};
 use crate::index::Index;
+use crate::reports::listed;
 use crate::served::Served;
 
 use events::EventDirectory;
@@ -123,7 +124,7 @@ fn contents(
         "meta": meta,
         "start_ns": span.start.0,
         "rows": rows_within(served, &index, span),
-        "reports": analyses::list(),
+        "reports": listed(),
         "ways": index.overview.ways,
         "events": directory,
         "columns": rows,

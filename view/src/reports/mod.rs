@@ -47,19 +47,25 @@ const COMPARED_ROWS_MAX: usize = 1000;
 /// Differences that are shown.
 const DIFFERENCES_MAX: usize = 1000;
 
+/// A report, as the page lists it.
 #[derive(Serialize)]
-struct Listed {
+pub(crate) struct Listed {
     name: &'static str,
     doc: &'static str,
 }
 
-/// `api/reports`: the reports there are.
-pub(crate) fn list() -> Result<Answer, Refusal> {
+/// The reports there are.
+pub(crate) fn listed() -> Vec<Listed> {
     let listed = REPORTS.iter().map(|kind| Listed {
         name: kind.name,
         doc: kind.doc,
     });
-    Answer::json(&listed.collect::<Vec<_>>())
+    listed.collect()
+}
+
+/// `api/reports`: the reports there are.
+pub(crate) fn list() -> Result<Answer, Refusal> {
+    Answer::json(&listed())
 }
 
 /// `api/T/report/NAME`: one of them.

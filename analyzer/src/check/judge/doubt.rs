@@ -47,6 +47,16 @@ impl Doubt {
         self.lost_since.is_none() && self.missing.is_empty() && self.undecided.count == 0
     }
 
+    /// Whether what is missing could have been before a time, or anywhere if there is none.
+    pub(super) fn is_before(&self, at: Option<GuestNanos>) -> bool {
+        let is_lost = match (self.lost_since, at) {
+            (Some(since), Some(at)) => since <= at,
+            (since, None) => since.is_some(),
+            (None, Some(_)) => false,
+        };
+        is_lost || !self.missing.is_empty() || self.undecided.count > 0
+    }
+
     /// What remains of a verdict that every doubt shakes.
     pub(super) fn shake(&self, verdict: Verdict) -> Verdict {
         if self.is_none() {

@@ -4,6 +4,7 @@
 
 mod count;
 mod doubt;
+mod first;
 mod latency;
 mod never;
 mod order;
@@ -11,6 +12,7 @@ mod state;
 
 pub(super) use count::Count;
 pub(super) use doubt::Doubt;
+pub(super) use first::First;
 pub(super) use latency::{Limited, Periods};
 pub(super) use never::Never;
 pub(super) use order::Order;
@@ -60,6 +62,7 @@ pub(super) struct Judged {
 #[derive(Debug)]
 pub(super) enum Judge {
     Count(Count),
+    First(First),
     Never(Never),
     Order(Order),
     Latency(Box<Periods>),
@@ -71,6 +74,7 @@ impl Judge {
     pub(super) fn record(&mut self, fits: [Fit; ROLES], record: &Record<'_>, lines: &mut Lines) {
         match self {
             Self::Count(judge) => judge.record(fits, record, lines),
+            Self::First(judge) => judge.record(fits, record, lines),
             Self::Never(judge) => judge.record(fits, record, lines),
             Self::Order(judge) => judge.record(fits, record, lines),
             Self::Latency(judge) => judge.record(fits, record, lines),
@@ -82,6 +86,7 @@ impl Judge {
     pub(super) fn lose(&mut self, since: GuestNanos) {
         match self {
             Self::Count(judge) => judge.doubt.lose(since),
+            Self::First(judge) => judge.doubt.lose(since),
             Self::Never(judge) => judge.lose(since),
             Self::Order(judge) => judge.lose(since),
             Self::Latency(judge) => judge.lose(since),
@@ -94,6 +99,7 @@ impl Judge {
     pub(super) fn doubt_whole(&mut self, since: GuestNanos, reason: &str) {
         match self {
             Self::Count(judge) => judge.doubt.doubt_whole(since, reason),
+            Self::First(judge) => judge.doubt.doubt_whole(since, reason),
             Self::Never(judge) => judge.doubt.doubt_whole(since, reason),
             Self::Order(judge) => judge.doubt_whole(since, reason),
             Self::Latency(judge) => judge.doubt.doubt_whole(since, reason),
@@ -105,6 +111,7 @@ impl Judge {
     pub(super) fn finish(self, end: GuestNanos) -> Judged {
         match self {
             Self::Count(judge) => judge.finish(),
+            Self::First(judge) => judge.finish(),
             Self::Never(judge) => judge.finish(),
             Self::Order(judge) => judge.finish(),
             Self::Latency(judge) => judge.finish(end),

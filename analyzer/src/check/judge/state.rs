@@ -159,6 +159,7 @@ impl States {
             verdict = self.doubt.shake(verdict);
         }
         let found = found(&self.state, &self.subjects);
+        let numbers = numbers(&self.subjects);
         let is_shaken = !self.doubt.is_none();
         let mut judged = self.doubt.explain(Judged {
             verdict,
@@ -167,7 +168,7 @@ impl States {
             offenders: self.offenders,
             reason: None,
             is_loss: false,
-            numbers: Vec::new(),
+            numbers,
         });
         if verdict == Verdict::Unknown && !is_shaken {
             let unknown: GuestNanos = self.subjects.values().map(|subject| subject.unknown).sum();
@@ -177,6 +178,23 @@ impl States {
         }
         judged
     }
+}
+
+/// [`State::NUMBERS`] of all of them together; none where the trace does not tell the state all the time.
+fn numbers(subjects: &BTreeMap<usize, Subject>) -> Vec<(String, Amount)> {
+    let sum = |part: fn(&Subject) -> GuestNanos| subjects.values().map(part).sum::<GuestNanos>();
+    if sum(|subject| subject.unknown) > GuestNanos(0) {
+        return Vec::new();
+    }
+    let (inside, total) = (sum(|subject| subject.inside), sum(|subject| subject.total));
+    let longest = subjects.values().map(|subject| subject.longest).max();
+    let amounts = [
+        Amount::nanos(inside),
+        Amount::nanos(longest.unwrap_or_default()),
+        Amount::percent(inside, total),
+    ];
+    let names = State::NUMBERS.into_iter().map(str::to_owned);
+    names.zip(amounts).collect()
 }
 
 /// Tells of a stretch that is over, if it is too long.

@@ -21,7 +21,7 @@ pub(super) struct Packet<'t> {
     pub(super) stream: usize,
     /// Which stream of that kind it is of.
     pub(super) instance: Option<u64>,
-    /// When it begins and ends, in ticks.
+    /// When it begins and ends, in ticks, where it says so.
     pub(super) begin: Option<u64>,
     pub(super) end: Option<u64>,
     pub(super) cpu: u32,
@@ -72,14 +72,19 @@ impl<'t> Packet<'t> {
         cursor.cut(bits.min(state.role(Role::ContentBits).unwrap_or(bits)));
         let have = usize::try_from(length).map_or(bytes.len(), |length| length.min(bytes.len()));
         let cpu = state.role(Role::Cpu).unwrap_or(0);
+        let begin = state.role(Role::PacketStart);
+        // `lttng-crash` takes packets out of memory that nobody has closed yet: their end is 0.
+        let end = state
+            .role(Role::PacketEnd)
+            .filter(|end| begin.is_none_or(|begin| *end >= begin));
         Ok(Self {
             bytes: &bytes[..have],
             cursor,
             length,
             stream,
             instance: state.role(Role::StreamInstance),
-            begin: state.role(Role::PacketStart),
-            end: state.role(Role::PacketEnd),
+            begin,
+            end,
             cpu: u32::try_from(cpu).unwrap_or(u32::MAX),
             sequence: state.role(Role::PacketSequence),
             discarded: state.role(Role::Discarded),

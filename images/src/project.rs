@@ -1,0 +1,109 @@
+//! Where the project's scripts and what they build are.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::error::{ImageError, Result};
+
+/// The directory `images` of the project or of an installation, and the one that all is built in.
+#[derive(Clone, Debug)]
+pub struct Project {
+    images: PathBuf,
+    build: PathBuf,
+}
+
+impl Project {
+    /// Looks for it: where `GUESTTRACE_IMAGES` says, beside the program as it is installed, where it was built.
+    ///
+    /// What is built goes to `GUESTTRACE_BUILD_DIR`, as for the scripts, or below the directory itself.
+    #[must_use]
+    pub fn find() -> Self {
+        let named = std::env::var_os("GUESTTRACE_IMAGES").map(PathBuf::from);
+        let images = named
+            .or_else(installed)
+            .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+        let build = std::env::var_os("GUESTTRACE_BUILD_DIR").map(PathBuf::from);
+        Self {
+            build: build.unwrap_or_else(|| images.join("build")),
+            images,
+        }
+    }
+
+    /// Where images go that nobody says where to put.
+    #[must_use]
+    pub fn build_dir(&self) -> &Path {
+        &self.build
+    }
+
+    /// Where a kernel that was fetched is: `vmlinuz`, `release`, `modules/`.
+    #[must_use]
+    pub fn kernel_dir(&self, name: &str) -> PathBuf {
+        self.build.join("kernels").join(name.replace('/', "_"))
+    }
+
+    /// The modules of that very release among the kernels that were fetched, or those of this host.
+    #[must_use]
+    pub fn modules_of(&self, release: &str) -> Option<PathBuf> {
+        if release.is_empty() || release.contains('/') {
+            return None;
+        }
+        let kernels = std::fs::read_dir(self.build.join("kernels")).ok();
+        let mut dirs: Vec<PathBuf> = kernels
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
+        dirs.sort();
+        let is_it = |dir: &PathBuf| {
+            let text = std::fs::read_to_string(dir.join("release"));
+            text.is_ok_and(|text| text.trim() == release)
+        };
+        let fetched = dirs.into_iter().find(is_it).map(|dir| dir.join("modules"));
+        let host = Path::new("/lib/modules").join(release);
+        fetched
+            .or(Some(host))
+            .filter(|dir| dir.join("modules.builtin").is_file())
+    }
+
+    /// Runs one of the project's scripts, which says itself what it does and what went wrong.
+    pub(crate) fn run<I: IntoIterator<Item = A>, A: AsRef<OsStr>>(
+        &self,
+        script: &str,
+        arguments: I,
+    ) -> Result<()> {
+        let program = self.images.join(script);
+        if !program.is_file() {
+            return Err(ImageError::Unknown {
+                what: "script",
+                name: program.display().to_string(),
+                hint: "kernels, packages and the project's own guest need its sources: set GUESTTRACE_IMAGES to their directory images",
+            });
+        }
+        let mut command = Command::new(&program);
+        // What scripts print is for people; results of the verb are elsewhere.
+        command
+            .args(arguments)
+            .env("GUESTTRACE_BUILD_DIR", &self.build)
+            .stdout(std::process::Stdio::null());
+        let status = command.status().map_err(|source| ImageError::Missing {
+            program: program.display().to_string(),
+            source,
+        })?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(ImageError::Program {
+            program: format!("images/{script}"),
+            said: "it said why above".to_owned(),
+        })
+    }
+}
+
+/// The directory of an installation: `PREFIX/share/guesttrace/images` of `PREFIX/bin/guesttrace`.
+fn installed() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let dir = program.parent()?.parent()?.join("share/guesttrace/images");
+    dir.is_dir().then_some(dir)
+}

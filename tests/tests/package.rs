@@ -1,0 +1,79 @@
+//! What `scripts/package.sh` makes: unpacked somewhere, it records, and its manual pages are sound.
+
+use std::path::Path;
+use std::process::Command;
+
+use guesttrace_tests::{Cage, End, guest_arguments, guests_wanted, project_dir, skip};
+
+/// Runs a command, asserts that it went well and returns what it said.
+fn done(command: &mut Command) -> End {
+    let end = End::of(&command.output().expect("a program that is installed"));
+    assert_eq!(end.status, 0, "{command:?}: {}", end.talk);
+    end
+}
+
+/// Complaints about a page, on a line each.
+fn complaints_about(page: &Path) -> String {
+    let mut man = Command::new("man");
+    man.args(["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"])
+        .arg(page);
+    let talk = done(man.env("LC_ALL", "C.UTF-8").env("MANWIDTH", "80")).talk;
+    // A default value that is one long word fits into no line.
+    let lines = talk.lines().filter(|line| !line.ends_with(" line"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_package_has_all_that_recording_needs() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let cage = Cage::new();
+    let script = project_dir().join("scripts/package.sh");
+    let made = done(Command::new(script).arg("--out").arg(cage.path("made"))).out;
+    let package = made.lines().find(|name| name.ends_with(".deb"));
+    let root = cage.path("root");
+    done(
+        Command::new("dpkg-deb")
+            .arg("-x")
+            .arg(package.expect("a package"))
+            .arg(&root),
+    );
+    let usr = root.join("usr");
+    let program = usr.join("bin/guesttrace");
+    let doctor = done(Command::new(&program).args(["doctor", "--format", "json"])).out;
+    let plugin = usr.join("bin/../lib/guesttrace/libguesttrace_plugin");
+    assert!(
+        doctor.contains(&*plugin.to_string_lossy()),
+        "not the package's plugin: {doctor}"
+    );
+    let arguments = guest_arguments("6.1-amd64", "boot").expect("scripts/test.sh builds it");
+    let mut record = Command::new(&program);
+    record.args(["record", "--quiet", "--events", "sched", "--trace"]);
+    record
+        .arg(cage.trace())
+        .arg("--serial")
+        .arg(cage.path("console"));
+    done(record.args(&arguments));
+    done(Command::new(&program).arg("verify").arg(cage.trace()));
+
+    let pages = usr.join("share/man/man1");
+    let pages: Vec<_> = pages.read_dir().expect("manual pages").flatten().collect();
+    assert!(pages.len() > 20, "{} manual pages", pages.len());
+    for page in pages {
+        assert_eq!(
+            complaints_about(&page.path()),
+            "",
+            "{}",
+            page.path().display()
+        );
+    }
+    for completion in [
+        "bash-completion/completions/guesttrace",
+        "zsh/vendor-completions/_guesttrace",
+        "fish/vendor_completions.d/guesttrace.fish",
+    ] {
+        let text = std::fs::read_to_string(usr.join("share").join(completion));
+        assert!(text.expect("completions").contains("critical-path"));
+    }
+}
