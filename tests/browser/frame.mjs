@@ -85,6 +85,17 @@ export async function serveChild(test, ...words) {
   return { url, child };
 }
 
+/** Waits until a server has indexed the first of its traces, and gives what it says of that. */
+export async function indexed(url) {
+  for (;;) {
+    const meta = await (await fetch(`${url}api/0/meta`)).json();
+    if (meta.done) {
+      return meta;
+    }
+    await new Promise((resolve) => { setTimeout(resolve, 20); });
+  }
+}
+
 /** One browser for all tests of a file. */
 let browser;
 export async function closeBrowser() {

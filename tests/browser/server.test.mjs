@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import test, { after } from 'node:test';
-import { closeBrowser, copyOf, goldenTrace, openPage, say, serve } from './frame.mjs';
+import { closeBrowser, copyOf, goldenTrace, indexed, openPage, say, serve } from './frame.mjs';
 
 after(closeBrowser);
 
@@ -57,6 +57,7 @@ test('every answer says what a browser may do with it', async (t) => {
 test('what makes no sense gets an error and changes nothing', async (t) => {
   const url = await serve(t, copyOf(t, goldenTrace));
   const base = new URL(url).pathname;
+  await indexed(url);
   const before = await ask(url, `${base}api/0/rows`);
   const malformed = [
     'api/0/spans', 'api/0/spans?width=0&rows=0', 'api/0/spans?width=100&rows=0-4000000000', 'api/0/spans?width=100&rows=x',
@@ -94,9 +95,10 @@ test('a thousand questions at once are answered', async (t) => {
 
 test('the page opens, and says what the command line says', async (t) => {
   const trace = copyOf(t, goldenTrace);
-  const page = await openPage(t, await serve(t, trace));
+  const url = await serve(t, trace);
+  const page = await openPage(t, url);
   const summary = say('report', 'summary', trace);
-  const meta = await page.evaluate(async () => (await fetch('api/0/meta')).json());
+  const meta = await indexed(url);
   assert.equal(meta.events, summary.trace.events);
   assert.match(await page.title(), /out\.bin – guesttrace$/);
 });
