@@ -12,6 +12,7 @@
 #   --fuzz N      damaged files given to each reader and parser (default 100000)
 #   --fleet N     rows of a fleet of 1,000 boots that DataFusion and a Spark cluster are asked about (default 10000000)
 #   --short N     short boots, several at a time, that must be the same bytes (default 1000)
+#   --loops N     endless loops that keep the machine busy meanwhile (default: one for each core; 0 where other work does)
 #   --kernels L   default: every kernel that images/fetch-kernel.sh knows
 #
 # 0 for a number leaves that check out.
@@ -22,7 +23,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-runs=20 kills=50 seed=1 fuzz=100000 fleet=10000000 short=1000
+runs=20 kills=50 seed=1 fuzz=100000 fleet=10000000 short=1000 loops=$(nproc)
 all_parts=kills,identities,clocks,damage,fleet,short,events,elsewhere
 parts=$all_parts
 kernels="5.10-amd64 6.1-amd64 6.1-rt-amd64 6.1-cloud-amd64 6.12-amd64 7.2-amd64"
@@ -35,6 +36,7 @@ while [ $# -gt 0 ]; do
     --fuzz) needs_value "$1" $#; fuzz=$2; shift ;;
     --fleet) needs_value "$1" $#; fleet=$2; shift ;;
     --short) needs_value "$1" $#; short=$2; shift ;;
+    --loops) needs_value "$1" $#; loops=$2; shift ;;
     --part) needs_value "$1" $#; parts=$2; shift ;;
     --kernels) needs_value "$1" $#; kernels=$2; shift ;;
     --help|-h) manual; exit 0 ;;
@@ -60,10 +62,10 @@ work=$(mktemp -d)
 failures=0
 busy=()
 
-# A loop for each core, so that nothing runs undisturbed.
+# So that nothing runs undisturbed.
 be_busy() {
-  local core
-  for ((core = 0; core < $(nproc); core++)); do
+  local loop
+  for ((loop = 0; loop < loops; loop++)); do
     while :; do :; done &
     busy+=("$!")
   done
@@ -99,7 +101,7 @@ check_identity() {
     [ -f "$work/trace.first" ] || cp "$work/trace" "$work/trace.first"
     if cmp -s "$work/trace" "$work/trace.first"; then same=$((same + 1)); else fail "$what: run $run differs"; fi
   done
-  row "identical traces beside $(nproc) busy loops on $(nproc) cores: $what" "$same of $runs"
+  row "identical traces beside $loops busy loops on $(nproc) cores: $what" "$same of $runs"
 }
 
 check_identities() {
@@ -229,7 +231,7 @@ timeout = "30min"
 EOF
   be_busy
   if "$program" ci run "$work/short.toml" --no-cache --jobs $((2 * $(nproc))) --artifacts "$work/artifacts" >"$work/log"; then
-    row "boots of 6.1-amd64, $((2 * $(nproc))) at a time beside $(nproc) busy loops on $(nproc) cores, that gave the same bytes" \
+    row "boots of 6.1-amd64, $((2 * $(nproc))) at a time beside $loops busy loops on $(nproc) cores, that gave the same bytes" \
       "$short of $short"
   else
     told=$(grep -m 1 -oE '[0-9]+ of [0-9]+ are' "$work/log" || grep -m 1 -oE 'error .*' "$work/log" || true)
