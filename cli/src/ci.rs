@@ -20,7 +20,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::console::Console;
 use crate::failure::WRITABLE_HINT;
-use crate::leash::leashed;
+use crate::leash::Leash;
 use crate::record::{Emulator, cache_dir, file_stamp, is_match};
 use crate::{Usage, failure};
 
@@ -367,7 +367,11 @@ fn program() -> Result<PathBuf> {
 
 /// A command on a leash; as it is where that cannot be made.
 fn leash(command: &Command) -> Command {
-    leashed(command).unwrap_or_else(|_| {
+    let leash = Leash {
+        ends_with_us: true,
+        ..Leash::default()
+    };
+    leash.on(command).unwrap_or_else(|_| {
         let mut same = Command::new(command.get_program());
         let words: Vec<OsString> = command.get_args().map(OsString::from).collect();
         same.args(words);

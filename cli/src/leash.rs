@@ -1,7 +1,8 @@
-//! `guesttrace exec-on-leash`: becomes another program that ends when whoever started it does.
+//! `guesttrace exec-on-leash`: becomes another program, under conditions that its parent sets.
 //!
-//! Nobody asks for it by hand: `record` starts a QEMU without plugin by it, which would otherwise go on alone when
-//! `record` is killed. One with plugin notices by itself, and completes its trace.
+//! Nobody asks for it by hand. `record` starts a QEMU without plugin by it, which would otherwise go on alone when
+//! `record` is killed; one with plugin notices by itself, and completes its trace. A QEMU that would lose wake-ups of its
+//! main loop is kept from what loses them.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -9,45 +10,81 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
-/// Run a program that ends when this process does
+/// Run a program under conditions that its parent sets
 #[derive(Debug, Args)]
 pub(crate) struct LeashArgs {
-    /// Process that has to be the parent
-    parent: i32,
+    /// Process that has to be the parent; the program ends when it does
+    #[arg(long)]
+    parent: Option<i32>,
+    /// Let the program find a kernel without io_uring
+    #[arg(long)]
+    no_io_uring: bool,
     /// Program and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
 }
 
-/// The command, started so that it ends with this process.
-///
-/// # Errors
-/// When this program's own file cannot be told.
-pub(crate) fn leashed(command: &Command) -> Result<Command> {
-    let program = std::env::current_exe().context("cannot tell where this program lies")?;
-    let mut leashed = Command::new(program);
-    leashed
-        .arg("exec-on-leash")
-        .arg(getpid().as_raw_nonzero().to_string())
-        .arg("--")
-        .arg(command.get_program())
-        .args(command.get_args());
-    Ok(leashed)
+/// Conditions under which a program is started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Leash {
+    /// It ends with this process.
+    pub(crate) ends_with_us: bool,
+    /// It finds a kernel without `io_uring`.
+    pub(crate) no_io_uring: bool,
+}
+
+impl Leash {
+    /// The command under these conditions.
+    ///
+    /// # Errors
+    /// When this program's own file cannot be told.
+    pub(crate) fn on(self, command: &Command) -> Result<Command> {
+        let program = std::env::current_exe().context("cannot tell where this program lies")?;
+        let mut leashed = Command::new(program);
+        leashed.arg("exec-on-leash");
+        if self.ends_with_us {
+            let parent = getpid().as_raw_nonzero().to_string();
+            leashed.args(["--parent", &parent]);
+        }
+        if self.no_io_uring {
+            leashed.arg("--no-io-uring");
+        }
+        leashed
+            .arg("--")
+            .arg(command.get_program())
+            .args(command.get_args());
+        Ok(leashed)
+    }
 }
 
 /// Runs the verb.
 pub(crate) fn run(args: &LeashArgs) -> Result<ExitCode> {
-    set_parent_process_death_signal(Some(Signal::TERM)).context("cannot bind to the parent")?;
-    // It may have ended before it was asked to be waited for.
-    let parent = getppid().map(|pid| pid.as_raw_nonzero().get());
     let Some((program, arguments)) = args.command.split_first() else {
         return Ok(ExitCode::SUCCESS);
     };
-    if parent != Some(args.parent) {
-        return Ok(ExitCode::FAILURE);
+    if let Some(parent) = args.parent {
+        set_parent_process_death_signal(Some(Signal::TERM)).context("cannot bind to the parent")?;
+        // It may have ended before it was asked to be waited for.
+        if getppid().map(Pid::as_raw_pid) != Some(parent) {
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    if args.no_io_uring {
+        hide_io_uring().context("cannot keep io_uring from QEMU")?;
     }
     let error = Command::new(program).args(arguments).exec();
     Err(error).with_context(|| format!("cannot start {}", program.display()))
+}
+
+/// From here on this process asks in vain for an `io_uring`, as on a kernel that was built without.
+fn hide_io_uring() -> Result<()> {
+    let asked = [(libc::SYS_io_uring_setup, Vec::new())];
+    let missing = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+    let arch = TargetArch::try_from(std::env::consts::ARCH)?;
+    let filter = SeccompFilter::new(asked.into(), SeccompAction::Allow, missing, arch)?;
+    seccompiler::apply_filter(&BpfProgram::try_from(filter)?)?;
+    Ok(())
 }

@@ -20,6 +20,10 @@ pub(crate) struct Interface {
     since: (u32, u32),
     /// First newer QEMU that does not.
     until: (u32, u32),
+    /// Whether the main loop of these QEMUs waits by `io_uring`. It then sleeps on where a virtual CPU that waits for its
+    /// disk is told the same first (util/fdmon-io_uring.c re-arms a poll only before the next wait), and the guest stands
+    /// still until some clock of the host runs out.
+    pub(crate) loses_wake_ups: bool,
     file: &'static str,
 }
 
@@ -30,12 +34,14 @@ const INTERFACES: [Interface; 2] = [
         api: 4,
         since: (9, 2),
         until: (10, 2),
+        loses_wake_ups: false,
         file: "libguesttrace_plugin.so",
     },
     Interface {
         api: 7,
         since: (11, 1),
         until: (u32::MAX, 0),
+        loses_wake_ups: true,
         file: "libguesttrace_plugin_api7.so",
     },
 ];

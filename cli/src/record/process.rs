@@ -23,7 +23,7 @@ use super::triggers::Triggers;
 use super::visit::{Arrival, Visitor};
 use super::work_dir::WorkDir;
 use crate::console::Console;
-use crate::leash::leashed;
+use crate::leash::Leash;
 
 /// How long a QEMU that was asked to end may take.
 const GRACE: Duration = Duration::from_secs(10);
@@ -89,8 +89,12 @@ struct Qemu(Child);
 impl Qemu {
     fn start(args: &RecordArgs, prepared: &Prepared) -> Result<Self> {
         let mut command = command(args, prepared)?;
-        if prepared.recording.is_none() {
-            command = leashed(&command)?;
+        let leash = Leash {
+            ends_with_us: prepared.recording.is_none(),
+            no_io_uring: prepared.emulator.interface.loses_wake_ups,
+        };
+        if leash != Leash::default() {
+            command = leash.on(&command)?;
         }
         command.stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
