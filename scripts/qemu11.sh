@@ -7,7 +7,7 @@
 # images/build/qemu-11 and nothing is installed. Prints as Markdown whether stamps are exact, whether two runs are the
 # same bytes, whether both QEMUs show the same kinds of events, and how often QEMU itself says that it delivered each
 # interrupt and exception, beside how often the trace's probe there fired. Then the tests that compare traces with the
-# guest's own counters run under QEMU 11.1. Exits 1 when something differs, 3 when QEMU 11.1 cannot be had.
+# guest's own counters run under QEMU 11.1, and those that go back to a moment. Exits 1 when something differs, 3 when QEMU 11.1 cannot be had.
 
 set -euo pipefail
 # shellcheck source=scripts/apt.sh
@@ -84,10 +84,14 @@ done <"$work/deliveries"
 row "interrupts and exceptions in all" "$(awk '{ sum += $2 } END { print sum + 0 }' "$work/deliveries"), $(wc -l <"$work/entries")" \
   "$(yes_if [ -s "$work/deliveries" ])"
 
-if GUESTTRACE_QEMU=$qemu11 GUESTTRACE_E2E=1 cargo test --quiet --release -p guesttrace-tests --test truth >"$work/log" 2>&1; then
-  row "traces against the guest's own counters (tests/tests/truth.rs)" \
-    "$(sed -n 's/^test result: ok. \([0-9]* passed\).*/\1/p' "$work/log")" yes
-else
-  row "traces against the guest's own counters (tests/tests/truth.rs)" "$(grep -m 1 -E 'panicked|^error' "$work/log")" no
-fi
+# check_test TEST WHAT: one of the project's tests, with its guests under QEMU 11.1.
+check_test() {
+  if GUESTTRACE_QEMU=$qemu11 GUESTTRACE_E2E=1 cargo test --quiet --release -p guesttrace-tests --test "$1" >"$work/log" 2>&1; then
+    row "$2 (tests/tests/$1.rs)" "$(sed -n 's/^test result: ok. \([0-9]* passed\).*/\1/p' "$work/log")" yes
+  else
+    row "$2 (tests/tests/$1.rs)" "$(grep -m 1 -A 1 -E 'panicked|^error' "$work/log" | tr '\n' ' ')" no
+  fi
+}
+check_test truth "traces against the guest's own counters"
+check_test goto "machines that stand still at an event"
 [ "$failures" = 0 ] || exit 1

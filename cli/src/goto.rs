@@ -11,6 +11,7 @@ mod place;
 mod symbols;
 mod visit;
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -21,7 +22,7 @@ use clap::Args;
 use trace_format::TraceFile;
 
 use crate::console::Console;
-use crate::record::{RecordArgs, Repetition, WorkDir};
+use crate::record::{Finished, RecordArgs, Repetition, WorkDir};
 use crate::time::parse_time;
 use crate::{Hint, failure, tell};
 use debugger::Debugger;
@@ -124,14 +125,25 @@ fn visit(
     match visit.ended() {
         Some(code) => Ok(code),
         None if finished.interrupted => Ok(ExitCode::from(failure::BAD_DATA)),
-        None => {
-            let said = finished.complaints.trim();
-            let why = if said.is_empty() { "" } else { ": " };
-            Err(anyhow!("the machine ended before it was there{why}{said}")).context(Hint(
-                "is it the run of that trace? `guesttrace record` with the same options and `guesttrace diff` tell",
-            ))
-        }
+        None => Err(never_there(recording, &finished)),
     }
+}
+
+/// Why nobody could look at the machine.
+fn never_there(recording: &RecordArgs, finished: &Finished) -> anyhow::Error {
+    if finished.timed_out {
+        let limit = recording.timeout;
+        return anyhow!("the machine was not there after {limit} s and was ended")
+            .context(Hint("a longer --timeout behind -- where the host is slow"));
+    }
+    if let Some(signal) = finished.exit.and_then(|exit| exit.signal()) {
+        return anyhow!("QEMU was ended by signal {signal} before the machine was there");
+    }
+    let said = finished.complaints.trim();
+    let why = if said.is_empty() { "" } else { ": " };
+    anyhow!("the machine ended before it was there{why}{said}").context(Hint(
+        "is it the run of that trace? `guesttrace record` with the same options and `guesttrace diff` tell",
+    ))
 }
 
 /// Whether a file can be read, said before a machine is started for nothing.

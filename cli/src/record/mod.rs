@@ -42,6 +42,7 @@ pub(crate) use kernel::{BootKernel, file_stamp, sha256};
 pub(crate) use masks::MaskArgs;
 pub(crate) use output::check_trace;
 pub(crate) use plan::{cache_dir, write_whole};
+pub(crate) use process::Finished;
 pub(crate) use remember::{Remembered, recall};
 pub(crate) use visit::{Arrival, Repetition, Visitor};
 pub(crate) use work_dir::WorkDir;

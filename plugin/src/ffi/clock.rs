@@ -48,7 +48,7 @@ struct Functions {
 /// A name that this QEMU does not make known.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "this QEMU does not export `{0}`, without which its clock cannot be read\n\
+    "this QEMU does not export `{0}`, which guesttrace needs\n\
      hint: use the QEMU of a distribution, or build it with --enable-modules"
 )]
 pub(super) struct NotExported(&'static str);

@@ -6,7 +6,8 @@
 //! the count of instructions, so that the guest's run is that of a machine that was never stopped.
 //!
 //! The functions for that are looked up by name, as those of [`super::clock`] are; they have kept their names and meaning
-//! since QEMU 9.0 (`accel/tcg/cpu-exec-common.c`, `system/runstate.c`, `system/cpus.c`, `accel/tcg/tb-maint.c`).
+//! since QEMU 9.0 (`accel/tcg/cpu-exec-common.c`, `system/runstate.c`, `system/cpus.c`), but for the one that forgets all
+//! blocks (`accel/tcg/tb-maint.c`).
 
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,7 +53,16 @@ struct Functions {
     restore: Restore,
     /// Goes on with what CPU and pending requests say, never back.
     leave: Leave,
-    forget_blocks: OfCpu,
+    forget_blocks: ForgetBlocks,
+}
+
+/// Both do so at once where one thread has all CPUs.
+#[derive(Clone, Copy, Debug)]
+enum ForgetBlocks {
+    /// `tb_flush`, to QEMU 10.1.
+    OfCpu(OfCpu),
+    /// `tb_flush__exclusive_or_serial`, since QEMU 10.2.
+    OfAll(Order),
 }
 
 /// What a callback does before an instruction.
@@ -81,7 +91,7 @@ impl Functions {
             unlock: function!(c"bql_unlock" as Order),
             restore: function!(c"cpu_restore_state" as Restore),
             leave: function!(c"cpu_loop_exit" as Leave),
-            forget_blocks: function!(c"tb_flush" as OfCpu),
+            forget_blocks: ForgetBlocks::find()?,
         })
     }
 
@@ -98,6 +108,18 @@ impl Functions {
         unsafe { (self.lock)(c"guesttrace".as_ptr(), 0) };
         // SAFETY: it was taken above.
         unsafe { (self.unlock)() };
+    }
+}
+
+impl ForgetBlocks {
+    fn find() -> Result<Self, NotExported> {
+        let of_cpu = || -> Result<OfCpu, NotExported> { Ok(function!(c"tb_flush" as OfCpu)) };
+        match of_cpu() {
+            Ok(function) => Ok(Self::OfCpu(function)),
+            Err(_) => Ok(Self::OfAll(function!(
+                c"tb_flush__exclusive_or_serial" as Order
+            ))),
+        }
     }
 }
 
@@ -139,8 +161,12 @@ impl Halt {
         // SAFETY: rule 8: `code` lies in the block that runs.
         unsafe { (self.functions.restore)(cpu, code) };
         if step == Step::LookCloser {
-            // SAFETY: rule 8: with counted instructions one thread has all CPUs, and does not come back to the block.
-            unsafe { (self.functions.forget_blocks)(cpu) };
+            match self.functions.forget_blocks {
+                // SAFETY: rule 8: with counted instructions one thread has all CPUs, and does not come back to the block.
+                ForgetBlocks::OfCpu(forget) => unsafe { forget(cpu) },
+                // SAFETY: rule 8, as above.
+                ForgetBlocks::OfAll(forget) => unsafe { forget() },
+            }
         }
         // SAFETY: rule 8: no frame between here and the block has anything to drop.
         unsafe { (self.functions.leave)(cpu) }
