@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use crate::disk_content::DiskContent;
 use crate::ext4;
 
 /// Links behind each other.
@@ -125,15 +126,12 @@ fn quoted(word: &str) -> Option<String> {
 /// A table of the older kind is in the first sector, which also protects one of the newer kind in the second.
 fn first_partition(image: &Path) -> Option<u64> {
     const PROTECTIVE: u8 = 0xee;
+    if DiskContent::of(image).ok()? != DiskContent::Partitions {
+        return None;
+    }
     let mut file = File::open(image).ok()?;
     let mut start = vec![0; 1024];
     file.read_exact(&mut start).ok()?;
-    let mut magic = [0; 2];
-    file.seek(SeekFrom::Start(0x438)).ok()?;
-    file.read_exact(&mut magic).ok()?;
-    if start.get(510..512) != Some(&[0x55, 0xaa]) || magic == [0x53, 0xef] {
-        return None;
-    }
     let number = |bytes: Option<&[u8]>| {
         let bytes = bytes?.iter().rev();
         Some(bytes.fold(0u64, |number, byte| (number << 8) | u64::from(*byte)))

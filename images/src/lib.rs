@@ -9,6 +9,7 @@ mod build;
 mod catalogue;
 mod cpio;
 mod directory;
+mod disk_content;
 mod error;
 mod ext4;
 mod ext4_reader;
@@ -22,6 +23,7 @@ mod tree;
 
 pub use build::{Built, Wishes, build};
 pub use catalogue::{KnownKernel, RecipeFile, known_kernels, recipes};
+pub use disk_content::DiskContent;
 pub use error::ImageError;
 pub use ext4_reader::Ext4Reader;
 pub use initramfs::write_initramfs;

@@ -1,11 +1,11 @@
 //! The root file system's way into the guest: which device, how reproducible, under which name.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use guest_images::DiskContent;
 
 use super::args::DiskChoice;
 use super::emulator::installed;
@@ -222,24 +222,15 @@ pub(crate) fn root_argument(disk: Disk, rootfs: &Path) -> Result<Option<String>>
     let Some(device) = disk.guest_device() else {
         return Ok(None);
     };
-    let mut start = vec![0; 512];
-    let mut file =
-        File::open(rootfs).with_context(|| format!("cannot read {}", rootfs.display()))?;
-    let partitioned =
-        file.read_exact(&mut start).is_ok() && start[510..] == [0x55, 0xaa] && !is_ext(&mut file)?;
+    let content =
+        DiskContent::of(rootfs).with_context(|| format!("cannot read {}", rootfs.display()))?;
+    let partitioned = content == DiskContent::Partitions;
     let suffix = match (partitioned, disk) {
         (false, _) => "",
         (true, Disk::Virtio) => "1",
         (true, _) => "p1",
     };
     Ok(Some(format!("root={device}{suffix} rw")))
-}
-
-/// Whether an ext2, ext3 or ext4 superblock is where it has to be.
-fn is_ext(file: &mut File) -> Result<bool> {
-    let mut magic = [0; 2];
-    file.seek(SeekFrom::Start(0x438))?;
-    Ok(file.read_exact(&mut magic).is_ok() && magic == [0x53, 0xef])
 }
 
 /// Size of a file system image; a directory or an empty file is none.

@@ -2,12 +2,10 @@
 //!
 //! Distributions build the drivers of the reproducible disks as modules, and a root file system of theirs has these.
 
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use guest_images::{ModuleStore, Project, write_initramfs};
+use guest_images::{DiskContent, ModuleStore, Project, write_initramfs};
 
 use super::args::RecordArgs;
 use super::disk::Disk;
@@ -78,13 +76,5 @@ impl Drivers {
 
 /// Whether the initial ramdisk of ours would know the file system: ext4 or squashfs, or there are partitions.
 fn is_mountable(rootfs: &Path) -> bool {
-    let has = |offset: u64, magic: &[u8]| {
-        let mut found = vec![0; magic.len()];
-        let file = File::open(rootfs).and_then(|mut file| {
-            file.seek(SeekFrom::Start(offset))?;
-            file.read_exact(&mut found)
-        });
-        file.is_ok() && found == magic
-    };
-    has(0x438, &[0x53, 0xef]) || has(0, b"hsqs") || has(510, &[0x55, 0xaa])
+    DiskContent::of(rootfs).is_ok_and(|content| content != DiskContent::Other)
 }
