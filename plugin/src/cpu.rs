@@ -38,6 +38,8 @@ pub(crate) struct Fetcher {
     asking: Interpreter,
     pages: PageCache,
     scratch: RecordBuffer,
+    /// Fields of the record that could not be fetched, as bits.
+    unread: u32,
 }
 
 /// The newest record of a sticky event.
@@ -54,6 +56,18 @@ pub(crate) enum Keep {
     All,
     /// By field.
     Some(Vec<bool>),
+}
+
+impl Keep {
+    /// The kept fields, as bits.
+    fn mask(&self) -> u32 {
+        match self {
+            Self::All => u32::MAX,
+            Self::Some(kept) => (kept.iter().enumerate())
+                .map(|(index, kept)| u32::from(*kept) << (index & 31))
+                .fold(0, |mask, bit| mask | bit),
+        }
+    }
 }
 
 impl CpuRecorder {
@@ -102,6 +116,7 @@ impl Fetcher {
             pages: PageCache::new(slide),
             // The smallest buffer has room for any record.
             scratch: RecordBuffer::new(0),
+            unread: 0,
         }
     }
 
@@ -136,14 +151,21 @@ impl Fetcher {
         self.interpreter
             .fetch(program, probe, &mut guest, &mut sink);
         sink.encoder.finish();
+        self.unread = self.interpreter.unread();
     }
 
     /// Makes a record without fields of an event that needs none.
     pub(crate) fn fetch_nothing(&mut self, event: EventId) {
         self.scratch.clear();
+        self.unread = 0;
         if let Ok(encoder) = self.scratch.begin(0, event) {
             encoder.finish();
         }
+    }
+
+    /// How many fields that are kept of it could not be fetched; those that have no value do not count.
+    pub(crate) fn unread_count(&self, keep: &Keep) -> u32 {
+        (self.unread & keep.mask()).count_ones()
     }
 
     /// What was fetched last.

@@ -292,8 +292,7 @@ impl Recorder {
             track.append(here.tsc, &record, keep, layout, sticky)
         });
         if put.is_some() {
-            let last = track.current.last_record();
-            session.counts.note(last.map_or(0, |last| last.missing));
+            session.counts.note(fetcher.unread_count(keep));
         }
         if opens && !session.is_running() {
             self.write_stop(state, index, here, b"waits for its start");

@@ -69,12 +69,12 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Counts a record that lacks the fields of a mask.
-    pub(crate) fn note(&self, missing: u32) {
+    /// Counts a record of which so many fields could not be fetched.
+    pub(crate) fn note(&self, unread_count: u32) {
         self.records.fetch_add(1, Ordering::Relaxed);
-        if missing != 0 {
-            let count = u64::from(missing.count_ones());
-            self.fields_missing.fetch_add(count, Ordering::Relaxed);
+        if unread_count != 0 {
+            self.fields_missing
+                .fetch_add(unread_count.into(), Ordering::Relaxed);
         }
     }
 }

@@ -195,7 +195,7 @@ impl<G: GuestView> Walker<'_, G> {
             track.append(stamp, &record, keep, &layout, sticky)
         });
         if put.is_some() {
-            session.counts.note(record.missing);
+            session.counts.note(fetcher.unread_count(keep));
         }
     }
 }

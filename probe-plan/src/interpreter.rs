@@ -17,6 +17,8 @@ use crate::unwind::{FRAMES_MAX, Unwind};
 const LINE_BYTES: usize = 128;
 const LINE_COUNT: usize = 8;
 const ADDRESS_BYTES: usize = 8;
+/// No kernel maps anything below: what an address there was made of is a null pointer.
+const NULL_PAGE_BYTES: u64 = 4096;
 
 // One more than its frames, for the mark of a stack that was cut.
 const _: () = assert!((FRAMES_MAX as usize + 1) * ADDRESS_BYTES <= STRING_BYTES_MAX as usize);
@@ -42,10 +44,12 @@ pub struct Interpreter {
     modules: ModuleMap,
     lines: [Line; LINE_COUNT],
     line_count: usize,
-    slots: [Option<u64>; SLOTS_MAX],
+    slots: [Result<u64, Lack>; SLOTS_MAX],
     /// Which of the slots were evaluated at this probe, as bits.
     known_slots: u16,
     entry: Entry,
+    /// Which fields of the last record there are and could not be fetched, as bits.
+    unread: u32,
     text: Box<[u8; STRING_BYTES_MAX as usize]>,
     pub(crate) unwind: Option<Arc<Unwind>>,
 }
@@ -57,6 +61,26 @@ pub struct Entry {
     pub saved: [Option<u64>; SAVED_MAX],
     /// Nanoseconds of the guest since then.
     pub elapsed_nanos: Option<u64>,
+}
+
+/// Why a value is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lack {
+    /// There is none: the program says so, or a null pointer does.
+    None,
+    /// It could not be read.
+    Unread,
+}
+
+impl Lack {
+    /// Why nothing could be read at an address.
+    fn at(addr: u64) -> Self {
+        if addr < NULL_PAGE_BYTES {
+            Self::None
+        } else {
+            Self::Unread
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,9 +103,10 @@ impl Interpreter {
                 bytes: [0; LINE_BYTES],
             }; LINE_COUNT],
             line_count: 0,
-            slots: [None; SLOTS_MAX],
+            slots: [Err(Lack::None); SLOTS_MAX],
             known_slots: 0,
             entry: Entry::default(),
+            unread: 0,
             text: Box::new([0; STRING_BYTES_MAX as usize]),
             unwind: None,
         }
@@ -126,7 +151,7 @@ impl Interpreter {
         match &program.condition {
             Some(ops) => self
                 .evaluate(ops, program, probe, guest)
-                .is_some_and(|stack| stack[0] != 0),
+                .is_ok_and(|stack| stack[0] != 0),
             None => true,
         }
     }
@@ -139,39 +164,61 @@ impl Interpreter {
         guest: &mut impl GuestView,
         sink: &mut impl FieldSink,
     ) {
-        for field in &program.fields {
+        self.unread = 0;
+        for (index, field) in program.fields.iter().enumerate() {
             let stack = self.evaluate(&field.ops, program, probe, guest);
-            match field.output {
-                Output::Number => sink.number(stack.map(|stack| stack[0])),
-                Output::String { space, max } => {
-                    let length = stack
-                        .filter(|[addr, ..]| lies_in(space, *addr))
-                        .and_then(|[addr, ..]| self.read_string(addr, max.into(), guest));
-                    sink.bytes(length.map(|length| &self.text[..length]));
-                }
-                Output::Bytes { space, max } => {
-                    let length = stack.filter(|[addr, ..]| lies_in(space, *addr)).and_then(
-                        |[addr, length, ..]| {
-                            let length = usize::try_from(length)
-                                .unwrap_or(usize::MAX)
-                                .min(max.into());
-                            self.read_text(addr, length, guest)
-                        },
-                    );
-                    sink.bytes(length.map(|length| &self.text[..length]));
-                }
-                Output::CallStack { max } => {
-                    let length = stack.and_then(|_| self.call_stack(probe, max, guest));
-                    sink.bytes(length.map(|length| &self.text[..length]));
-                }
-                Output::FramePointers { space, max } => {
-                    let length = stack.map(|[instruction, frame_pointer, ..]| {
-                        self.frame_pointers((instruction, frame_pointer), space, max, guest)
-                    });
-                    sink.bytes(length.map(|length| &self.text[..length]));
-                }
+            let lack = if field.output == Output::Number {
+                sink.number(stack.ok().map(|stack| stack[0]));
+                stack.err()
+            } else {
+                let length =
+                    stack.and_then(|stack| self.run_of_bytes(field.output, stack, probe, guest));
+                sink.bytes(length.ok().map(|length| &self.text[..length]));
+                length.err()
+            };
+            if lack == Some(Lack::Unread) {
+                self.unread |= 1 << (index & 31);
             }
         }
+    }
+
+    /// Which fields of the record that was fetched last are missing though the guest has them, as bits. What has no value
+    /// by its nature is not among them.
+    #[must_use]
+    pub fn unread(&self) -> u32 {
+        self.unread
+    }
+
+    /// Reads what a field of bytes holds into the text; its length.
+    fn run_of_bytes(
+        &mut self,
+        output: Output,
+        stack: [u64; STACK_MAX],
+        probe: RuntimeAddr,
+        guest: &mut impl GuestView,
+    ) -> Result<usize, Lack> {
+        let [first, second, ..] = stack;
+        let length = match output {
+            Output::Number => None,
+            Output::String { space, max } => lies_in(space, first)
+                .then(|| self.read_string(first, max.into(), guest))
+                .flatten(),
+            Output::Bytes { space, max } => {
+                let length = usize::try_from(second)
+                    .unwrap_or(usize::MAX)
+                    .min(max.into());
+                lies_in(space, first)
+                    .then(|| self.read_text(first, length, guest))
+                    .flatten()
+            }
+            Output::CallStack { max } => {
+                return self.call_stack(probe, max, guest).ok_or(Lack::Unread);
+            }
+            Output::FramePointers { space, max } => {
+                Some(self.frame_pointers((first, second), space, max, guest))
+            }
+        };
+        length.ok_or(Lack::at(first))
     }
 
     /// Evaluates a program of one number.
@@ -185,10 +232,11 @@ impl Interpreter {
             return None;
         }
         self.evaluate(&program.fields.first()?.ops, program, probe, guest)
+            .ok()
             .map(|stack| stack[0])
     }
 
-    /// Runs one evaluation; `None` when a load fails or a slot is missing. Validation bounds stack and jumps.
+    /// Runs one evaluation; why there is no value when a load fails or a slot has none. Validation bounds stack and jumps.
     #[inline]
     fn evaluate(
         &mut self,
@@ -196,7 +244,7 @@ impl Interpreter {
         program: &Program,
         probe: RuntimeAddr,
         guest: &mut impl GuestView,
-    ) -> Option<[u64; STACK_MAX]> {
+    ) -> Result<[u64; STACK_MAX], Lack> {
         let mut stack = [0_u64; STACK_MAX];
         let mut depth = 0;
         let mut step = 0;
@@ -204,14 +252,15 @@ impl Interpreter {
             step += 1;
             let pushed = match *op {
                 Op::Const(value) => value,
-                Op::LinkAddr(addr) => self.runtime_address(LinkAddr(addr))?.0,
-                Op::Register(register) => guest.register(register)?,
-                Op::CpuBase => cpu_base(guest)?,
+                Op::LinkAddr(addr) => self.runtime_address(LinkAddr(addr)).ok_or(Lack::Unread)?.0,
+                Op::Register(register) => guest.register(register).ok_or(Lack::Unread)?,
+                Op::CpuBase => cpu_base(guest).ok_or(Lack::Unread)?,
                 Op::ProbeAddress => probe.0,
                 Op::FromProbe(distance) => probe.0.wrapping_add(distance),
                 Op::Slot(slot) => self.slot(slot, program, probe, guest)?,
-                Op::Saved(index) => self.entry.saved[usize::from(index)]?,
-                Op::Elapsed => self.entry.elapsed_nanos?,
+                Op::Saved(index) => self.entry.saved[usize::from(index)].ok_or(Lack::Unread)?,
+                Op::Elapsed => self.entry.elapsed_nanos.ok_or(Lack::Unread)?,
+                Op::Missing => return Err(Lack::None),
                 Op::Jump(by) => {
                     step += usize::from(by);
                     continue;
@@ -232,7 +281,9 @@ impl Interpreter {
                     depth -= 1;
                     let top = stack[depth];
                     match *op {
-                        Op::Load(bytes) => self.load(top, bytes.into(), guest)?,
+                        Op::Load(bytes) => {
+                            self.load(top, bytes.into(), guest).ok_or(Lack::at(top))?
+                        }
                         Op::SignExtend(bits) => sign_extend(top, bits),
                         Op::ZeroExtend(bits) => top & (u64::MAX >> (64 - u32::from(bits))),
                         Op::Not => !top,
@@ -248,7 +299,7 @@ impl Interpreter {
             stack[depth] = pushed;
             depth += 1;
         }
-        Some(stack)
+        Ok(stack)
     }
 
     /// The value of a binding. Validation sees to it that a binding uses only those before it, which bounds the depth.
@@ -258,11 +309,11 @@ impl Interpreter {
         program: &Program,
         probe: RuntimeAddr,
         guest: &mut impl GuestView,
-    ) -> Option<u64> {
+    ) -> Result<u64, Lack> {
         let index = usize::from(slot);
         let bit = 1_u16 << slot;
         if self.known_slots & bit == 0 {
-            let ops = program.bindings.get(index)?;
+            let ops = program.bindings.get(index).ok_or(Lack::None)?;
             let stack = self.evaluate(ops, program, probe, guest);
             self.slots[index] = stack.map(|stack| stack[0]);
             self.known_slots |= bit;

@@ -41,6 +41,8 @@ pub enum Op {
     Saved(u8),
     /// Pushes the guest's nanoseconds since the function was entered, at the return of a paired function.
     Elapsed,
+    /// Ends the evaluation: there is no such value, as of the offset of a call that has none.
+    Missing,
     /// Pops an address, pushes the little-endian number of 1, 2, 4 or 8 bytes there.
     Load(u8),
     /// Extends the sign of the low bits of the top: 1 to 64.
@@ -317,6 +319,7 @@ impl Op {
             | Self::FromProbe(_)
             | Self::Saved(_)
             | Self::Elapsed
+            | Self::Missing
             | Self::Slot(_) => (0, 1),
             Self::Load(_)
             | Self::SignExtend(_)

@@ -71,7 +71,7 @@ impl FieldSink for Sink<'_> {
 }
 
 fn wild_op(chance: &mut Chance) -> Op {
-    match chance.below(11) {
+    match chance.below(12) {
         0 => Op::Const(chance.number() >> chance.below(64)),
         1 => Op::LinkAddr(chance.number()),
         2 => Op::Register(*chance.pick(&Register::ALL)),
@@ -82,6 +82,7 @@ fn wild_op(chance: &mut Chance) -> Op {
         7 => Op::Jump(chance.byte() % 8),
         8 => Op::Saved(chance.byte()),
         9 => Op::Elapsed,
+        10 => Op::Missing,
         _ => Op::JumpIfZero(chance.byte() % 8),
     }
 }

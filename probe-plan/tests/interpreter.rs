@@ -161,6 +161,47 @@ fn pointers_are_followed_and_a_failed_load_is_one_missing_field() {
 }
 
 #[test]
+fn what_has_no_value_is_not_what_could_not_be_read() {
+    let number = |ops: &[Op]| Field {
+        ops: ops.to_vec(),
+        output: Output::Number,
+    };
+    let text = |ops: &[Op]| Field {
+        ops: ops.to_vec(),
+        output: Output::String {
+            space: AddressSpace::Any,
+            max: 8,
+        },
+    };
+    let nowhere = BASE + 0x9000;
+    let program = Program {
+        // None, and one that cannot be read.
+        bindings: vec![vec![Op::Missing], vec![Op::Const(nowhere), Op::Load(8)]],
+        condition: None,
+        fields: vec![
+            number(&[Op::Missing]),
+            number(&[Op::Const(8), Op::Load(8)]),
+            number(&[Op::Slot(0), Op::Load(2)]),
+            text(&[Op::Slot(0)]),
+            text(&[Op::Const(0)]),
+            number(&[Op::Const(nowhere), Op::Load(8)]),
+            number(&[Op::Slot(1), Op::Load(2)]),
+            text(&[Op::Const(nowhere)]),
+            number(&[Op::Const(1)]),
+        ],
+    };
+    program.validate().expect("a valid program");
+    let (mut guest, mut values) = (guest(), Values::default());
+    let mut interpreter = Interpreter::new(SLIDE);
+    let probe = RuntimeAddr(BASE);
+    assert!(interpreter.begin(&program, probe, &mut guest));
+    interpreter.fetch(&program, probe, &mut guest, &mut values);
+    let missing = values.0.iter().filter(|value| *value == "missing");
+    assert_eq!(missing.count(), 8);
+    assert_eq!(interpreter.unread(), 0b1110_0000);
+}
+
+#[test]
 fn a_branch_does_not_touch_what_it_avoids() {
     // rdi ? rdi[0] : *8
     let ops = [

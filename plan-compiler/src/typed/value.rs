@@ -4,9 +4,6 @@ use probe_plan::Op;
 
 use super::ty::Ty;
 
-/// An address that no page table can map: what is fetched from there is missing.
-const NOWHERE: u64 = 1 << 63;
-
 /// Steps, and what they leave on the stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Value {
@@ -52,7 +49,7 @@ impl Value {
 
     /// A value that is never there.
     pub(crate) fn missing() -> Self {
-        Self::number(vec![Op::Const(NOWHERE), Op::Load(1)], Ty::U64)
+        Self::number(vec![Op::Missing], Ty::U64)
     }
 
     /// The number, when it is known already.
