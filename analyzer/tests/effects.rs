@@ -274,7 +274,7 @@ fn stacks_are_folded_by_state() {
 fn a_trace_compares_with_itself_as_the_same_and_with_a_slower_one_as_worse() {
     let (trace, slower) = (open(KEY), open(&KEY.replace("\n65@0", "\n69@0")));
     let wish = CompareOptions {
-        options: Options::default(),
+        options: [Options::default(), Options::default()],
         reports: vec!["syscalls".to_owned()],
         threshold: 5.0,
         top: 5,
@@ -286,13 +286,13 @@ fn a_trace_compares_with_itself_as_the_same_and_with_a_slower_one_as_worse() {
         Numbers by report; differences up to 5 % are none
         Report    Numbers  Same  Better  Worse  Changed  Only in A  Only in B
         syscalls       39    28       0      7        4          0          0
-        The 5 largest of 11 differences
-        Report    Table      Row                 Number      A      B  Difference        %  Verdict
-        syscalls  histogram  from_ns 4 to_ns 7   count       1      0  -1          -100.00  changed
-        syscalls  histogram  from_ns 8 to_ns 15  count       0      1  +1           100.00  changed
-        syscalls  calls      write               max_ns  0.005  0.009  +4            80.00  worse
-        syscalls  calls      write               p99_ns  0.005  0.009  +4            80.00  worse
-        syscalls  processes  reader write        max_ns  0.005  0.009  +4            80.00  worse
+        Differences, those that matter most first; buckets of histograms last
+        Report    Table      Row           Number        A      B  Difference      %  Verdict
+        syscalls  calls      write         max_ns    0.005  0.009  +4          80.00  worse
+        syscalls  calls      write         p99_ns    0.005  0.009  +4          80.00  worse
+        syscalls  processes  reader write  max_ns    0.005  0.009  +4          80.00  worse
+        syscalls  processes  reader write  mean_ns   0.005  0.009  +4          80.00  worse
+        syscalls  processes  reader write  total_ns  0.005  0.009  +4          80.00  worse
     "#]]
     .assert_eq(&text(&compared.report));
     // It can be written in every way.

@@ -61,7 +61,7 @@ pub(crate) fn run(args: &ChainArgs, console: &mut Console<'_>) -> Result<ExitCod
         (None, None) => return Err(Usage::new("--from-irq or --event has to be given").into()),
     };
     let options = ChainOptions {
-        span: args.time.span()?,
+        span: args.time.span(&trace)?,
         start,
         within: args.within,
         top: args.top,

@@ -41,7 +41,7 @@ pub(crate) struct CompareArgs {
     threshold: f64,
     #[command(flatten)]
     part: PartArgs,
-    /// Show at most so many differences, the largest first [default: 40 as text, else all]
+    /// Show at most so many differences, those that matter most first [default: 40 as text, else all]
     #[arg(long, value_name = "N")]
     top: Option<usize>,
     /// How to write it
@@ -87,11 +87,15 @@ pub(crate) fn run(args: &CompareArgs, console: &mut Console<'_>) -> Result<ExitC
     } else {
         usize::MAX
     };
-    let wish = CompareOptions {
-        options: Options {
-            selection: args.part.selection()?,
+    let options = |trace: &Trace| -> Result<Options> {
+        Ok(Options {
+            selection: args.part.selection(trace)?,
             top: ROWS_MAX,
-        },
+            ..Options::default()
+        })
+    };
+    let wish = CompareOptions {
+        options: [options(&a)?, options(&b)?],
         reports: args.report.clone(),
         threshold: args.threshold,
         top: args.top.unwrap_or(shown),

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &CriticalPathArgs, console: &mut Console<'_>) -> Result<
         (None, None) => return Err(Usage::new("--tid or --event has to be given").into()),
     };
     let options = PathOptions {
-        span: args.time.span()?,
+        span: args.time.span(&trace)?,
         end,
         depth: usize::from(args.depth),
         top: args.top,

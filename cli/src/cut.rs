@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use analyzer::model::GuestNanos;
 use anyhow::Result;
 use clap::Args;
 use trace_format::{CutWish, TscSpan, cut};
@@ -11,8 +10,8 @@ use trace_format::{CutWish, TscSpan, cut};
 use crate::console::Console;
 use crate::events::events_named;
 use crate::new_trace;
-use crate::time::parse_time;
-use crate::{Usage, failure, tell};
+use crate::report::TimeArgs;
+use crate::{failure, tell};
 
 /// Write a part of a trace into a new file
 #[derive(Debug, Args)]
@@ -25,12 +24,8 @@ pub(crate) struct CutArgs {
     /// Trace to take it from
     #[arg(value_name = "TRACE")]
     trace: PathBuf,
-    /// Begin at this time since the start of the trace, such as 1.5s, 200ms or 15us
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    from: Option<GuestNanos>,
-    /// End before this time
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    to: Option<GuestNanos>,
+    #[command(flatten)]
+    time: TimeArgs,
     /// Only this CPU; may be repeated
     #[arg(long, value_name = "N")]
     cpu: Vec<u32>,
@@ -44,19 +39,16 @@ pub(crate) struct CutArgs {
 
 /// Runs the verb.
 pub(crate) fn run(args: &CutArgs, console: &mut Console<'_>) -> Result<ExitCode> {
-    if args.from.zip(args.to).is_some_and(|(from, to)| from > to) {
-        let usage = Usage::new("--from is later than --to");
-        return Err(usage.hint("both count from the start of the trace").into());
-    }
     let trace = tell::open(&args.trace)?;
     let findings = trace.findings();
     tell::warn(&findings, console.talk)?;
     let file = tell::own(&trace, "cut")?;
+    let span = args.time.span(&trace)?;
     let clock = trace.clock();
     let wish = CutWish {
         span: TscSpan {
-            from_tsc: args.from.map(|from| clock.tsc(from)),
-            to_tsc: args.to.map(|to| clock.tsc(to)),
+            from_tsc: args.time.from.map(|_| clock.tsc(span.start)),
+            to_tsc: args.time.to.map(|_| clock.tsc(span.end)),
         },
         cpus: args.cpu.clone(),
         events: events_named(&args.event, &file.header().schema)?,

@@ -5,12 +5,13 @@ mod follow;
 use std::process::ExitCode;
 
 use analyzer::export::{Gap, GapKind, Gaps, LineFormat, LineWriter};
-use analyzer::model::{CpuId, Tid};
-use analyzer::report::{Glob, Selection};
+use analyzer::model::{CpuId, Span, Tid};
+use analyzer::report::{Glob, Selection, absent_threads};
 use analyzer::sources::{Item, Range, Record, RecordStream, Trace};
 use anyhow::{Context as _, Result};
 use clap::Args;
-use guesttrace_filter::{BoundFilter, Filter};
+use guesttrace_events::EventTable;
+use guesttrace_filter::{BoundFilter, Filter, nearest};
 use trace_format::{EventId, EventSchema, Schema};
 
 use crate::console::Console;
@@ -77,13 +78,20 @@ pub(crate) fn run(args: &EventsArgs, console: &mut Console<'_>) -> Result<ExitCo
 fn show(args: &EventsArgs, trace: &Trace, console: &mut Console<'_>) -> Result<ExitCode> {
     let findings = trace.findings();
     tell::warn(&findings, console.talk)?;
-    let mut lines = Lines::new(args, trace.schema(), console)?;
+    let span = args.part.time.span(trace)?;
+    let mut lines = Lines::new(args, span, trace.schema(), console)?;
     lines.writer.set_symbols(trace.symbols());
     let mut stream = trace.stream(&range(trace, args, &lines.choice))?;
     while lines.take(&mut *stream, console)? && lines.left > 0 {}
     lines.finish(console)?;
     let met = stream.damage();
     tell::warn(&met, console.talk)?;
+    if lines.is_empty {
+        let Choice {
+            selection, tids, ..
+        } = &lines.choice;
+        tell::warn(&absent_threads(trace, selection, tids)?, console.talk)?;
+    }
     let unreliable = tell::is_unreliable(&findings) || tell::is_unreliable(&met);
     Ok(exit_code(unreliable))
 }
@@ -104,12 +112,19 @@ struct Lines {
     block: Vec<u8>,
     /// Lines that may still be written.
     left: u64,
+    /// Whether no event was shown.
+    is_empty: bool,
 }
 
 impl Lines {
     /// Begins, with the line that names the columns if there is one.
-    fn new(args: &EventsArgs, schema: &Schema, console: &mut Console<'_>) -> Result<Self> {
-        let choice = Choice::new(args, schema)?;
+    fn new(
+        args: &EventsArgs,
+        span: Span,
+        schema: &Schema,
+        console: &mut Console<'_>,
+    ) -> Result<Self> {
+        let choice = Choice::new(args, span, schema)?;
         let format = match args.format {
             Format::Text => LineFormat::Text,
             Format::Json => LineFormat::Json,
@@ -124,6 +139,7 @@ impl Lines {
             gaps: Gaps::new(schema),
             block,
             left: args.limit.unwrap_or(u64::MAX),
+            is_empty: true,
         };
         lines.flush(console)?;
         Ok(lines)
@@ -144,6 +160,7 @@ impl Lines {
         {
             self.writer.push(&mut self.block, &record);
             self.left -= 1;
+            self.is_empty = false;
         }
         if self.block.len() >= BLOCK_BYTES {
             self.flush(console)?;
@@ -170,8 +187,17 @@ impl Lines {
 /// The part of the trace that has to be read.
 fn range(trace: &Trace, args: &EventsArgs, choice: &Choice) -> Range {
     let clock = trace.clock();
-    let from = args.part.time.from.map_or(0, |from| clock.tsc(from));
-    let to = args.part.time.to.map_or(u64::MAX, |to| clock.tsc(to));
+    let Span { start, end } = choice.selection.span;
+    let from = if start == Span::ALL.start {
+        0
+    } else {
+        clock.tsc(start)
+    };
+    let to = if end == Span::ALL.end {
+        u64::MAX
+    } else {
+        clock.tsc(end)
+    };
     // Where both are asked for, an event of the thread is one of the process.
     let threads = match (&args.tid[..], &args.part.pid[..]) {
         ([], pids) => pids,
@@ -194,12 +220,12 @@ pub(crate) fn condition(option: &str, text: &str, schema: &Schema) -> Result<Bou
 }
 
 impl Choice {
-    fn new(args: &EventsArgs, schema: &Schema) -> Result<Self> {
+    fn new(args: &EventsArgs, span: Span, schema: &Schema) -> Result<Self> {
         let filter = match &args.filter {
             Some(text) => Some(condition("--filter", text, schema)?),
             None => None,
         };
-        let selection = args.part.selection()?;
+        let selection = args.part.selection_within(span);
         let part = &args.part;
         let is_selective = part.time.from.is_some()
             || part.time.to.is_some()
@@ -284,6 +310,32 @@ impl Choice {
     }
 }
 
+/// Whether a condition is a word, which can only be meant as the name of an event when it is not that of a field.
+pub(crate) fn is_word(text: &str) -> bool {
+    let is_of_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':');
+    text.bytes().all(is_of_word)
+}
+
+/// Says that a trace has no event of a name, and which one is probably meant.
+pub(crate) fn no_event(name: &str, schema: &Schema) -> Usage {
+    let of_trace = nearest(name, schema.events.iter().map(|event| event.name.as_str()));
+    let table = EventTable::builtin();
+    let known = || table.events().iter().map(|row| row.name.as_str());
+    let of_table = if known().any(|known| known == name) {
+        Some(name.to_owned())
+    } else {
+        nearest(name, known()).filter(|_| of_trace.is_none())
+    };
+    let meant = of_trace.as_ref().or(of_table.as_ref());
+    let meant = meant.filter(|meant| *meant != name);
+    let meant = meant.map_or(String::new(), |name| format!("; did you mean {name:?}?"));
+    let usage = Usage::new(format!("the trace has no event {name:?}{meant}"));
+    match of_table {
+        Some(name) => usage.hint(format!("record it with --events core,{name}")),
+        None => usage.hint("`guesttrace info` lists the events of a trace"),
+    }
+}
+
 /// The events of those names, which may have `*` and `?`, in ascending order.
 ///
 /// # Errors
@@ -299,12 +351,49 @@ pub(crate) fn events_named(patterns: &[String], schema: &Schema) -> Result<Vec<E
             .filter(|event| glob.matches(event.name.as_bytes()));
         chosen.extend(fits.map(|event| event.id));
         if chosen.len() == before {
-            let usage = Usage::new(format!("the trace has no event {pattern:?}"));
-            let hint = "`guesttrace info` lists the events of a trace";
-            return Err(usage.hint(hint).into());
+            return Err(no_event(pattern, schema).into());
         }
     }
     chosen.sort_unstable();
     chosen.dedup();
     Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    /// What is said where a trace has no events.
+    fn check(name: &str, expected: Expect) {
+        let mut said = Vec::new();
+        failure::report(&no_event(name, &Schema::default()).into(), &mut said);
+        expected.assert_eq(&String::from_utf8(said).unwrap());
+    }
+
+    #[test]
+    fn an_event_that_was_not_recorded_is_told_from_one_that_there_is_not() {
+        check(
+            "futex_start",
+            expect![[r#"
+                error: the trace has no event "futex_start"
+                hint: record it with --events core,futex_start
+            "#]],
+        );
+        check(
+            "futex_stat",
+            expect![[r#"
+                error: the trace has no event "futex_stat"; did you mean "futex_start"?
+                hint: record it with --events core,futex_start
+            "#]],
+        );
+        check(
+            "nothing_of_the_like",
+            expect![[r#"
+                error: the trace has no event "nothing_of_the_like"
+                hint: `guesttrace info` lists the events of a trace
+            "#]],
+        );
+    }
 }

@@ -9,7 +9,7 @@ use analyzer::export::{
     CtfVersion, ExportError, Exported, Job, LineFormat, Wanted, chrome, ctf, firefox, folded, ltt,
     pcap, perfetto, rows,
 };
-use analyzer::model::{CpuId, GuestNanos, Pid, Span};
+use analyzer::model::{CpuId, GuestNanos, Pid};
 use analyzer::report::{Glob, Selection};
 use analyzer::sources::Trace;
 use anyhow::{Context as _, Result};
@@ -21,7 +21,7 @@ use trace_format::partial_path;
 use crate::console::Console;
 use crate::events::{condition, events_named};
 use crate::failure::WRITABLE_HINT;
-use crate::time::parse_time;
+use crate::time::{Moment, parse_moment, span_of};
 use crate::traces::TracesArgs;
 use crate::{Usage, failure, new_trace, sql, tell};
 
@@ -47,14 +47,14 @@ pub(crate) struct ExportArgs {
     #[command(flatten)]
     traces: TracesArgs,
     /// Format to write; once more with a time: end before it
-    #[arg(long, value_name = "FORMAT|TIME", required = true, value_parser = parse_to)]
+    #[arg(long, value_name = "FORMAT|TIME", required = true, value_parser = parse_to, allow_hyphen_values = true)]
     to: Vec<To>,
     /// File to write, for ctf and ctf2 a new directory; standard output if none is named
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
-    /// Begin at this time since the start of the trace, such as 1.5s, 200ms or 15us
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    from: Option<GuestNanos>,
+    /// Begin at this time since the start of the trace, such as 1.5s, 200ms or 15us; -1s is a second before its end
+    #[arg(long, value_name = "TIME", value_parser = parse_moment, allow_hyphen_values = true)]
+    from: Option<Moment>,
     /// Only events for which this holds, such as 'prev_state == S && prev_pid != 0'
     #[arg(long, value_name = "EXPR")]
     filter: Option<String>,
@@ -92,14 +92,14 @@ enum Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum To {
     Format(Format),
-    Time(GuestNanos),
+    Time(Moment),
 }
 
 fn parse_to(text: &str) -> Result<To, String> {
     if let Ok(format) = Format::from_str(text, false) {
         return Ok(To::Format(format));
     }
-    if let Ok(time) = parse_time(text) {
+    if let Ok(time) = parse_moment(text) {
         return Ok(To::Time(time));
     }
     let formats = Format::value_variants().iter();
@@ -225,13 +225,9 @@ fn wanted(args: &ExportArgs, format: Format, trace: &Trace) -> Result<Wanted> {
         To::Format(_) => None,
         To::Time(time) => Some(*time),
     });
-    let span = Span {
-        start: args.from.unwrap_or(Span::ALL.start),
-        end: times.min().unwrap_or(Span::ALL.end),
-    };
-    if span.start > span.end {
-        let usage = Usage::new("--from is later than --to");
-        return Err(usage.hint("both count from the start of the trace").into());
+    let mut span = span_of(args.from, None, trace)?;
+    for to in times {
+        span.end = span.end.min(span_of(args.from, Some(to), trace)?.end);
     }
     let filter = match &args.filter {
         Some(text) => Some(condition("--filter", text, trace.schema())?),

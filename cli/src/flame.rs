@@ -65,7 +65,7 @@ pub(crate) fn run(args: &FlameArgs, console: &mut Console<'_>) -> Result<ExitCod
         Kind::OffCpu => FlameKind::OffCpu,
         Kind::All => FlameKind::All,
     };
-    let flame = flame(&trace, &args.part.selection()?, kind)?;
+    let flame = flame(&trace, &args.part.selection(&trace)?, kind)?;
     tell::warn(&flame.findings, console.talk)?;
     if flame.lines.is_empty() {
         let usage = Usage::new("no time of that kind is in that part of the trace");

@@ -32,8 +32,8 @@ pub(crate) struct HtmlArgs {
 
 /// Runs the verb.
 pub(crate) fn run(args: &HtmlArgs, console: &mut Console<'_>) -> Result<ExitCode> {
-    let span = args.time.span()?;
     let trace = tell::open(&args.trace)?;
+    let span = args.time.span(&trace)?;
     let name = args.trace.file_name().unwrap_or(args.trace.as_os_str());
     let served = Served::new(
         name.to_string_lossy().into_owned(),

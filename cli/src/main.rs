@@ -8,6 +8,7 @@ mod ci;
 mod collect;
 mod compare;
 mod console;
+mod count;
 mod critical_path;
 mod ctl;
 mod cut;
@@ -86,6 +87,7 @@ enum Verb {
     Html(html::HtmlArgs),
     Chain(chain::ChainArgs),
     Flame(flame::FlameArgs),
+    Count(count::CountArgs),
     Periods(periods::PeriodsArgs),
     CriticalPath(critical_path::CriticalPathArgs),
     Verify(verify::VerifyArgs),
@@ -150,6 +152,7 @@ fn run(verb: &Verb, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
         Verb::Serve(args) => serve::run(args, console),
         Verb::Html(args) => html::run(args, console),
         Verb::Flame(args) => flame::run(args, console),
+        Verb::Count(args) => count::run(args, console),
         Verb::Periods(args) => periods::run(args, console),
         Verb::CriticalPath(args) => critical_path::run(args, console),
         Verb::Chain(args) => chain::run(args, console),

@@ -55,8 +55,9 @@ pub(crate) fn run(args: &PeriodsArgs, console: &mut Console<'_>) -> Result<ExitC
         by,
     };
     let options = Options {
-        selection: args.part.selection()?,
+        selection: args.part.selection(&trace)?,
         top: args.top,
+        ..Options::default()
     };
     show(&periods(&trace, &options, &period)?, args.format, console)
 }

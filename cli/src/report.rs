@@ -2,17 +2,17 @@
 
 use std::process::ExitCode;
 
-use analyzer::model::{CpuId, GuestNanos, Pid, Span};
+use analyzer::model::{CpuId, Pid, Span};
 use analyzer::report::{
     Glob, Options, REPORTS, Report, ReportError, ReportFormat, Selection, report_named,
 };
-use analyzer::sources::Finding;
+use analyzer::sources::{Finding, Trace};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use guesttrace_filter::nearest;
 
 use crate::console::Console;
-use crate::time::parse_time;
+use crate::time::{Moment, parse_moment, span_of};
 use crate::traces::TracesArgs;
 use crate::{Usage, failure, tell};
 
@@ -36,9 +36,9 @@ pub(crate) struct ReportArgs {
     format: Format,
     #[command(flatten)]
     part: PartArgs,
-    /// Show at most so many rows where the largest come first
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    top: usize,
+    /// Show at most so many rows where the largest come first [default: 10, and all of processes, threads and calls]
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
 }
 
 /// What part of a trace is looked at.
@@ -60,35 +60,33 @@ pub(crate) struct PartArgs {
 /// Which times of a trace are looked at.
 #[derive(Debug, Args)]
 pub(crate) struct TimeArgs {
-    /// Begin at this time since the start of the trace, such as 1.5s, 200ms or 15us
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub(crate) from: Option<GuestNanos>,
+    /// Begin at this time since the start of the trace, such as 1.5s, 200ms or 15us; -1s is a second before its end
+    #[arg(long, value_name = "TIME", value_parser = parse_moment, allow_hyphen_values = true)]
+    pub(crate) from: Option<Moment>,
     /// End before this time
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub(crate) to: Option<GuestNanos>,
+    #[arg(long, value_name = "TIME", value_parser = parse_moment, allow_hyphen_values = true)]
+    pub(crate) to: Option<Moment>,
 }
 
 impl TimeArgs {
-    pub(crate) fn span(&self) -> Result<Span> {
-        let start = self.from.unwrap_or(Span::ALL.start);
-        let end = self.to.unwrap_or(Span::ALL.end);
-        if start > end {
-            return Err(Usage::new("--from is later than --to")
-                .hint("both count from the start of the trace")
-                .into());
-        }
-        Ok(Span { start, end })
+    pub(crate) fn span(&self, trace: &Trace) -> Result<Span> {
+        span_of(self.from, self.to, trace)
     }
 }
 
 impl PartArgs {
-    pub(crate) fn selection(&self) -> Result<Selection> {
-        Ok(Selection {
-            span: self.time.span()?,
+    pub(crate) fn selection(&self, trace: &Trace) -> Result<Selection> {
+        Ok(self.selection_within(self.time.span(trace)?))
+    }
+
+    /// The same in a known time.
+    pub(crate) fn selection_within(&self, span: Span) -> Selection {
+        Selection {
+            span,
             cpus: self.cpu.iter().copied().map(CpuId).collect(),
             pids: self.pid.iter().copied().map(Pid).collect(),
             comms: self.comm.iter().map(|name| Glob::new(name)).collect(),
-        })
+        }
     }
 }
 
@@ -124,8 +122,9 @@ pub(crate) fn run(args: &ReportArgs, console: &mut Console<'_>) -> Result<ExitCo
     };
     let trace = args.traces.open()?;
     let options = Options {
-        selection: args.part.selection()?,
-        top: args.top,
+        selection: args.part.selection(&trace)?,
+        top: args.top.unwrap_or(Options::default().top),
+        accounts_max: args.top.unwrap_or(usize::MAX),
     };
     let format = args.format.of_report(console.width);
     let findings = match kind.write(&trace, &options, format, console.out) {

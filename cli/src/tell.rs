@@ -44,11 +44,11 @@ fn of_stdin() -> Result<Trace> {
     Trace::open(file.path()).context("cannot read standard input")
 }
 
-/// Warns of what is missing in a trace.
+/// Warns of what is missing in a trace, or in it for what was asked.
 pub(crate) fn warn(findings: &[Finding], talk: &mut dyn Write) -> io::Result<()> {
     let bad: Vec<Finding> = findings
         .iter()
-        .filter(|finding| finding.severity >= Severity::DataLoss)
+        .filter(|finding| finding.severity >= Severity::DataLoss || finding.is_of_question())
         .cloned()
         .collect();
     write_findings(&bad, talk)

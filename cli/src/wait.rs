@@ -51,7 +51,7 @@ pub(crate) fn run(args: &WaitArgs, console: &mut Console<'_>) -> Result<ExitCode
     let trace = tell::open(&args.trace)?;
     let options = WaitOptions {
         selection: Selection {
-            span: args.time.span()?,
+            span: args.time.span(&trace)?,
             pids: args.pid.iter().copied().map(Pid).collect(),
             comms: args.comm.iter().map(|name| Glob::new(name)).collect(),
             ..Selection::default()

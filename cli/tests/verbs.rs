@@ -214,9 +214,17 @@ fn wrong_usage_ends_with_2() {
         &["events", whole, "--event", "sched_swich"],
         2,
         expect![[r#"
-        error: the trace has no event "sched_swich"
-        hint: `guesttrace info` lists the events of a trace
-    "#]],
+            error: the trace has no event "sched_swich"; did you mean "sched_switch"?
+            hint: `guesttrace info` lists the events of a trace
+        "#]],
+    );
+    check_failure(
+        &["events", whole, "--event", "page_cache"],
+        2,
+        expect![[r#"
+            error: the trace has no event "page_cache"
+            hint: `guesttrace info` lists the events of a trace
+        "#]],
     );
     check_failure(
         &["events", whole, "--filter", "prev_pid =="],
@@ -243,7 +251,15 @@ fn wrong_usage_ends_with_2() {
         2,
         expect![[r#"
             error: --from is later than --to
-            hint: both count from the start of the trace
+            hint: both count from the start of the trace, with a minus from its end
+        "#]],
+    );
+    check_failure(
+        &["events", whole, "--from", "-1us", "--to", "-2us"],
+        2,
+        expect![[r#"
+            error: --from is later than --to
+            hint: both count from the start of the trace, with a minus from its end
         "#]],
     );
     check_failure(
@@ -544,10 +560,10 @@ fn a_trace_is_judged_by_rules() {
     assert_eq!((status(&wrong), stdout(&wrong)), (Some(2), String::new()));
     let told = stderr(&wrong).replace(rules.to_str().unwrap(), "rules.toml");
     expect![[r#"
-        error: rules.toml: line 3: there is no key of [[count]] "at_mots"; did you mean "at_most"?
-          at_mots = 2
-          ^^^^^^^
-        hint: there are name, from, to, optional, equals, at_least, at_most, tolerance, over, under, events
+    error: rules.toml: line 3: there is no key of [[count]] "at_mots"; did you mean "at_most"?
+      at_mots = 2
+      ^^^^^^^
+    hint: there are name, from, to, optional, equals, at_least, at_most, tolerance, over, under, events, after, until
     "#]]
     .assert_eq(&told);
     let missing = run(&["check", whole.to_str().unwrap(), "/nonexistent.toml"]);

@@ -12,7 +12,7 @@ use super::refine::Refiner;
 use super::tree::{NodeId, Sums, Tree};
 use crate::model::{GuestNanos, Machine, Pid, Span, Thread, ThreadIndex, Tid};
 use crate::report::names::{Namer, comm};
-use crate::report::{Cell, Pass, Report, Selection, Shape, Table, column, run};
+use crate::report::{Cell, Met, Pass, Report, Selection, Shape, Table, column, run};
 use crate::sources::{Finding, Trace, TraceError};
 
 /// Whose time is told apart.
@@ -63,6 +63,13 @@ pub fn wait(trace: &Trace, options: &WaitOptions) -> Result<Report, TraceError> 
         machine: &second.machine,
     };
     let mut findings = second.findings;
+    let tids = match &options.subject {
+        Subject::Thread(tid) => std::slice::from_ref(tid),
+        Subject::Selected => &[],
+    };
+    let mut met = Met::new(&options.selection, tids);
+    met.see_all(&second.machine);
+    findings.extend(met.findings());
     let tree = second.analysis.finish();
     let sums = tree.sums();
     for (id, process) in &processes {

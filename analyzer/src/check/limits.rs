@@ -34,6 +34,14 @@ impl Limits {
         }
     }
 
+    /// At least so much.
+    pub(super) fn at_least(amount: Amount) -> Self {
+        Self {
+            at_least: Some(amount),
+            ..Self::default()
+        }
+    }
+
     /// Whether it says anything.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()

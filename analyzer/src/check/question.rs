@@ -163,6 +163,8 @@ fn read_events(section: &Section<'_>) -> Reading {
         // No number is higher: where events are missing, nothing is known.
         None => Kind::Count {
             events,
+            after: None,
+            until: None,
             limits: Limits::at_most(Amount::things(u64::MAX)),
         },
     };

@@ -40,7 +40,7 @@ const SECTIONS: &[(&str, &str, &[&[&str]], ReadKind)] = &[
     (
         "count",
         "[[count]]",
-        &[COMMON_KEYS, LIMIT_KEYS, &["events"]],
+        &[COMMON_KEYS, LIMIT_KEYS, &["events", "after", "until"]],
         read_count,
     ),
     (
@@ -61,7 +61,7 @@ const SECTIONS: &[(&str, &str, &[&[&str]], ReadKind)] = &[
         &[
             COMMON_KEYS,
             &["begin", "end", "by", "of", "tolerance", "over", "under"],
-            &["max", "mean", "p25", "p50", "p90", "p95", "p99"],
+            &["min", "max", "mean", "p25", "p50", "p90", "p95", "p99"],
         ],
         read_latency,
     ),
@@ -233,7 +233,12 @@ fn read_count(section: &Section<'_>) -> Result<Kind, RulesError> {
     let events = section.needed_expr("events")?;
     let limits = read_limits(section)?;
     check_unit(section, &limits, Unit::Things)?;
-    Ok(Kind::Count { events, limits })
+    Ok(Kind::Count {
+        events,
+        after: section.expr("after")?,
+        until: section.expr("until")?,
+        limits,
+    })
 }
 
 fn read_never(section: &Section<'_>) -> Result<Kind, RulesError> {
@@ -255,8 +260,14 @@ fn read_order(section: &Section<'_>) -> Result<Kind, RulesError> {
 fn read_latency(section: &Section<'_>) -> Result<Kind, RulesError> {
     let mut limits = Vec::new();
     for (key, stat) in Stat::ALL {
-        if let Some(max) = section.time(key)? {
-            limits.push((stat, Limits::at_most(Amount::nanos(max))));
+        if let Some(time) = section.time(key)? {
+            let of_stat = match stat {
+                Stat::Min => Limits::at_least(Amount::nanos(time)),
+                Stat::Max | Stat::Mean | Stat::Percentile(_) => {
+                    Limits::at_most(Amount::nanos(time))
+                }
+            };
+            limits.push((stat, of_stat));
         }
     }
     if let Some(tolerance) = read_tolerance(section)? {
@@ -279,7 +290,7 @@ fn read_latency(section: &Section<'_>) -> Result<Kind, RulesError> {
         return Err(section.fault_at("of", RulesProblem::Conflict { one, other }));
     }
     if limits.is_empty() {
-        let keys = "\"max\", \"mean\", \"p25\", \"p50\", \"p90\", \"p95\", \"p99\", \"tolerance\"";
+        let keys = "\"min\", \"max\", \"mean\", \"p25\", \"p50\", \"p90\", \"p95\", \"p99\", \"tolerance\"";
         return Err(unlimited(section, keys));
     }
     Ok(Kind::Latency(Box::new(Latency {

@@ -72,8 +72,13 @@ pub(super) struct Expr {
 /// What a rule asks for.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// A number of events.
-    Count { events: Expr, limits: Limits },
+    /// A number of events: of all, or of those behind another, or between two.
+    Count {
+        events: Expr,
+        after: Option<Expr>,
+        until: Option<Expr>,
+        limits: Limits,
+    },
     /// No such event: at all, behind another, or between two.
     Never {
         events: Expr,
@@ -127,6 +132,7 @@ pub(super) struct Latency {
 /// A number that sums up lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stat {
+    Min,
     Max,
     Mean,
     /// So many of a hundred are no longer.
@@ -135,7 +141,7 @@ pub(super) enum Stat {
 
 impl Stat {
     /// Every one, with the key that limits it.
-    pub(super) const ALL: [(&'static str, Self); 7] = [
+    pub(super) const ALL: [(&'static str, Self); 8] = [
         ("max", Self::Max),
         ("mean", Self::Mean),
         ("p50", Self::Percentile(50)),
@@ -143,6 +149,7 @@ impl Stat {
         ("p95", Self::Percentile(95)),
         ("p99", Self::Percentile(99)),
         ("p25", Self::Percentile(25)),
+        ("min", Self::Min),
     ];
 
     /// Its key.

@@ -183,6 +183,7 @@ fn judge_numbers(
                     &Options {
                         selection,
                         top: TOP,
+                        ..Options::default()
                     },
                 )?;
                 made.push((rule, number, report));
@@ -279,15 +280,19 @@ impl Draft<'_> {
     fn watched(&self, index: usize) -> Result<Option<Watched>, Unbound> {
         let is_optional = self.rule.is_optional;
         let (judge, bounds) = match &self.rule.kind {
-            Kind::Count { events, limits } => {
-                let bounds = self.bind([Some(events), None, None])?;
+            Kind::Count {
+                events,
+                after,
+                until,
+                limits,
+            } => {
+                let bounds = self.bind([Some(events), after.as_ref(), until.as_ref()])?;
                 let golden = self.number("count");
                 let doubt = self.doubt(&bounds, golden.is_none() && self.lacks_golden(limits));
-                let (limits, text) = (limits.bounds(golden), limits.describe(golden));
-                (
-                    Judge::Count(Count::new(limits, text, is_optional, doubt)),
-                    bounds,
-                )
+                let limits = (limits.bounds(golden), limits.describe(golden));
+                let stretch = [after.is_some(), until.is_some()];
+                let judge = Count::new(limits, stretch, is_optional, doubt);
+                (Judge::Count(judge), bounds)
             }
             Kind::Never {
                 events,

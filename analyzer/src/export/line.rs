@@ -226,6 +226,13 @@ impl LineWriter {
         }
     }
 
+    /// Appends one field of a record, as a line of text has it.
+    pub fn push_field(&self, out: &mut Vec<u8>, record: &Record<'_>, index: usize) {
+        if let Some(field) = self.layouts.of(record.event).fields.get(index) {
+            self.push_value(out, field, record.fields.value(index), LineFormat::Text);
+        }
+    }
+
     #[inline]
     fn push_fields(&self, out: &mut Vec<u8>, record: &Record<'_>) {
         let fields = &self.layouts.of(record.event).fields;

@@ -22,6 +22,9 @@ use crate::sources::{Trace, TraceError};
 /// Phases that are kept; a boot has dozens, a program that writes to the log in a loop has any number.
 const PHASES_MAX: usize = 500;
 
+/// The phase that begins with a panic.
+const PANIC: &str = "panic";
+
 /// Makes the report.
 pub(super) fn report(trace: &Trace, options: &Options) -> Result<Report, TraceError> {
     let pass = run(trace, &options.selection, Boot::new(&options.selection))?;
@@ -162,6 +165,16 @@ impl Boot {
         initcall.ret = ret;
     }
 
+    /// Takes the text of a panic, whose event knows only the format, from the line that the kernel then logs.
+    fn name_panic(&mut self, text: &[u8]) {
+        let said = text.strip_prefix(b"Kernel panic - not syncing: ");
+        if let Some(said) = said
+            && let Some(phase) = self.phases.last_mut().filter(|phase| phase.what == PANIC)
+        {
+            phase.what = format!("{PANIC}: {}", super::guest_text(said.trim_ascii()));
+        }
+    }
+
     /// Charges a stretch to the phases that it is in.
     fn charge(&mut self, span: Span, thread: Option<ThreadIndex>) {
         for index in (0..self.phases.len()).rev() {
@@ -232,7 +245,8 @@ impl Observer for Boot {
             E::PowerOff(_) => self.begin(at, "power off"),
             E::Restart(_) => self.begin(at, "restart"),
             E::Halt(_) => self.begin(at, "halt"),
-            E::Panic(_) => self.begin(at, "panic"),
+            E::Panic(_) => self.begin(at, PANIC),
+            E::Printk(line) => self.name_panic(line.text),
             _ => {}
         }
     }
@@ -322,9 +336,9 @@ fn initcall_table(pass: &Pass<Boot>, namer: &Namer, top: usize) -> Table {
     });
     Table {
         name: "initcalls",
-        title: initcalls
-            .title("Initcalls, with what interrupted them and what they waited for (microseconds)"),
-        shape: Shape::Rows,
+        title: "Initcalls, with what interrupted them and what they waited for (microseconds)"
+            .to_owned(),
+        shape: initcalls.shape(),
         columns: vec![
             column("function", "Initcall"),
             column("first_ns", "At (s)"),
@@ -354,8 +368,8 @@ fn program_table(pass: &Pass<Boot>, top: usize) -> Table {
     });
     Table {
         name: "programs",
-        title: programs.title("Programs in the order in which they were first run (seconds)"),
-        shape: Shape::Rows,
+        title: "Programs in the order in which they were first run (seconds)".to_owned(),
+        shape: programs.shape(),
         columns: vec![
             column("program", "Program"),
             column("first_ns", "First at"),

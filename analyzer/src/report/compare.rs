@@ -1,6 +1,7 @@
 //! `compare`: the numbers of all reports of two traces side by side, with a verdict for each.
 //!
-//! Rows belong together by what names them; of several with one name, the first thread's to the first, and so on.
+//! Rows belong together by what names them, without numbers of threads; of several with one name, the first thread's to
+//! the first, and so on.
 //! Points of time and numbers of threads and processes are not compared: they differ without meaning anything.
 
 use std::collections::BTreeMap;
@@ -8,13 +9,13 @@ use std::collections::BTreeMap;
 use super::catalogue::REPORTS;
 use super::options::Options;
 use super::table::{Cell, Column, Report, Shape, Table, column};
-use crate::sources::{Trace, TraceError};
+use crate::sources::{Finding, Trace, TraceError};
 
 /// What is compared.
 #[derive(Clone, Debug)]
 pub struct CompareOptions {
-    /// The part of both traces.
-    pub options: Options,
+    /// The part of each trace.
+    pub options: [Options; 2],
     /// Reports of these names; empty for all.
     pub reports: Vec<String>,
     /// Differences up to so many percent of the larger number are none.
@@ -81,6 +82,20 @@ struct Difference {
     b: Option<Cell>,
     percent: f64,
     verdict: Verdict,
+    rank: Rank,
+    /// How much it matters beside others of its rank: from 0 to 1.
+    weight: f64,
+}
+
+/// Which numbers come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// Counts, sums, means, percentiles, the longest.
+    Plain,
+    /// The shortest of many, which one lucky event decides.
+    Least,
+    /// How many fell into a range of a histogram: the rest of its report says it in fewer numbers.
+    Bucket,
 }
 
 /// Compares the reports of two traces.
@@ -96,15 +111,13 @@ pub fn compare(a: &Trace, b: &Trace, wish: &CompareOptions) -> Result<Compared, 
         if !wish.reports.is_empty() && !wish.reports.iter().any(|name| name == kind.name) {
             continue;
         }
-        let sides = [kind.make(a, &wish.options)?, kind.make(b, &wish.options)?];
-        let [mut a, mut b] = sides.each_ref().map(numbers);
-        let mut places: Vec<Place> = a.keys().chain(b.keys()).cloned().collect();
-        places.sort();
-        places.dedup();
+        let [of_a, of_b] = &wish.options;
+        let sides = [kind.make(a, of_a)?, kind.make(b, of_b)?];
+        for (name, side) in ["A", "B"].into_iter().zip(&sides) {
+            add_unmet(&mut findings, side, name);
+        }
         let mut counts = BTreeMap::new();
-        for place in places {
-            let pair = (a.remove(&place), b.remove(&place));
-            let found = judge(kind.name, place, pair, wish.threshold);
+        for found in judged(kind.name, &sides, wish.threshold) {
             *counts.entry(found.verdict).or_insert(0u64) += 1;
             if found.verdict != Verdict::Same {
                 differences.push(found);
@@ -128,6 +141,68 @@ pub fn compare(a: &Trace, b: &Trace, wish: &CompareOptions) -> Result<Compared, 
     Ok(Compared { report, differs })
 }
 
+/// Adds what a report did not find of what it was asked for, once.
+fn add_unmet(findings: &mut Vec<Finding>, report: &Report, trace: &str) {
+    for finding in report.findings.iter().filter(|it| it.is_of_question()) {
+        let mut finding = finding.clone();
+        finding.text = finding.text.replace("the trace", trace);
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+}
+
+/// Every number of a report of two traces.
+fn judged(report: &'static str, sides: &[Report; 2], threshold: f64) -> Vec<Difference> {
+    let [mut a, mut b] = sides.each_ref().map(numbers);
+    let mut places: Vec<Place> = a.keys().chain(b.keys()).cloned().collect();
+    places.sort();
+    places.dedup();
+    let judge = |place: Place| {
+        let pair = (a.remove(&place), b.remove(&place));
+        judge(report, place, pair, threshold)
+    };
+    let mut all: Vec<Difference> = places.into_iter().map(judge).collect();
+    let mut columns: BTreeMap<_, f64> = BTreeMap::new();
+    for found in &all {
+        let sum = columns.entry((found.place.table, found.place.column));
+        *sum.or_default() += found.larger();
+    }
+    for found in &mut all {
+        let whole = columns[&(found.place.table, found.place.column)];
+        if whole > 0.0 {
+            let [from, to] = found.values();
+            // What doubles counts for more than what grows by a tenth, and a tenth of all more than half of nearly nothing.
+            let change = (to - from).abs();
+            found.weight = (change / found.larger() * change / whole).sqrt();
+        }
+    }
+    all
+}
+
+impl Difference {
+    fn values(&self) -> [f64; 2] {
+        [&self.a, &self.b].map(|cell| cell.as_ref().map_or(0.0, value))
+    }
+
+    fn larger(&self) -> f64 {
+        let [from, to] = self.values();
+        from.abs().max(to.abs())
+    }
+}
+
+impl Rank {
+    fn of(place: &Place) -> Self {
+        if place.table == "histogram" {
+            Self::Bucket
+        } else if place.column.starts_with("min") {
+            Self::Least
+        } else {
+            Self::Plain
+        }
+    }
+}
+
 /// The numbers of a report by their places.
 fn numbers(report: &Report) -> BTreeMap<Place, Cell> {
     let mut found = BTreeMap::new();
@@ -135,8 +210,10 @@ fn numbers(report: &Report) -> BTreeMap<Place, Cell> {
         let mut rows: Vec<(String, u64, &Vec<Cell>)> = Vec::new();
         for cells in &table.rows {
             let named = table.columns.iter().zip(cells);
+            // What stands behind a number says more of the row and does not name it.
             let names = named
                 .clone()
+                .take_while(|(column, cell)| !is_number(column, cell))
                 .filter_map(|(column, cell)| name_of(column, cell));
             let tid = named.clone().find(|(column, _)| column.name == "tid");
             let tid = match tid {
@@ -171,12 +248,17 @@ const NAMING: [&str; 9] = [
     "cpu", "vector", "irq", "line", "nr", "from_ns", "to_ns", "order", "depth",
 ];
 
+/// Columns of text that differ from run to run without meaning anything: pointers among other values.
+const DESCRIBING: [&str; 2] = ["arguments", "result"];
+
 /// Columns whose numbers differ from run to run without meaning anything.
 const MEANINGLESS: [&str; 4] = ["tid", "pid", "ppid", "parent"];
 
 fn name_of(column: &Column, cell: &Cell) -> Option<String> {
     match cell {
-        Cell::Text(text) | Cell::Branch { text, .. } => Some(text.clone()),
+        _ if DESCRIBING.contains(&column.name) => None,
+        Cell::Text(text) | Cell::Branch { text, .. } if column.name == "comm" => Some(text.clone()),
+        Cell::Text(text) | Cell::Branch { text, .. } => Some(without_tid(text).to_owned()),
         Cell::Hex(value) => Some(format!("{value:#x}")),
         Cell::Count(count) if NAMING.contains(&column.name) => {
             Some(format!("{} {count}", column.name))
@@ -194,9 +276,20 @@ fn name_of(column: &Column, cell: &Cell) -> Option<String> {
     }
 }
 
+/// What `comm:tid` names, without the number; a disk's `8:0` stays.
+fn without_tid(text: &str) -> &str {
+    let Some((name, tid)) = text.rsplit_once(':') else {
+        return text;
+    };
+    let is_number = !tid.is_empty() && tid.bytes().all(|byte| byte.is_ascii_digit());
+    let word = name.rsplit(' ').next().unwrap_or(name);
+    let is_named = word.bytes().any(|byte| byte.is_ascii_alphabetic());
+    if is_number && is_named { name } else { text }
+}
+
 fn is_number(column: &Column, cell: &Cell) -> bool {
     let name = column.name;
-    let is_point = name.ends_with("start_ns") || name.ends_with("at_ns");
+    let is_point = name == "first_ns" || name.ends_with("start_ns") || name.ends_with("at_ns");
     let is_named = NAMING.contains(&name) || MEANINGLESS.contains(&name);
     let is_number = matches!(
         cell,
@@ -251,11 +344,13 @@ fn judge(
     };
     Difference {
         report,
+        rank: Rank::of(&place),
         place,
         a,
         b,
         percent,
         verdict,
+        weight: 0.0,
     }
 }
 
@@ -287,12 +382,10 @@ fn overview(rows: Vec<Vec<Cell>>, threshold: f64) -> Table {
 
 fn list(mut differences: Vec<Difference>, top: usize) -> Table {
     differences.sort_by(|one, other| {
-        let by_size = other.percent.abs().total_cmp(&one.percent.abs());
-        by_size.then_with(|| (one.report, &one.place).cmp(&(other.report, &other.place)))
+        let by_weight = other.weight.total_cmp(&one.weight);
+        let by_rank = one.rank.cmp(&other.rank).then(by_weight);
+        by_rank.then_with(|| (one.report, &one.place).cmp(&(other.report, &other.place)))
     });
-    let count = differences.len();
-    differences.truncate(top);
-    let title = format!("The {} largest of {count} differences", differences.len());
     let row = |difference: Difference| {
         let Difference { a, b, .. } = difference;
         let change = match (&a, &b) {
@@ -316,9 +409,9 @@ fn list(mut differences: Vec<Difference>, top: usize) -> Table {
             Cell::Text(difference.verdict.name().to_owned()),
         ]
     };
-    Table {
+    let table = Table {
         name: "differences",
-        title,
+        title: "Differences, those that matter most first; buckets of histograms last".to_owned(),
         shape: Shape::Rows,
         columns: vec![
             column("report", "Report"),
@@ -332,5 +425,81 @@ fn list(mut differences: Vec<Difference>, top: usize) -> Table {
             column("verdict", "Verdict"),
         ],
         rows: differences.into_iter().map(row).collect(),
+    };
+    table.first(top)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::GuestNanos;
+
+    /// The differences of two reports, in their order: row and column.
+    fn order(a: Vec<Table>, b: Vec<Table>) -> Vec<String> {
+        let report = |tables| Report {
+            name: "one",
+            findings: Vec::new(),
+            tables,
+        };
+        let found = judged("one", &[report(a), report(b)], 5.0);
+        let differ = found
+            .into_iter()
+            .filter(|found| found.verdict != Verdict::Same);
+        let rows = list(differ.collect(), usize::MAX).rows;
+        let text = |cell: &Cell| super::super::render::text_cell(cell);
+        let named = |row: &Vec<Cell>| format!("{} {}", text(&row[2]), text(&row[3]));
+        rows.iter().map(named).collect()
+    }
+
+    fn table(name: &'static str, rows: &[(&str, u64, u64)]) -> Table {
+        let row = |(key, least, total): &(&str, u64, u64)| {
+            vec![
+                Cell::Text((*key).to_owned()),
+                Cell::Length(GuestNanos(*least)),
+                Cell::Length(GuestNanos(*total)),
+                Cell::Text(format!("by init:{total}")),
+            ]
+        };
+        Table {
+            name,
+            title: String::new(),
+            shape: Shape::Rows,
+            columns: vec![
+                column("what", ""),
+                column("min_ns", ""),
+                column("total_ns", ""),
+                column("by", ""),
+            ],
+            rows: rows.iter().map(row).collect(),
+        }
+    }
+
+    #[test]
+    fn what_matters_comes_first_and_buckets_last() {
+        let of = |small, large, bucket| {
+            vec![
+                table("histogram", &[("bucket", 1, bucket)]),
+                table("calls", &[("small", small, small), ("large", 7, large)]),
+            ]
+        };
+        // The small one is thrice what it was, which is nothing beside the half more of the large one.
+        let found = order(of(10, 1_000_000, 1), of(30, 1_500_000, 1000));
+        let expected = [
+            "large total_ns",
+            "small total_ns",
+            "small min_ns",
+            "bucket total_ns",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn rows_are_paired_without_numbers_of_threads() {
+        let of = |key: &str, total| vec![table("phases", &[(key, 5, total)])];
+        let found = order(of("mount by init:1", 100), of("mount by init:77", 200));
+        assert_eq!(found, ["mount by init total_ns"]);
+        assert_eq!(without_tid("kworker/0:1:23"), "kworker/0:1");
+        assert_eq!(without_tid("179:0"), "179:0");
+        assert_eq!(without_tid("read of disk 8:0"), "read of disk 8:0");
     }
 }

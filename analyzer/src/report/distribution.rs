@@ -75,6 +75,12 @@ impl Distribution {
         self.total
     }
 
+    /// The shortest; 0 if there is none.
+    #[must_use]
+    pub fn min(&self) -> GuestNanos {
+        self.min
+    }
+
     /// The longest.
     #[must_use]
     pub fn max(&self) -> GuestNanos {

@@ -13,7 +13,7 @@ use super::needs::{need, with_needs};
 use super::options::Options;
 use super::pass::{Analysis, Pass, run};
 use super::selection::Selection;
-use super::table::{Cell, Report, Shape, Table, column};
+use super::table::{Cell, Report, Table, column};
 use crate::model::{
     Activity, Asked, Cause, Frame, FrameInterval, FutexUse, GuestNanos, Machine, Observer, Pid,
     ThreadIndex, ThreadInterval, errno_of,
@@ -233,8 +233,8 @@ fn futex_table(pass: &Pass<Futexes>, top: usize) -> Table {
         calls to wake and whom they woke; how often and long threads slept (microseconds)";
     Table {
         name: "futexes",
-        title: futexes.title(what),
-        shape: Shape::Rows,
+        title: what.to_owned(),
+        shape: futexes.shape(),
         columns,
         rows,
     }
@@ -259,8 +259,8 @@ fn pair_table(pass: &Pass<Futexes>, namer: &Namer, top: usize) -> Table {
     columns.extend(DISTRIBUTION_COLUMNS);
     Table {
         name: "waiters",
-        title: pairs.title("Who slept until whom: the thread that had it, or what else ended the wait (microseconds)"),
-        shape: Shape::Rows,
+        title: "Who slept until whom: the thread that had it, or what else ended the wait (microseconds)".to_owned(),
+        shape: pairs.shape(),
         columns,
         rows,
     }

@@ -1,5 +1,7 @@
 //! Patterns of names: `*` is any bytes, `?` any one byte.
 
+use std::borrow::Cow;
+
 /// A pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
@@ -13,6 +15,12 @@ impl Glob {
         Self {
             pattern: text.as_bytes().to_vec(),
         }
+    }
+
+    /// The pattern as it was written.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.pattern)
     }
 
     /// Whether all of `name` fits.

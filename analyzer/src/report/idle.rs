@@ -227,8 +227,8 @@ fn end_table(pass: &Pass<Idle>, top: usize) -> Table {
     columns.extend(DISTRIBUTION_COLUMNS);
     Table {
         name: "ends",
-        title: ends.title("What ended sleeps (microseconds)"),
-        shape: Shape::Rows,
+        title: "What ended sleeps (microseconds)".to_owned(),
+        shape: ends.shape(),
         columns,
         rows,
     }
@@ -246,9 +246,9 @@ fn charge_table(pass: &Pass<Idle>, top: usize) -> Table {
     columns.extend(DISTRIBUTION_COLUMNS);
     Table {
         name: "charged",
-        title: charged
-            .title("Sleeps by the thread that ran before and left the CPU idle (microseconds)"),
-        shape: Shape::Rows,
+        title: "Sleeps by the thread that ran before and left the CPU idle (microseconds)"
+            .to_owned(),
+        shape: charged.shape(),
         columns,
         rows,
     }

@@ -17,8 +17,9 @@ use crate::sources::{Trace, TraceError};
 /// Makes the report of processes and devices.
 pub(super) fn io(trace: &Trace, options: &Options) -> Result<Report, TraceError> {
     let pass = run(trace, &options.selection, Io::new(&options.selection))?;
-    let mut tables = vec![process_table(&pass), disk_table(&pass)];
-    tables.push(requester_table(&pass, options.top));
+    let processes = process_table(&pass).first(options.accounts_max);
+    let mut tables = vec![processes, disk_table(&pass)];
+    tables.push(requester_table(&pass).first(options.top));
     tables.push(pass.analysis.latency().histogram(
         "histogram",
         "From a request's issue to its end, all disks (microseconds)".to_owned(),
@@ -35,7 +36,7 @@ pub(super) fn files(trace: &Trace, options: &Options) -> Result<Report, TraceErr
     let pass = run(trace, &options.selection, Io::new(&options.selection))?;
     Ok(Report {
         name: "files",
-        tables: vec![file_table(&pass, options.top)],
+        tables: vec![file_table(&pass).first(options.top)],
         findings: pass.findings,
     })
 }
@@ -242,33 +243,29 @@ fn process_table(pass: &Pass<Io>) -> Table {
     }
 }
 
-fn file_table(pass: &Pass<Io>, top: usize) -> Table {
+fn file_table(pass: &Pass<Io>) -> Table {
     let mut files: BTreeMap<Option<&FileName>, (Moved, u64)> = BTreeMap::new();
     for ((_, name), moved) in &pass.analysis.files {
         let (sum, processes) = files.entry(name.as_ref()).or_default();
         sum.merge(moved);
         *processes += 1;
     }
-    let count = files.len();
     let mut files: Vec<_> = files.into_iter().collect();
     files.sort_by_key(|(name, (moved, _))| (std::cmp::Reverse(moved.bytes()), *name));
-    let rows = files
-        .into_iter()
-        .take(top)
-        .map(|(name, (moved, processes))| {
-            let name = name.map_or_else(
-                || "(opened unseen)".to_owned(),
-                |name| super::guest_text(name),
-            );
-            let mut row = vec![Cell::Text(name), Cell::Count(processes)];
-            row.extend(moved.cells());
-            row
-        });
+    let rows = files.into_iter().map(|(name, (moved, processes))| {
+        let name = name.map_or_else(
+            || "(opened unseen)".to_owned(),
+            |name| super::guest_text(name),
+        );
+        let mut row = vec![Cell::Text(name), Cell::Count(processes)];
+        row.extend(moved.cells());
+        row
+    });
     let mut columns = vec![column("file", "File"), column("processes", "Processes")];
     columns.extend(MOVED_COLUMNS);
     Table {
         name: "files",
-        title: format!("Files, most bytes first, {} of {count}", top.min(count)),
+        title: "Files, most bytes first".to_owned(),
         shape: Shape::Rows,
         columns,
         rows: rows.collect(),
@@ -310,23 +307,20 @@ fn disk_table(pass: &Pass<Io>) -> Table {
     }
 }
 
-fn requester_table(pass: &Pass<Io>, top: usize) -> Table {
+fn requester_table(pass: &Pass<Io>) -> Table {
     let mut requesters: Vec<_> = pass.analysis.requesters.iter().collect();
     requesters.sort_by_key(|(key, disk)| (std::cmp::Reverse(disk.bytes), **key));
-    let rows = requesters
-        .into_iter()
-        .take(top)
-        .map(|((thread, dev, op), disk)| {
-            let thread = thread.map(|index| thread_label(&pass.machine.threads()[index]));
-            vec![
-                Cell::Text(thread.unwrap_or_default()),
-                Cell::Text(disk_name(*dev)),
-                Cell::Text(op_name(*op).to_owned()),
-                Cell::Count(disk.count),
-                Cell::Count(disk.bytes),
-                Cell::Length(disk.service.mean()),
-            ]
-        });
+    let rows = requesters.into_iter().map(|((thread, dev, op), disk)| {
+        let thread = thread.map(|index| thread_label(&pass.machine.threads()[index]));
+        vec![
+            Cell::Text(thread.unwrap_or_default()),
+            Cell::Text(disk_name(*dev)),
+            Cell::Text(op_name(*op).to_owned()),
+            Cell::Count(disk.count),
+            Cell::Count(disk.bytes),
+            Cell::Length(disk.service.mean()),
+        ]
+    });
     Table {
         name: "requesters",
         title: "Who issued requests: what is written late is issued by the kernel's own threads (microseconds)"

@@ -1,5 +1,7 @@
 //! Reports as JSON: objects keep the order of findings, tables and columns.
 
+use std::collections::BTreeMap;
+
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::table::{Cell, Report, Shape, Table};
@@ -12,7 +14,7 @@ impl Serialize for Report {
         map.serialize_entry("findings", &self.findings)?;
         for table in &self.tables {
             match table.shape {
-                Shape::Rows => {
+                Shape::Rows | Shape::First { .. } => {
                     let rows: Vec<Row<'_>> = table
                         .rows
                         .iter()
@@ -25,6 +27,13 @@ impl Serialize for Report {
                     map.serialize_entry(table.name, &row)?;
                 }
             }
+        }
+        let left_out: BTreeMap<&str, usize> = (self.tables.iter())
+            .map(|table| (table.name, table.left_out()))
+            .filter(|(_, left_out)| *left_out > 0)
+            .collect();
+        if !left_out.is_empty() {
+            map.serialize_entry("left_out", &left_out)?;
         }
         map.end()
     }

@@ -1,7 +1,9 @@
-//! The rows of a table that is sorted by size: as many as were asked for, with how many there are in its title.
+//! The rows of a table that is sorted by size: as many as were asked for, and how many there are.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+
+use super::table::Shape;
 
 /// The largest of what a report has counted.
 pub(super) struct Largest<'a, K, V> {
@@ -24,12 +26,11 @@ pub(super) fn largest<'a, K: Ord, V, S: Ord>(
 }
 
 impl<'a, K, V> Largest<'a, K, V> {
-    /// The title of their table: `what`, and how many of how many when not all are shown.
-    pub(super) fn title(&self, what: &str) -> String {
-        if self.rows.len() == self.all {
-            return what.to_owned();
+    /// The shape of their table, which says how many there are.
+    pub(super) fn shape(&self) -> Shape {
+        Shape::First {
+            left_out: self.all - self.rows.len(),
         }
-        format!("{what}; the first {} of {}", self.rows.len(), self.all)
     }
 
     /// A row for each.

@@ -258,8 +258,8 @@ fn process_table(pass: &Pass<Memory>, top: usize) -> Table {
         anybody's, page faults and of these writes, pages swapped in and out";
     Table {
         name: "processes",
-        title: owners.title(what),
-        shape: Shape::Rows,
+        title: what.to_owned(),
+        shape: owners.shape(),
         columns: vec![
             column("comm", "Process"),
             column("pid", "PID"),

@@ -311,9 +311,9 @@ fn sender_table(pass: &Pass<Net>, namer: &Namer, top: usize) -> Table {
     });
     Table {
         name: "senders",
-        title: senders
-            .title("Who queues packets: a thread, or the kernel when a packet or timer makes it"),
-        shape: Shape::Rows,
+        title: "Who queues packets: a thread, or the kernel when a packet or timer makes it"
+            .to_owned(),
+        shape: senders.shape(),
         columns: vec![
             column("sender", "Sender"),
             column("device", "Device"),
@@ -334,8 +334,8 @@ fn drop_table(pass: &Pass<Net>, namer: &Namer, top: usize) -> Table {
     });
     Table {
         name: "drops",
-        title: drops.title("Packets that the kernel dropped, and where"),
-        shape: Shape::Rows,
+        title: "Packets that the kernel dropped, and where".to_owned(),
+        shape: drops.shape(),
         columns: vec![
             column("place", "Where"),
             column("packets", "Packets"),
@@ -362,8 +362,8 @@ fn process_table(pass: &Pass<Net>, top: usize) -> Table {
     });
     Table {
         name: "sockets",
-        title: sockets.title("What processes moved through sockets by system calls"),
-        shape: Shape::Rows,
+        title: "What processes moved through sockets by system calls".to_owned(),
+        shape: sockets.shape(),
         columns: vec![
             column("comm", "Process"),
             column("pid", "PID"),

@@ -9,6 +9,9 @@ pub struct Options {
     pub selection: Selection,
     /// How many rows a table that is sorted by size has at most.
     pub top: usize,
+    /// How many a sorted table has at most of which all rows are shown unless fewer are asked for: those of processes,
+    /// threads and calls.
+    pub accounts_max: usize,
 }
 
 impl Default for Options {
@@ -16,6 +19,7 @@ impl Default for Options {
         Self {
             selection: Selection::default(),
             top: 10,
+            accounts_max: usize::MAX,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use trace_format::Severity;
 
+use super::met::Met;
 use super::selection::Selection;
 use crate::model::{
     Binding, Doubt, GuestNanos, KernelEvent, Machine, Model, Observer, Reading, Span,
@@ -134,6 +135,7 @@ pub struct PassReader<A> {
     counts: Vec<u64>,
     event_count: u64,
     incomplete: u64,
+    met: Option<Met>,
 }
 
 impl<A: Analysis> PassReader<A> {
@@ -147,6 +149,7 @@ impl<A: Analysis> PassReader<A> {
             counts: vec![0; kinds.map_or(0, |event| usize::from(event.id.0) + 1)],
             event_count: 0,
             incomplete: 0,
+            met: None,
         }
     }
 
@@ -166,8 +169,12 @@ impl<A: Analysis> PassReader<A> {
         let end = end.min(selection.span.end);
         self.model.finish(end);
         self.add_findings(&mut findings);
-        sort_findings(&mut findings);
         let (analysis, machine) = self.model.into_parts();
+        if let Some(mut met) = self.met.filter(|met| !met.is_all()) {
+            met.see_all(&machine);
+            findings.extend(met.findings());
+        }
+        sort_findings(&mut findings);
         Pass {
             analysis,
             machine,
@@ -189,6 +196,7 @@ impl<A: Analysis> PassReader<A> {
         stream: &mut dyn RecordStream,
         selection: &Selection,
     ) -> Result<(), TraceError> {
+        self.met.get_or_insert_with(|| Met::new(selection, &[]));
         while let Some(item) = stream.next_item()? {
             match item {
                 Item::Loss(loss) => {
@@ -199,6 +207,8 @@ impl<A: Analysis> PassReader<A> {
                 Item::Record(record) => self.take(&record, selection),
             }
             if self.model.observer.is_done() {
+                // The rest of the trace may have what is asked for.
+                self.met = None;
                 break;
             }
         }
@@ -213,6 +223,10 @@ impl<A: Analysis> PassReader<A> {
         if !record.is_repeated && !record.is_context {
             let (analysis, machine) = self.model.parts_mut();
             analysis.record(machine, record);
+        }
+        if let Some(met) = self.met.as_mut().filter(|met| !met.is_all()) {
+            let context = record.context;
+            met.see(context.pid, context.tid, &context.comm);
         }
         match self.binding.read(record.event, &record.fields) {
             Reading::Event(event) => {

@@ -315,6 +315,8 @@ fn longest(pass: &Pass<Periods<'_>>) -> Table {
     let found = pass.analysis.longest.iter().map(|Reverse(found)| found);
     let mut found: Vec<&Found> = found.collect();
     found.sort_by(|one, other| other.cmp(one));
+    let count = usize::try_from(pass.analysis.all.count()).unwrap_or(usize::MAX);
+    let left_out = count.saturating_sub(found.len());
     let row = |found: &Found| {
         let threads = pass.machine.threads();
         let begun_by = found
@@ -330,7 +332,7 @@ fn longest(pass: &Pass<Periods<'_>>) -> Table {
     Table {
         name: "longest",
         title: "The longest (start in seconds, lengths in microseconds)".to_owned(),
-        shape: Shape::Rows,
+        shape: Shape::First { left_out },
         columns: vec![
             column("start_ns", "Start"),
             column("length_ns", "Length"),
@@ -350,11 +352,12 @@ fn by_key(pass: &Pass<Periods<'_>>) -> Table {
         let cells = std::iter::once(key_cell(key)).chain(lengths.cells());
         cells.collect::<Vec<Cell>>()
     };
+    let left_out = keys.len().saturating_sub(pass.analysis.top);
     let rows = keys.into_iter().take(pass.analysis.top).map(row);
     Table {
         name: "by_key",
         title: "By what they have in common (microseconds)".to_owned(),
-        shape: Shape::Rows,
+        shape: Shape::First { left_out },
         columns,
         rows: rows.collect(),
     }

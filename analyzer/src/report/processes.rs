@@ -26,7 +26,7 @@ pub(super) fn report(trace: &Trace, options: &Options) -> Result<Report, TraceEr
             system_table(&pass.machine, accounts),
             thread_table(&pass, accounts),
             process_table(&pass, accounts, &io.by_process()),
-            syscalls::process_table("calls", &pass.machine, calls),
+            syscalls::process_table("calls", &pass.machine, calls, options),
         ],
         findings: pass.findings,
     })

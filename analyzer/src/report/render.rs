@@ -41,7 +41,7 @@ impl Report {
             if index > 0 || !self.findings.is_empty() {
                 writeln!(out)?;
             }
-            writeln!(out, "{}", table.title)?;
+            writeln!(out, "{}", table.heading())?;
             table.write_text(width, out)?;
         }
         Ok(())
@@ -70,7 +70,24 @@ impl Report {
                 push_csv_row(&mut bytes, table.name, cells.iter().map(String::as_str));
             }
         }
+        self.push_left_out(&mut bytes);
         out.write_all(&bytes)
+    }
+
+    /// Appends how many rows each table lacks, if any does.
+    fn push_left_out(&self, bytes: &mut Vec<u8>) {
+        let mut cut = (self.tables.iter())
+            .filter(|table| table.left_out() > 0)
+            .peekable();
+        if cut.peek().is_none() {
+            return;
+        }
+        bytes.push(b'\n');
+        push_csv_row(bytes, "table", ["name", "rows"].into_iter());
+        for table in cut {
+            let count = table.left_out().to_string();
+            push_csv_row(bytes, "left_out", [table.name, &count].into_iter());
+        }
     }
 }
 
@@ -95,8 +112,8 @@ impl Table {
     pub fn write_text(&self, width: Option<u16>, out: &mut dyn Write) -> io::Result<()> {
         match self.shape {
             // Names of columns above nothing look like a mistake.
-            Shape::Rows if self.rows.is_empty() => writeln!(out, "  none"),
-            Shape::Rows => write_grid(self, width, out),
+            Shape::Rows | Shape::First { .. } if self.rows.is_empty() => writeln!(out, "  none"),
+            Shape::Rows | Shape::First { .. } => write_grid(self, width, out),
             Shape::Record => write_record(self, out),
         }
     }

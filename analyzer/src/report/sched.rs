@@ -18,8 +18,8 @@ use crate::sources::{Trace, TraceError};
 pub(super) fn sched(trace: &Trace, options: &Options) -> Result<Report, TraceError> {
     let pass = run(trace, &options.selection, Sched::new(options))?;
     let tables = vec![
-        thread_table(&pass),
-        preemption_table(&pass, &Namer::new(trace), options.top),
+        thread_table(&pass).first(options.accounts_max),
+        preemption_table(&pass, &Namer::new(trace)).first(options.top),
         pass.analysis.every().histogram(
             "histogram",
             "From being woken to running, all threads (microseconds)".to_owned(),
@@ -37,7 +37,7 @@ pub(super) fn wakeups(trace: &Trace, options: &Options) -> Result<Report, TraceE
     let pass = run(trace, &options.selection, Sched::new(options))?;
     Ok(Report {
         name: "wakeups",
-        tables: vec![wake_table(&pass, &Namer::new(trace), options.top)],
+        tables: vec![wake_table(&pass, &Namer::new(trace)).first(options.top)],
         findings: pass.findings,
     })
 }
@@ -229,7 +229,6 @@ fn pair_rows(
     pass: &Pass<Sched>,
     namer: &Namer,
     pairs: &BTreeMap<(Cause, ThreadIndex), Distribution>,
-    top: usize,
 ) -> Vec<Vec<Cell>> {
     let mut pairs: Vec<_> = pairs.iter().collect();
     pairs.sort_by_key(|(pair, waits)| (std::cmp::Reverse(waits.total()), **pair));
@@ -241,10 +240,10 @@ fn pair_rows(
         row.extend(waits.cells());
         row
     };
-    pairs.into_iter().take(top).map(row).collect()
+    pairs.into_iter().map(row).collect()
 }
 
-fn preemption_table(pass: &Pass<Sched>, namer: &Namer, top: usize) -> Table {
+fn preemption_table(pass: &Pass<Sched>, namer: &Namer) -> Table {
     let mut columns = vec![column("taker", "Took the CPU"), column("thread", "Of")];
     columns.extend(DISTRIBUTION_COLUMNS);
     Table {
@@ -254,11 +253,11 @@ fn preemption_table(pass: &Pass<Sched>, namer: &Namer, top: usize) -> Table {
                 .to_owned(),
         shape: Shape::Rows,
         columns,
-        rows: pair_rows(pass, namer, &pass.analysis.preemptions, top),
+        rows: pair_rows(pass, namer, &pass.analysis.preemptions),
     }
 }
 
-fn wake_table(pass: &Pass<Sched>, namer: &Namer, top: usize) -> Table {
+fn wake_table(pass: &Pass<Sched>, namer: &Namer) -> Table {
     let mut columns = vec![column("waker", "Waker"), column("thread", "Woken")];
     columns.extend(DISTRIBUTION_COLUMNS);
     Table {
@@ -266,6 +265,6 @@ fn wake_table(pass: &Pass<Sched>, namer: &Namer, top: usize) -> Table {
         title: "Who wakes whom, and how long it takes until that runs (microseconds)".to_owned(),
         shape: Shape::Rows,
         columns,
-        rows: pair_rows(pass, namer, &pass.analysis.wakes, top),
+        rows: pair_rows(pass, namer, &pass.analysis.wakes),
     }
 }

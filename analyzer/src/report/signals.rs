@@ -294,9 +294,8 @@ fn sender_table(pass: &Pass<Signals>, namer: &Namer, top: usize) -> Table {
     columns[4] = column("measured", "Taken");
     Table {
         name: "senders",
-        title: senders
-            .title("Who sent signals to whom; from being sent to being taken (microseconds)"),
-        shape: Shape::Rows,
+        title: "Who sent signals to whom; from being sent to being taken (microseconds)".to_owned(),
+        shape: senders.shape(),
         columns,
         rows,
     }
@@ -324,10 +323,9 @@ fn taker_table(pass: &Pass<Signals>, top: usize) -> Table {
     columns[4] = column("measured", "Sent seen");
     Table {
         name: "takers",
-        title: takers.title(
-            "Who took signals, and what it did; from being sent to being taken (microseconds)",
-        ),
-        shape: Shape::Rows,
+        title: "Who took signals, and what it did; from being sent to being taken (microseconds)"
+            .to_owned(),
+        shape: takers.shape(),
         columns,
         rows,
     }

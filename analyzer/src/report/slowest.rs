@@ -129,13 +129,12 @@ fn table(pass: &Pass<Slowest>) -> Table {
         .map(|Reverse(found)| found)
         .collect();
     found.sort_by(|one, other| other.cmp(one));
+    let count = usize::try_from(pass.analysis.count).unwrap_or(usize::MAX);
+    let left_out = count.saturating_sub(found.len());
     Table {
         name: "slowest",
-        title: format!(
-            "The {} slowest system calls (start in seconds, lengths in microseconds)",
-            found.len()
-        ),
-        shape: Shape::Rows,
+        title: "The slowest system calls (start in seconds, lengths in microseconds)".to_owned(),
+        shape: Shape::First { left_out },
         columns: vec![
             column("start_ns", "Start"),
             column("comm", "Process"),

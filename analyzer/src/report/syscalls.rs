@@ -1,5 +1,6 @@
 //! `syscalls`: what system calls cost, how they failed, and who made them.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::distribution::{DISTRIBUTION_COLUMNS, Distribution};
@@ -16,9 +17,9 @@ pub(super) fn report(trace: &Trace, options: &Options) -> Result<Report, TraceEr
     let pass = run(trace, &options.selection, Calls::new(&options.selection))?;
     let (machine, calls) = (&pass.machine, &pass.analysis);
     let tables = vec![
-        call_table(machine, calls),
-        error_table(machine, calls),
-        process_table("processes", machine, calls),
+        call_table(machine, calls, options),
+        error_table(machine, calls, options),
+        process_table("processes", machine, calls, options),
         pass.analysis.every().histogram(
             "histogram",
             "Lengths of all calls (microseconds)".to_owned(),
@@ -109,7 +110,7 @@ fn sorted<K: Ord>(accounts: BTreeMap<K, Account>) -> Vec<(K, Account)> {
 }
 
 /// What each system call cost.
-pub(super) fn call_table(machine: &Machine, calls: &Calls) -> Table {
+pub(super) fn call_table(machine: &Machine, calls: &Calls, options: &Options) -> Table {
     let calls = sorted(calls.by_call());
     let whole: GuestNanos = calls.iter().map(|(_, call)| call.lengths.total()).sum();
     let rows = calls.iter().map(|((abi, nr), call)| {
@@ -127,16 +128,17 @@ pub(super) fn call_table(machine: &Machine, calls: &Calls) -> Table {
         column("errors", "Errors"),
     ];
     columns.extend(DISTRIBUTION_COLUMNS);
-    Table {
+    let table = Table {
         name: "calls",
         title: "System calls, waiting included (microseconds)".to_owned(),
         shape: Shape::Rows,
         columns,
         rows: rows.collect(),
-    }
+    };
+    table.first(options.accounts_max)
 }
 
-fn error_table(machine: &Machine, calls: &Calls) -> Table {
+fn error_table(machine: &Machine, calls: &Calls, options: &Options) -> Table {
     let calls = calls.by_call();
     let errors = calls.iter().flat_map(|((abi, nr), call)| {
         let name = call_name(machine, *abi, *nr);
@@ -152,7 +154,7 @@ fn error_table(machine: &Machine, calls: &Calls) -> Table {
             Cell::Count(count),
         ]
     });
-    Table {
+    let table = Table {
         name: "errors",
         title: "Errors".to_owned(),
         shape: Shape::Rows,
@@ -162,16 +164,26 @@ fn error_table(machine: &Machine, calls: &Calls) -> Table {
             column("count", "Count"),
         ],
         rows: rows.collect(),
-    }
+    };
+    table.first(options.accounts_max)
 }
 
 /// A system call and what it cost a process.
 type Call<'a> = ((Abi, u64), &'a Account);
 
-/// What system calls cost each process.
-pub(super) fn process_table(table: &'static str, machine: &Machine, calls: &Calls) -> Table {
+/// What system calls cost each process; of all these, those that cost most.
+pub(super) fn process_table(
+    table: &'static str,
+    machine: &Machine,
+    calls: &Calls,
+    options: &Options,
+) -> Table {
+    let mut shown: Vec<_> = calls.by_process.iter().collect();
+    shown.sort_by_key(|(key, account)| (Reverse(account.lengths.total()), **key));
+    let left_out = shown.len().saturating_sub(options.accounts_max);
+    shown.truncate(options.accounts_max);
     let mut processes: BTreeMap<Pid, Vec<Call<'_>>> = BTreeMap::new();
-    for ((pid, abi, nr), account) in &calls.by_process {
+    for ((pid, abi, nr), account) in shown {
         processes
             .entry(*pid)
             .or_default()
@@ -180,7 +192,7 @@ pub(super) fn process_table(table: &'static str, machine: &Machine, calls: &Call
     let leaders = Leaders::new(machine);
     let mut rows = Vec::new();
     for (pid, mut calls) in processes {
-        calls.sort_by_key(|(key, call)| (std::cmp::Reverse(call.lengths.total()), *key));
+        calls.sort_by_key(|(key, call)| (Reverse(call.lengths.total()), *key));
         let name = leaders.name(machine, pid);
         for ((abi, nr), call) in calls {
             rows.push(vec![
@@ -198,7 +210,7 @@ pub(super) fn process_table(table: &'static str, machine: &Machine, calls: &Call
     Table {
         name: table,
         title: "System calls by process (microseconds)".to_owned(),
-        shape: Shape::Rows,
+        shape: Shape::First { left_out },
         columns: vec![
             column("comm", "Process"),
             column("pid", "PID"),

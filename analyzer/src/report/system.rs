@@ -19,7 +19,7 @@ pub(super) fn report(trace: &Trace, options: &Options) -> Result<Report, TraceEr
         name: "system",
         tables: vec![
             system_table(&pass.machine, accounts),
-            call_table(&pass.machine, calls),
+            call_table(&pass.machine, calls, options),
             count_table(trace, &pass),
         ],
         findings: pass.findings,

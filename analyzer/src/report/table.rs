@@ -2,6 +2,8 @@
 //!
 //! A report says what a value is; how it looks as text, JSON or CSV is decided in `render`.
 
+use std::borrow::Cow;
+
 use crate::model::GuestNanos;
 use crate::sources::Finding;
 
@@ -31,11 +33,48 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
 }
 
+impl Table {
+    /// The heading: what is in the table, and how many of how many rows when not all are.
+    #[must_use]
+    pub fn heading(&self) -> Cow<'_, str> {
+        match self.left_out() {
+            0 => Cow::Borrowed(&self.title),
+            left_out => {
+                let (shown, all) = (self.rows.len(), self.rows.len() + left_out);
+                Cow::Owned(format!("{}; the first {shown} of {all}", self.title))
+            }
+        }
+    }
+
+    /// How many rows there are besides those that the table has.
+    #[must_use]
+    pub fn left_out(&self) -> usize {
+        match self.shape {
+            Shape::First { left_out } => left_out,
+            Shape::Rows | Shape::Record => 0,
+        }
+    }
+
+    /// Keeps the first rows of a table that is sorted.
+    #[must_use]
+    pub(crate) fn first(mut self, count: usize) -> Self {
+        let left_out = self.left_out() + self.rows.len().saturating_sub(count);
+        self.rows.truncate(count);
+        self.shape = Shape::First { left_out };
+        self
+    }
+}
+
 /// How the rows of a table belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Any number of rows of the same kind.
     Rows,
+    /// The first rows of the same kind, in an order that says which matter most.
+    First {
+        /// How many more there are.
+        left_out: usize,
+    },
     /// One row, which describes one thing: people see it upright, programs as an object.
     Record,
 }

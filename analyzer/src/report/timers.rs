@@ -355,8 +355,8 @@ fn function_table(pass: &Pass<Timers>, namer: &Namer, kind: Kind, top: usize) ->
     };
     Table {
         name,
-        title: functions.title(what),
-        shape: Shape::Rows,
+        title: what.to_owned(),
+        shape: functions.shape(),
         columns,
         rows,
     }
@@ -404,8 +404,8 @@ fn setter_table(pass: &Pass<Timers>, namer: &Namer, top: usize) -> Table {
     });
     Table {
         name: "setters",
-        title: setters.title("Who set timers"),
-        shape: Shape::Rows,
+        title: "Who set timers".to_owned(),
+        shape: setters.shape(),
         columns: vec![
             column("setter", "Set by"),
             column("function", "Function"),
@@ -426,8 +426,8 @@ fn sleep_table(pass: &Pass<Timers>, top: usize) -> Table {
     columns.extend(DISTRIBUTION_COLUMNS);
     Table {
         name: "sleeps",
-        title: sleeps.title("Threads that slept for a time: nanosleep and its like (microseconds)"),
-        shape: Shape::Rows,
+        title: "Threads that slept for a time: nanosleep and its like (microseconds)".to_owned(),
+        shape: sleeps.shape(),
         columns,
         rows,
     }

@@ -4,6 +4,9 @@ use trace_format::{
     Counter, Diagnostic, END_CUT_OFF, ModuleState, ModuleUse, Severity, TraceFile, Trailer,
 };
 
+/// Name of the finding that a thread that is asked for is not there.
+pub(crate) const NO_SUCH_THREAD: &str = "no_such_thread";
+
 /// One thing that is lost, doubtful or surprising.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -42,6 +45,12 @@ impl Finding {
             is_gap: severity >= Severity::DataLoss,
             is_damage: severity >= Severity::DataLoss,
         }
+    }
+
+    /// Whether it is about the question, not about the trace: nothing is wrong with that, and the answer is empty.
+    #[must_use]
+    pub fn is_of_question(&self) -> bool {
+        self.name == NO_SUCH_THREAD
     }
 
     /// Name of a severity.

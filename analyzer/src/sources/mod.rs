@@ -26,6 +26,7 @@ mod tracedat;
 
 pub use clock::Clock;
 pub use context::Context;
+pub(crate) use finding::NO_SUCH_THREAD;
 pub use finding::{Finding, findings_of_file, findings_of_parts, sort_findings};
 pub use following::{FollowError, Following, Found, POLL, Step};
 pub use live::LiveStream;

@@ -24,6 +24,25 @@ at_least = 6
 at_most = 9
 
 [[count]]
+name = "calls of the child"
+events = 'event == syscall_entry'
+after = 'event == sched_process_fork && parent_pid == 1'
+until = 'event == sched_process_exit'
+at_least = 9
+
+[[count]]
+name = "forks up to the program"
+events = 'event == sched_process_fork'
+until = 'event == sched_process_exec'
+equals = 2
+
+[[count]]
+name = "after what never happens"
+events = 'event == tick'
+after = 'event == module_load'
+at_most = 9
+
+[[count]]
 name = "calls of a part"
 events = 'event == syscall_entry'
 from = "15us"
@@ -42,8 +61,17 @@ equals = 2
                     expected at least 6, at most 9
                     found    5
                     rule of rules.toml line 11
+            failed  calls of the child
+                    expected at least 9 between those events
+                    found    3
+                    rule of rules.toml line 17
+            passed  forks up to the program
+            failed  after what never happens
+                    expected at most 9 after that event
+                    found    the event of "after" never happens
+                    rule of rules.toml line 30
             passed  calls of a part
-            4 rules: 2 passed, 2 failed, 0 unknown
+            7 rules: 3 passed, 4 failed, 0 unknown
         "#]],
     );
 }
@@ -206,6 +234,20 @@ by = ["event.pid", "sched_switch.next_pid"]
 max = "1ms"
 
 [[latency]]
+name = "no call is short"
+begin = 'event == syscall_entry'
+end = 'event == syscall_exit'
+min = "3us"
+
+[[latency]]
+name = "none is shorter than that"
+begin = 'event == syscall_entry'
+end = 'event == syscall_exit'
+min = "2us"
+max = "8us"
+optional = true
+
+[[latency]]
 name = "between ticks, which end what they begin"
 begin = 'event == tick'
 end = 'event == tick'
@@ -234,16 +276,22 @@ max = "10us"
                       [0.000015000] 8 us up to 0 init:1 syscall_exit: { nr = 61, name = wait4, ret = 3 }
                     rule of rules.toml line 15
             passed  from waking to running
+            failed  no call is short
+                    expected min at least 3 us
+                    found    3 periods, min 2 us, 2 not ended
+                      [0.000018000] 2 us up to 1 init:3 syscall_exit: { nr = 1, name = write, ret = 5 }
+                    rule of rules.toml line 29
+            passed  none is shorter than that
             failed  between ticks, which end what they begin
                     expected max at most 10 us
                     found    1 period, max 17.6 us, 1 not ended
                       [0.000001000] 17.6 us up to 1 init:3 tick: { user = false }
-                    rule of rules.toml line 29
+                    rule of rules.toml line 43
             failed  no period
                     expected max at most 10 us
                     found    0 periods, max 0 ns
-                    rule of rules.toml line 36
-            6 rules: 2 passed, 4 failed, 0 unknown
+                    rule of rules.toml line 50
+            8 rules: 3 passed, 5 failed, 0 unknown
         "#]],
     );
 }

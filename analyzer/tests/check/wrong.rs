@@ -41,11 +41,11 @@ fn wrong_rules_say_what_is_wrong_and_where() {
     check_rules(
         "[[count]]\nevents = 'event == tick'\neqals = 1",
         expect![[r#"
-            error: line 3: there is no key of [[count]] "eqals"; did you mean "equals"?
-              eqals = 1
-              ^^^^^
-            hint: there are name, from, to, optional, equals, at_least, at_most, tolerance, over, under, events
-        "#]],
+    error: line 3: there is no key of [[count]] "eqals"; did you mean "equals"?
+      eqals = 1
+      ^^^^^
+    hint: there are name, from, to, optional, equals, at_least, at_most, tolerance, over, under, events, after, until
+    "#]],
     );
     check_rules(
         "[[count]]\nequals = 1",

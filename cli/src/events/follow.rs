@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use super::{EventsArgs, Lines, exit_code, show};
 use crate::console::Console;
 use crate::tell;
+use crate::time::span_within;
 
 /// Runs the verb.
 pub(super) fn run(args: &EventsArgs, console: &mut Console<'_>) -> Result<ExitCode> {
@@ -51,11 +52,13 @@ fn find(path: &Path, console: &mut Console<'_>) -> Result<Option<Following>> {
 
 /// Shows what comes; tells whether no more was wanted.
 fn follow(following: &mut Following, args: &EventsArgs, console: &mut Console<'_>) -> Result<bool> {
+    let time = &args.part.time;
+    let span = span_within(time.from, time.to, None)?;
     let mut shown: Option<Lines> = None;
     while let Some(step) = following.next_step()? {
         match (step, &mut shown) {
             (Step::Header(header), _) => {
-                shown = Some(Lines::new(args, &header.schema, console)?);
+                shown = Some(Lines::new(args, span, &header.schema, console)?);
                 console.out.flush()?;
             }
             (Step::Symbols(symbols), Some(lines)) => lines.writer.set_symbols(symbols),

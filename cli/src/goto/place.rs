@@ -8,7 +8,7 @@ use guesttrace_filter::BoundFilter;
 use probe_plan::HaltSpec;
 
 use crate::Usage;
-use crate::events::condition;
+use crate::events::{condition, is_word, no_event};
 use crate::time::parse_time;
 
 /// What was asked for.
@@ -139,7 +139,13 @@ fn first(text: &str, trace: &Trace) -> Result<BoundFilter> {
     let schema = trace.schema();
     match schema.event_named(text) {
         Some(_) => condition("EVENT", &format!("event == {text}"), schema),
-        None => condition("EVENT", text, schema),
+        None => condition("EVENT", text, schema).map_err(|error| {
+            if is_word(text) {
+                no_event(text, schema).into()
+            } else {
+                error
+            }
+        }),
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) fn write(served: &Served, span: Span, page: &mut Page<'_>) -> Result<
     let options = Options {
         selection,
         top: TOP,
+        ..Options::default()
     };
     for kind in REPORTS {
         let (report, is_cut) = kind.make_at_most(&trace, &options, ROWS_MAX)?;

@@ -106,13 +106,12 @@ fn waits(trace: &Trace, query: &Query, options: Options) -> Result<Report, Refus
 
 /// What a report is asked for.
 fn options(query: &Query) -> Result<Options, Refusal> {
-    let top = match query.number("top")? {
-        Some(top) => usize::try_from(top).unwrap_or(ROWS_MAX).min(ROWS_MAX),
-        None => TOP,
-    };
+    let top = query.number("top")?;
+    let top = top.map(|top| usize::try_from(top).unwrap_or(ROWS_MAX).min(ROWS_MAX));
     Ok(Options {
         selection: selection(query)?,
-        top,
+        top: top.unwrap_or(TOP),
+        accounts_max: top.unwrap_or(usize::MAX),
     })
 }
 
@@ -160,6 +159,7 @@ pub(crate) fn compare(traces: &[Arc<Served>], query: &Query) -> Result<Answer, R
     let options = Options {
         selection: selection(query)?,
         top: COMPARED_ROWS_MAX,
+        ..Options::default()
     };
     let (first, second) = (reading(a, query), reading(b, query));
     if first.own().is_some() && second.own().is_none() {
@@ -171,7 +171,7 @@ pub(crate) fn compare(traces: &[Arc<Served>], query: &Query) -> Result<Answer, R
         return answer(&compare_views(&views)?, false);
     }
     let wish = CompareOptions {
-        options,
+        options: [options.clone(), options],
         reports: query.all("report").map(str::to_owned).collect(),
         threshold: 5.0,
         top: DIFFERENCES_MAX,

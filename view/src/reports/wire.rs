@@ -1,5 +1,7 @@
 //! A report as the page gets it: all that people see, with the type of each value.
 
+use std::borrow::Cow;
+
 use analyzer::report::{Cell, Report, Shape, Table};
 use analyzer::sources::Finding;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -17,7 +19,7 @@ pub(crate) struct WireReport<'a> {
 #[derive(Debug, serde::Serialize)]
 struct WireTable<'a> {
     name: &'a str,
-    title: &'a str,
+    title: Cow<'a, str>,
     shape: &'static str,
     columns: Vec<WireColumn>,
     rows: Vec<Vec<WireCell<'a>>>,
@@ -55,9 +57,9 @@ impl<'a> WireTable<'a> {
         let rows = table.rows.iter().take(rows_max);
         Self {
             name: table.name,
-            title: &table.title,
+            title: table.heading(),
             shape: match table.shape {
-                Shape::Rows => "rows",
+                Shape::Rows | Shape::First { .. } => "rows",
                 Shape::Record => "record",
             },
             columns: columns.collect(),

@@ -28,6 +28,10 @@ pub(in super::super) struct Periods {
     offenders: Offenders,
     /// Periods longer than this speak against the rule.
     length_max: Option<GuestNanos>,
+    /// Periods shorter than this do.
+    length_min: Option<GuestNanos>,
+    /// Whether one was.
+    is_short: bool,
     pub(super) doubt: Doubt,
 }
 
@@ -51,9 +55,14 @@ impl Periods {
     ) -> Self {
         let high = |limited: &Limited| limited.bounds.high.map(Amount::as_nanos);
         let of_max = limits.iter().find(|limited| limited.stat == Stat::Max);
-        let length_max = of_max
-            .and_then(high)
-            .or(limits.iter().filter_map(high).min());
+        let length_max = of_max.and_then(high).or(limits
+            .iter()
+            .filter(|it| it.stat != Stat::Min)
+            .filter_map(high)
+            .min());
+        let low = |limited: &Limited| limited.bounds.low.map(Amount::as_nanos);
+        let mut of_min = limits.iter().filter(|limited| limited.stat == Stat::Min);
+        let length_min = of_min.find_map(low);
         Self {
             by,
             limits,
@@ -62,6 +71,8 @@ impl Periods {
             lengths: Distribution::default(),
             offenders: Offenders::default(),
             length_max,
+            length_min,
+            is_short: false,
             doubt,
         }
     }
@@ -82,6 +93,7 @@ impl Periods {
                     if let Some(since) = self.open.remove(&key) {
                         let length = record.at.since(since);
                         self.add(length, since, || lines.line(record));
+                        self.look_for_short(length, since, || lines.line(record));
                         self.lengths.add(length);
                     }
                 }
@@ -112,6 +124,20 @@ impl Periods {
         if self.length_max.is_some_and(|max| length > max) {
             let text = || format!("{} up to {}", Amount::nanos(length), line());
             self.offenders.add(Some(since), text);
+        }
+    }
+
+    /// Looks whether a period that has ended is too short.
+    fn look_for_short(
+        &mut self,
+        length: GuestNanos,
+        since: GuestNanos,
+        line: impl FnOnce() -> String,
+    ) {
+        if self.length_min.is_some_and(|min| length < min) {
+            let text = || format!("{} up to {}", Amount::nanos(length), line());
+            self.offenders.add(Some(since), text);
+            self.is_short = true;
         }
     }
 
@@ -172,6 +198,7 @@ impl Periods {
 
     fn number(&self, stat: Stat) -> Amount {
         Amount::nanos(match stat {
+            Stat::Min => self.lengths.min(),
             Stat::Max => self.lengths.max(),
             Stat::Mean => self.lengths.mean(),
             Stat::Percentile(percent) => self.lengths.percentile(percent),
@@ -180,7 +207,7 @@ impl Periods {
 
     fn verdict(&self) -> Verdict {
         let of_max = |limited: &&Limited| limited.stat == Stat::Max && limited.above > 0;
-        if self.limits.iter().any(|limited| of_max(&limited)) {
+        if self.is_short || self.limits.iter().any(|limited| of_max(&limited)) {
             return Verdict::Failed;
         }
         if self.lengths.count() == 0 {
@@ -216,7 +243,7 @@ impl Periods {
     fn is_high(&self, limited: &Limited, high: Amount) -> bool {
         match limited.stat {
             Stat::Max => limited.above > 0,
-            Stat::Mean => high.is_below(self.number(Stat::Mean)),
+            stat @ (Stat::Min | Stat::Mean) => high.is_below(self.number(stat)),
             Stat::Percentile(percent) => {
                 let count = self.lengths.count();
                 let wanted = count.saturating_mul(percent).div_ceil(100).max(1);

@@ -9,6 +9,7 @@ mod latency;
 mod never;
 mod order;
 mod state;
+mod stretches;
 
 pub(super) use count::Count;
 pub(super) use doubt::Doubt;
@@ -85,7 +86,7 @@ impl Judge {
     /// Events from a time on are missing, as the trace told just now.
     pub(super) fn lose(&mut self, since: GuestNanos) {
         match self {
-            Self::Count(judge) => judge.doubt.lose(since),
+            Self::Count(judge) => judge.lose(since),
             Self::First(judge) => judge.doubt.lose(since),
             Self::Never(judge) => judge.lose(since),
             Self::Order(judge) => judge.lose(since),
