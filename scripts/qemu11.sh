@@ -92,6 +92,8 @@ check_test() {
     row "$2 (tests/tests/$1.rs)" "$(grep -m 1 -A 1 -E 'panicked|^error' "$work/log" | tr '\n' ' ')" no
   fi
 }
+# The kernels that it boots besides.
+for other in 6.1-cloud-amd64 6.12-amd64; do images/build.sh --kernel "$other" >&2; done
 check_test truth "traces against the guest's own counters"
 check_test goto "machines that stand still at an event"
 [ "$failures" = 0 ] || exit 1
