@@ -83,7 +83,8 @@ struct Difference {
     percent: f64,
     verdict: Verdict,
     rank: Rank,
-    /// How much it matters beside others of its rank: from 0 to 1.
+    /// How much it matters beside others of its rank, from 0 to 1: by its change beside what it was, and beside the time
+    /// of the trace or the sum of its column.
     weight: f64,
 }
 
@@ -92,6 +93,10 @@ struct Difference {
 enum Rank {
     /// Counts, sums, means, percentiles, the longest.
     Plain,
+    /// Parts of a whole: the numbers beside them say how large that is.
+    Share,
+    /// Those of rows that only one trace has: often the same thing by another name.
+    Alone,
     /// The shortest of many, which one lucky event decides.
     Least,
     /// How many fell into a range of a histogram: the rest of its report says it in fewer numbers.
@@ -103,6 +108,7 @@ enum Rank {
 /// # Errors
 /// When one cannot be read.
 pub fn compare(a: &Trace, b: &Trace, wish: &CompareOptions) -> Result<Compared, TraceError> {
+    let duration = value(&Cell::Time(a.duration().max(b.duration())));
     let mut rows = Vec::new();
     let mut differences = Vec::new();
     let mut findings = a.findings();
@@ -117,7 +123,7 @@ pub fn compare(a: &Trace, b: &Trace, wish: &CompareOptions) -> Result<Compared, 
             add_unmet(&mut findings, side, name);
         }
         let mut counts = BTreeMap::new();
-        for found in judged(kind.name, &sides, wish.threshold) {
+        for found in judged(kind.name, &sides, wish.threshold, duration) {
             *counts.entry(found.verdict).or_insert(0u64) += 1;
             if found.verdict != Verdict::Same {
                 differences.push(found);
@@ -152,8 +158,13 @@ fn add_unmet(findings: &mut Vec<Finding>, report: &Report, trace: &str) {
     }
 }
 
-/// Every number of a report of two traces.
-fn judged(report: &'static str, sides: &[Report; 2], threshold: f64) -> Vec<Difference> {
+/// Every number of a report of two traces, the longer of which has so many nanoseconds.
+fn judged(
+    report: &'static str,
+    sides: &[Report; 2],
+    threshold: f64,
+    duration: f64,
+) -> Vec<Difference> {
     let [mut a, mut b] = sides.each_ref().map(numbers);
     let mut places: Vec<Place> = a.keys().chain(b.keys()).cloned().collect();
     places.sort();
@@ -169,12 +180,17 @@ fn judged(report: &'static str, sides: &[Report; 2], threshold: f64) -> Vec<Diff
         *sum.or_default() += found.larger();
     }
     for found in &mut all {
-        let whole = columns[&(found.place.table, found.place.column)];
-        if whole > 0.0 {
+        let whole = match found.a.as_ref().or(found.b.as_ref()) {
+            Some(Cell::Time(_) | Cell::Length(_)) => duration,
+            Some(Cell::Percent(_)) => 100.0,
+            _ => columns[&(found.place.table, found.place.column)],
+        };
+        let larger = found.larger();
+        if whole > 0.0 && larger > 0.0 {
             let [from, to] = found.values();
-            // What doubles counts for more than what grows by a tenth, and a tenth of all more than half of nearly nothing.
+            // What doubles counts for more than what grows by a tenth, and a tenth of all more than half of nearly none.
             let change = (to - from).abs();
-            found.weight = (change / found.larger() * change / whole).sqrt();
+            found.weight = (change / larger * (change / whole).min(1.0)).sqrt();
         }
     }
     all
@@ -192,11 +208,15 @@ impl Difference {
 }
 
 impl Rank {
-    fn of(place: &Place) -> Self {
+    fn of(place: &Place, cell: Option<&Cell>, verdict: Verdict) -> Self {
         if place.table == "histogram" {
             Self::Bucket
         } else if place.column.starts_with("min") {
             Self::Least
+        } else if matches!(verdict, Verdict::OnlyA | Verdict::OnlyB) {
+            Self::Alone
+        } else if matches!(cell, Some(Cell::Percent(_))) {
+            Self::Share
         } else {
             Self::Plain
         }
@@ -289,7 +309,10 @@ fn without_tid(text: &str) -> &str {
 
 fn is_number(column: &Column, cell: &Cell) -> bool {
     let name = column.name;
-    let is_point = name == "first_ns" || name.ends_with("start_ns") || name.ends_with("at_ns");
+    let is_point = ["first_ns", "end_ns", "born_ns", "died_ns"].contains(&name)
+        || ["start_ns", "at_ns", "_tsc"]
+            .iter()
+            .any(|end| name.ends_with(end));
     let is_named = NAMING.contains(&name) || MEANINGLESS.contains(&name);
     let is_number = matches!(
         cell,
@@ -344,7 +367,7 @@ fn judge(
     };
     Difference {
         report,
-        rank: Rank::of(&place),
+        rank: Rank::of(&place, a.as_ref(), verdict),
         place,
         a,
         b,
@@ -441,7 +464,7 @@ mod tests {
             findings: Vec::new(),
             tables,
         };
-        let found = judged("one", &[report(a), report(b)], 5.0);
+        let found = judged("one", &[report(a), report(b)], 5.0, 1e7);
         let differ = found
             .into_iter()
             .filter(|found| found.verdict != Verdict::Same);
