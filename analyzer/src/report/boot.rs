@@ -379,3 +379,29 @@ fn program_table(pass: &Pass<Boot>, top: usize) -> Table {
         rows,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_named_by_the_line_that_the_kernel_logs() {
+        let mut boot = Boot::new(&Selection::default());
+        boot.name_panic(b"Kernel panic - not syncing: of nothing that began");
+        boot.begin(GuestNanos(1), "thread 1 is made");
+        boot.name_panic(b"Kernel panic - not syncing: neither");
+        boot.begin(GuestNanos(2), PANIC);
+        boot.name_panic(b"CPU: 0 PID: 1");
+        boot.name_panic(
+            b"Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000000\n",
+        );
+        boot.name_panic(b"Kernel panic - not syncing: another time");
+        let phases: Vec<&str> = boot
+            .phases
+            .iter()
+            .map(|phase| phase.what.as_str())
+            .collect();
+        let panic = "panic: Attempted to kill init! exitcode=0x00000000";
+        assert_eq!(phases, ["thread 1 is made", panic]);
+    }
+}
