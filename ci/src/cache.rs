@@ -5,9 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use guest_images::digest_of_file;
 use serde::{Deserialize, Serialize};
-
-use crate::key::digest_of;
 
 /// Begins the name of what is not whole yet.
 const NEW: &str = ".new-";
@@ -76,7 +75,7 @@ impl Cache {
             link(&dir.join(name), &to.join(name)).ok()?;
         }
         // Somebody may have brought it here from another machine.
-        if digest_of(&to.join(TRACE)).ok()? != entry.digest {
+        if digest_of_file(&to.join(TRACE)).ok()? != entry.digest {
             return None;
         }
         // The time of an entry is that of its last use; whether that is known changes nothing else.
@@ -102,7 +101,7 @@ impl Cache {
                 status,
                 wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
                 identical,
-                digest: digest_of(&from.join(TRACE))?,
+                digest: digest_of_file(&from.join(TRACE))?,
             };
             for name in [TRACE, CONSOLE, TALK] {
                 link(&from.join(name), &new.path().join(name))?;

@@ -1,10 +1,11 @@
 //! What tells a recording from others by content: the same inputs have the same key, wherever they lie.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use guest_images::digest_of_file;
 use sha2::{Digest as _, Sha256};
 
 use crate::recipe::{Recipe, Word};
@@ -30,24 +31,10 @@ impl Digests {
         if let Some(digest) = self.known.get(path) {
             return Ok(digest.clone());
         }
-        let digest = digest_of(path)?;
+        let digest = digest_of_file(path)?;
         self.known.insert(path.to_owned(), digest.clone());
         Ok(digest)
     }
-}
-
-/// SHA-256 of a file, in hexadecimal.
-pub(crate) fn digest_of(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut block = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut block)? {
-            0 => break,
-            count => hash.update(&block[..count]),
-        }
-    }
-    Ok(format!("{:x}", hash.finalize()))
 }
 
 /// The key of a recording: `identity` is that of the programs that make it, `dir` that of the suite.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use guest_images::is_kernel_path;
+
 use crate::suite::{Guest, Run};
 use crate::workshop::{Laid, Workshop, WorkshopError};
 
@@ -29,21 +31,30 @@ impl Recipe {
     pub fn of(run: &Run, dir: &Path, workshop: &mut Workshop) -> Result<Self, WorkshopError> {
         let guest = &run.guest;
         let mut recipe = Self::default();
-        let name = guest.kernel.as_deref().unwrap_or_default();
-        let is_path = name.contains('/');
+        let name = match (&guest.kernel, &guest.image) {
+            (Some(kernel), _) => kernel.clone(),
+            (None, Some(image)) => Workshop::kernel_of(image, dir)?.ok_or_else(|| {
+                let image = image.clone();
+                WorkshopError::NoKernel { image }
+            })?,
+            (None, None) => String::new(),
+        };
+        let is_path = is_kernel_path(&name);
         let image = match guest.image.as_deref() {
             None if is_path || (guest.initrd.is_some() && guest.rootfs.is_some()) => None,
             image => Some(image.unwrap_or("guest")),
         };
         let kernel = if is_path {
-            dir.join(name)
+            dir.join(&name)
         } else {
-            workshop.kernel(name)?
+            workshop.kernel(&name)?
         };
         let laid = match image {
             None => Laid::default(),
-            Some(image) if image.contains('/') => Laid::of_dir(&dir.join(image))?,
-            Some(image) => workshop.image(image, (!is_path).then_some(name))?,
+            Some(image) if image.contains('/') && !dir.join(image).is_file() => {
+                Laid::of_dir(&dir.join(image))?
+            }
+            Some(image) => workshop.image(image, dir, &name)?,
         };
         recipe.file("--kernel", kernel);
         let beside = |path: &Option<String>| path.as_ref().map(|path| dir.join(path));

@@ -75,7 +75,7 @@ pub struct Guest {
     pub kernel: Option<String>,
     /// Kernel image with DWARF.
     pub vmlinux: Option<String>,
-    /// `guest`, `guest+TOOL`, or a path, which has a slash.
+    /// A recipe that comes along, `guest+TOOL`, or the path of a recipe or a directory, which has a slash.
     pub image: Option<String>,
     /// Goes before the image's.
     pub initrd: Option<String>,
@@ -382,10 +382,10 @@ fn check(
     if guest.memory.is_some_and(|memory| memory < MEMORY_MIB_MIN) {
         return Err(subject.wrong("memory", format!("has to be at least {MEMORY_MIB_MIN} MiB")));
     }
-    if guest.kernel.is_none() {
+    if guest.kernel.is_none() && guest.image.is_none() {
         return Err(subject.wrong(
             "kernel",
-            "is missing: a name such as \"6.1-amd64\", or a path with a slash",
+            "is missing: a name such as \"6.1-amd64\", a path with a slash, or an image whose recipe has one",
         ));
     }
     let named = |option: &String| {

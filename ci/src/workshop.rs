@@ -1,19 +1,25 @@
-//! Kernels and images by name: fetched and built by the project's `images` directory when a run needs them.
+//! Kernels and images by name or recipe: fetched and built when a run needs them, once for the same inputs.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-/// The kernel that the image for a kernel of the user's own is built beside.
+use guest_images::{
+    ImageError, Project, Recipe, Wishes, build_once, is_kernel_path, known_kernels, recipes,
+};
+use sha2::{Digest as _, Sha256};
+
+/// The kernel that the project's own guest is built beside for a kernel of the user's own.
 const USUAL_KERNEL: &str = "6.1-amd64";
+/// Of the digest that tells directories of images apart.
+const DIGEST_DIGITS: usize = 12;
 
 /// Where guests come from.
 #[derive(Debug)]
 pub struct Workshop {
-    images: Option<PathBuf>,
-    /// What has been built or could not be, by the words of the command.
-    done: BTreeMap<Vec<String>, Result<(), String>>,
+    project: Option<Project>,
+    /// What has been built or could not be, by image and kernel.
+    images: BTreeMap<(String, String), Result<Laid, String>>,
 }
 
 /// The files of an image.
@@ -38,11 +44,31 @@ pub enum WorkshopError {
     },
     /// An image that nobody builds.
     #[error(
-        "no image is known as \"{name}\"\nhint: there are \"guest\" and \"guest+TOOL\"; a directory has a slash in its path"
+        "no image is known as \"{name}\"\nhint: there are {known} and \"guest+TOOL\"; a recipe or a directory of your own has a slash in its path"
     )]
     UnknownImage {
         /// The name.
         name: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// A kernel that Debian does not have.
+    #[error(
+        "no kernel is known as \"{name}\"\nhint: there are {known} and linux-image-RELEASE; a kernel of your own has a slash in its path"
+    )]
+    UnknownKernel {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// Neither the run nor its image says which kernel.
+    #[error(
+        "neither the run nor the image {image} names a kernel\nhint: kernel = \"{USUAL_KERNEL}\""
+    )]
+    NoKernel {
+        /// The image.
+        image: String,
     },
     /// A directory that holds no image.
     #[error("{} holds neither initrd.cpio nor rootfs.img", path.display())]
@@ -50,12 +76,13 @@ pub enum WorkshopError {
         /// The directory.
         path: PathBuf,
     },
-    /// A script that failed.
-    #[error("{command} failed: {told}")]
+    /// A kernel that was not fetched.
+    #[error(transparent)]
+    Kernel(#[from] ImageError),
+    /// An image that was not built.
+    #[error("{told}")]
     Build {
-        /// As one would type it.
-        command: String,
-        /// The last that it said.
+        /// Why.
         told: String,
     },
     /// A file of the guest that cannot be read.
@@ -76,89 +103,140 @@ impl Workshop {
         let above = suite_dir.ancestors().chain(program.ancestors());
         let has_script = |dir: &PathBuf| dir.join("build.sh").is_file();
         let near = above.map(|dir| dir.join("images")).find(has_script);
+        let images = named.map(Path::to_owned).or(near);
         Self {
-            images: named.map(Path::to_owned).or(near),
-            done: BTreeMap::new(),
+            project: images.map(|images| {
+                let images = std::path::absolute(&images).unwrap_or(images);
+                Project::at(&images)
+            }),
+            images: BTreeMap::new(),
         }
     }
 
     /// The kernel of that name, fetched if it is not there.
-    pub(crate) fn kernel(&mut self, name: &str) -> Result<PathBuf, WorkshopError> {
-        let images = self.images(&format!("the kernel {name}"))?;
-        self.run(&images, &["fetch-kernel.sh", name])?;
-        Ok(build_dir(&images)
-            .join("kernels")
-            .join(name)
-            .join("vmlinuz"))
+    pub(crate) fn kernel(&self, name: &str) -> Result<PathBuf, WorkshopError> {
+        let project = self.project(&format!("the kernel {name}"))?;
+        let known: Vec<_> = known_kernels(project)
+            .iter()
+            .map(|kernel| kernel.name)
+            .collect();
+        let is_laid = project.kernel_dir(name).join("vmlinuz").is_file();
+        let base = name.strip_suffix("-dbg").unwrap_or(name);
+        if !is_laid && !known.contains(&base) && !name.starts_with("linux-image-") {
+            return Err(WorkshopError::UnknownKernel {
+                name: name.to_owned(),
+                known: known.join(", "),
+            });
+        }
+        Ok(project.fetch_kernel(name)?)
     }
 
-    /// The image of that name for a kernel of ours, built if it is not there; for another kernel its initramfs alone.
+    /// The kernel that an image is for, where its recipe says so.
+    pub(crate) fn kernel_of(image: &str, dir: &Path) -> Result<Option<String>, WorkshopError> {
+        if image.contains('/') && !dir.join(image).is_file() {
+            return Ok(None);
+        }
+        Ok(recipe(image, dir)?.0.kernel())
+    }
+
+    /// The image of that name or recipe for a kernel, built if the same was not built before.
+    ///
+    /// For a kernel of the user's own the project's guest is its initramfs alone: no modules of it are known.
     pub(crate) fn image(
         &mut self,
-        name: &str,
-        kernel: Option<&str>,
+        image: &str,
+        dir: &Path,
+        kernel: &str,
     ) -> Result<Laid, WorkshopError> {
-        let mut parts = name.split('+');
-        let tools: Vec<&str> = match parts.next() {
-            Some("guest") => parts.collect(),
-            _ => {
-                let name = name.to_owned();
-                return Err(WorkshopError::UnknownImage { name });
-            }
-        };
-        let images = self.images(&format!("the image {name}"))?;
-        let built_for = kernel.unwrap_or(USUAL_KERNEL);
-        let mut words = vec!["build.sh", "--kernel", built_for];
-        for tool in &tools {
-            words.extend(["--with", tool]);
+        let key = (image.to_owned(), kernel.to_owned());
+        if let Some(made) = self.images.get(&key) {
+            return made.clone().map_err(|told| WorkshopError::Build { told });
         }
-        self.run(&images, &words)?;
-        let dir = build_dir(&images)
-            .join("guest")
-            .join(name.replacen("guest", built_for, 1));
-        let mut laid = Laid::of_dir(&dir)?;
-        if kernel.is_none() {
+        let made = self.build(image, dir, kernel);
+        let known = made.as_ref().map(Laid::clone);
+        self.images.insert(key, known.map_err(ToString::to_string));
+        made
+    }
+
+    fn build(&self, image: &str, dir: &Path, kernel: &str) -> Result<Laid, WorkshopError> {
+        let (recipe, with) = recipe(image, dir)?;
+        let project = self.project(&format!("the image {image}"))?;
+        let is_own_kernel = is_kernel_path(kernel);
+        let is_named_guest = !image.contains('/') && recipe.is_guest();
+        let kernel_wished = match (is_own_kernel, is_named_guest) {
+            (true, true) => USUAL_KERNEL.to_owned(),
+            (true, false) => dir.join(kernel).display().to_string(),
+            (false, _) => kernel.to_owned(),
+        };
+        let wishes = Wishes {
+            out: (!is_named_guest).then(|| place(project, image, dir, kernel)),
+            kernel: Some(kernel_wished),
+            with,
+            ..Wishes::default()
+        };
+        let mut laid = Laid::of_dir(&build_once(&recipe, &wishes, project)?)?;
+        if is_named_guest && is_own_kernel {
             // None of its modules fits.
             laid.disk = Some("initramfs".to_owned());
         }
         Ok(laid)
     }
 
-    fn images(&self, what: &str) -> Result<PathBuf, WorkshopError> {
+    fn project(&self, what: &str) -> Result<&Project, WorkshopError> {
         let missing = || WorkshopError::NoImages {
             what: what.to_owned(),
         };
-        self.images.clone().ok_or_else(missing)
-    }
-
-    /// Runs a script of the directory, once.
-    fn run(&mut self, images: &Path, words: &[&str]) -> Result<(), WorkshopError> {
-        let key: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let done = self.done.entry(key).or_insert_with(|| {
-            let script = images.join(words.first().copied().unwrap_or_default());
-            let mut command = Command::new(script);
-            command.args(words.get(1..).unwrap_or_default());
-            let output = command
-                .stdin(Stdio::null())
-                .output()
-                .map_err(|error| error.to_string())?;
-            if output.status.success() {
-                return Ok(());
-            }
-            let talk = String::from_utf8_lossy(&output.stderr);
-            let error = talk.lines().rev().find(|line| line.starts_with("error: "));
-            let told = error.or_else(|| talk.lines().last()).unwrap_or("");
-            Err(told.trim_start_matches("error: ").to_owned())
-        });
-        done.clone().map_err(|told| WorkshopError::Build {
-            command: format!("images/{}", words.join(" ")),
-            told,
-        })
+        self.project.as_ref().ok_or_else(missing)
     }
 }
 
+/// The recipe of an image, and the programs that are to be in it besides.
+fn recipe(image: &str, dir: &Path) -> Result<(Recipe, Vec<String>), WorkshopError> {
+    if image.contains('/') {
+        let path = dir.join(image);
+        return Ok((Recipe::find(&path.to_string_lossy())?, Vec::new()));
+    }
+    let mut parts = image.split('+');
+    let name = parts.next().unwrap_or_default();
+    let tools: Vec<String> = parts.map(str::to_owned).collect();
+    let recipes = recipes()?;
+    let is_known = recipes.iter().any(|known| known.name == name);
+    if !is_known || (!tools.is_empty() && name != "guest") {
+        let known: Vec<_> = recipes
+            .iter()
+            .map(|known| format!("{:?}", known.name))
+            .collect();
+        return Err(WorkshopError::UnknownImage {
+            name: image.to_owned(),
+            known: known.join(", "),
+        });
+    }
+    Ok((Recipe::find(name)?, tools))
+}
+
+/// Where an image of a suite goes: one place for each recipe and kernel.
+fn place(project: &Project, image: &str, dir: &Path, kernel: &str) -> PathBuf {
+    let path = Path::new(image);
+    let recipe = if image.contains('/') {
+        dir.join(path)
+    } else {
+        path.to_owned()
+    };
+    let recipe = recipe.canonicalize().unwrap_or(recipe);
+    let kernel_place = if is_kernel_path(kernel) {
+        dir.join(kernel)
+    } else {
+        PathBuf::from(kernel)
+    };
+    let told = format!("{}\n{}", recipe.display(), kernel_place.display());
+    let digest = format!("{:x}", Sha256::digest(told));
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let name = format!("{stem}-{}", digest.get(..DIGEST_DIGITS).unwrap_or_default());
+    project.build_dir().join("suites").join(name)
+}
+
 impl Laid {
-    /// What lies in a directory that `images/build.sh` filled.
+    /// What lies in a directory that `guesttrace image build` filled.
     pub(crate) fn of_dir(dir: &Path) -> Result<Self, WorkshopError> {
         let file = |name: &str| Some(dir.join(name)).filter(|path| path.is_file());
         let (initrd, rootfs) = (file("initrd.cpio"), file("rootfs.img"));
@@ -174,9 +252,4 @@ impl Laid {
             disk,
         })
     }
-}
-
-/// Where the scripts build, as `scripts/lib.sh` has it.
-fn build_dir(images: &Path) -> PathBuf {
-    std::env::var_os("GUESTTRACE_BUILD_DIR").map_or_else(|| images.join("build"), PathBuf::from)
 }

@@ -260,7 +260,17 @@ fn what_cannot_be_made_is_an_error_of_that_run() {
     check_run(
         "image = \"nosuch\"",
         Unmade,
-        "no image is known as \"nosuch\"",
+        "no image is known as \"nosuch\"; there are \"busybox\", \"debian\", \"guest\" and \"guest+TOOL\"",
+    );
+    check_run(
+        "image = \"busybox+strace\"",
+        Unmade,
+        "no image is known as \"busybox+strace\"",
+    );
+    check_run(
+        "image = \"./keeps.toml\"",
+        Unmade,
+        "images/README.md says what a recipe can hold",
     );
     let stand = Stand::new(&suite(&[
         ("bad", "workload = \"killed\""),

@@ -32,7 +32,7 @@ fn what_is_wrong_is_said_with_file_line_and_key() {
     check_wrong("", "suite.toml: line 1: the suite has no run");
     check_wrong(
         "[[run]]\nname = \"boot\"\n",
-        "suite.toml: line 1: kernel of run \"boot\" is missing: a name such as \"6.1-amd64\", or a path with a slash",
+        "suite.toml: line 1: kernel of run \"boot\" is missing: a name such as \"6.1-amd64\", a path with a slash, or an image whose recipe has one",
     );
     check_wrong(
         "[defaults]\nkernel = \"k\"\n\n[[run]]\nsmp = 2\n",

@@ -12,11 +12,13 @@ use crate::project::Project;
 use crate::recipe::{self, FileText, Recipe, Source};
 use crate::spool::Spool;
 use crate::tree::{Inode, Kind, Tree};
-use crate::{archive, cpio, directory, ext4, initramfs};
+use crate::{archive, cpio, directory, ext4, initramfs, inputs};
 
 /// What all files that a recipe names may have, before anything is left out.
 const MIB_MAX: u64 = 8192;
 const LABEL: &str = "guest";
+/// Beside an image: the digests of what it was made of.
+const INPUTS: &str = "inputs";
 /// Directories that Debian's packages expect to be links since Debian 12, which no package makes.
 const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 /// What every kernel and init want to find.
@@ -58,13 +60,62 @@ pub struct Built {
 /// When the recipe cannot be followed: what it names is not there, or does not fit, or a program that is needed fails.
 pub fn build(recipe: &Recipe, wishes: &Wishes, project: &Project) -> Result<Built> {
     let kernel = GuestKernel::find(recipe, wishes, project)?;
+    let out = place(recipe, wishes, project)?;
+    let _lock = lock(&out)?;
+    build_into(&out, recipe, wishes, project, kernel)
+}
+
+/// Builds an image unless the same inputs were built there before, and says in which directory it is.
+///
+/// # Errors
+/// As those of [`build`].
+pub fn build_once(recipe: &Recipe, wishes: &Wishes, project: &Project) -> Result<PathBuf> {
+    let kernel = GuestKernel::find(recipe, wishes, project)?;
+    let out = place(recipe, wishes, project)?;
+    // Whoever else builds it now is waited for, and then there is nothing to do.
+    let _lock = lock(&out)?;
+    let made_of = kernel.inputs(recipe, wishes, project)?;
+    let lists = inputs::digest_of_lists(recipe, project)?;
+    let is_there = out.join("rootfs.img").is_file();
+    let is_of =
+        |inputs: &str| fs::read_to_string(out.join(INPUTS)).is_ok_and(|text| text == inputs);
+    if !is_there || !is_of(&inputs_text(&made_of, &lists)) {
+        build_into(&out, recipe, wishes, project, kernel)?;
+    }
+    Ok(out)
+}
+
+fn inputs_text(made_of: &str, lists: &str) -> String {
+    format!("{made_of}\n{lists}\n")
+}
+
+/// The directory of an image, which is made.
+fn place(recipe: &Recipe, wishes: &Wishes, project: &Project) -> Result<PathBuf> {
     let out = wishes
         .out
         .clone()
         .unwrap_or_else(|| usual_place(recipe, wishes, project));
     fs::create_dir_all(&out).map_err(ImageError::io("make the directory", &out))?;
-    let work = tempfile::Builder::new().prefix(".build.").tempdir_in(&out);
-    let work = work.map_err(ImageError::io("write into", &out))?;
+    Ok(out)
+}
+
+/// Held by the one who builds there.
+fn lock(out: &Path) -> Result<fs::File> {
+    let dir = fs::File::open(out).map_err(ImageError::io("open", out))?;
+    dir.lock().map_err(ImageError::io("lock", out))?;
+    Ok(dir)
+}
+
+fn build_into(
+    out: &Path,
+    recipe: &Recipe,
+    wishes: &Wishes,
+    project: &Project,
+    kernel: GuestKernel,
+) -> Result<Built> {
+    let made_of = kernel.inputs(recipe, wishes, project)?;
+    let work = tempfile::Builder::new().prefix(".build.").tempdir_in(out);
+    let work = work.map_err(ImageError::io("write into", out))?;
     let mut building = Building {
         recipe,
         wishes,
@@ -80,7 +131,11 @@ pub fn build(recipe: &Recipe, wishes: &Wishes, project: &Project) -> Result<Buil
     let label = recipe.text.label.as_deref().unwrap_or(LABEL);
     ext4::write(&tree, &image, recipe.text.size_mib, label, work.path())?;
     let notes = building.write_initrd(&tree, &kernel)?;
-    building.publish(&out)?;
+    let path = work.path().join(INPUTS);
+    // By now the lists have been read that were not there before.
+    let lists = inputs::digest_of_lists(recipe, project)?;
+    fs::write(&path, inputs_text(&made_of, &lists)).map_err(ImageError::io("write", &path))?;
+    building.publish(out)?;
     let made = |name: &str| Some(out.join(name)).filter(|path| path.exists());
     Ok(Built {
         rootfs: out.join("rootfs.img"),
@@ -95,7 +150,7 @@ pub fn build(recipe: &Recipe, wishes: &Wishes, project: &Project) -> Result<Buil
 /// As scripts and tests expect it for the project's own guest: one for each kernel and choice of tools.
 fn usual_place(recipe: &Recipe, wishes: &Wishes, project: &Project) -> PathBuf {
     let kernel = wishes.kernel.as_ref().or(recipe.text.kernel.as_ref());
-    let named = kernel.filter(|name| !is_path(name));
+    let named = kernel.filter(|name| !is_kernel_path(name));
     match (&recipe.source, named) {
         (Source::Guest, Some(kernel)) => {
             let tools = recipe.tools().iter().chain(&wishes.with);
@@ -109,8 +164,9 @@ fn usual_place(recipe: &Recipe, wishes: &Wishes, project: &Project) -> PathBuf {
     }
 }
 
-/// A kernel is a file when it is written as one.
-fn is_path(kernel: &str) -> bool {
+/// Whether a kernel is written as a file, and not as a name.
+#[must_use]
+pub fn is_kernel_path(kernel: &str) -> bool {
     kernel.starts_with(['/', '.']) || (kernel.contains('/') && !kernel.starts_with("linux-image-"))
 }
 
@@ -129,14 +185,13 @@ impl GuestKernel {
             (None, None) => None,
         };
         let path = match (&wishes.kernel, &recipe.text.kernel) {
-            (Some(kernel), _) if is_path(kernel) => Some(PathBuf::from(kernel)),
-            (None, Some(kernel)) if is_path(kernel) => Some(recipe.host_path(Path::new(kernel))),
+            (Some(kernel), _) if is_kernel_path(kernel) => Some(PathBuf::from(kernel)),
+            (None, Some(kernel)) if is_kernel_path(kernel) => {
+                Some(recipe.host_path(Path::new(kernel)))
+            }
             // The modules are those of another kernel, which the user has.
             (None, Some(_)) if wishes.modules.is_some() => None,
-            (Some(name), _) | (None, Some(name)) => {
-                project.run("fetch-kernel.sh", [name])?;
-                Some(project.kernel_dir(name).join("vmlinuz"))
-            }
+            (Some(name), _) | (None, Some(name)) => Some(project.fetch_kernel(name)?),
             (None, None) => None,
         };
         let release = match &path {
@@ -153,6 +208,14 @@ impl GuestKernel {
             path,
             release,
         })
+    }
+
+    /// What an image for it would be made of.
+    fn inputs(&self, recipe: &Recipe, wishes: &Wishes, project: &Project) -> Result<String> {
+        let tools = recipe.tools().iter().chain(&wishes.with);
+        let tools: Vec<String> = tools.cloned().collect();
+        let modules = self.modules.as_deref();
+        inputs::digest(recipe, project, &tools, &self.release, modules)
     }
 
     /// Its modules: those that were named, those that the image brings along, those that were fetched.
@@ -390,16 +453,18 @@ impl Building<'_> {
         Ok(notes)
     }
 
-    /// Gives what was made its names; the initial ramdisk comes last, for its time says that all is there.
+    /// Gives what was made its names; the initial ramdisk and the digests come last, for they say that all is there.
     fn publish(&self, out: &Path) -> Result<()> {
-        let last = out.join("initrd.cpio");
-        if last.exists() {
-            fs::remove_file(&last).map_err(ImageError::io("replace", &last))?;
+        for name in [INPUTS, "initrd.cpio"] {
+            let path = out.join(name);
+            if path.exists() {
+                fs::remove_file(&path).map_err(ImageError::io("replace", &path))?;
+            }
         }
         for name in ["rootfs.img"]
             .iter()
             .chain(&self.beside)
-            .chain(&["initrd.cpio"])
+            .chain(&["initrd.cpio", INPUTS])
         {
             let made = self.work.join(name);
             if made.exists() {
@@ -407,5 +472,36 @@ impl Building<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_inputs_are_built_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = dir.path().join("files");
+        fs::create_dir_all(files.join("etc")).unwrap();
+        let path = dir.path().join("r.toml");
+        let text = "about = 'x'\nsize_mib = 16\nfrom = { directory = 'files' }";
+        let project = Project::at(dir.path());
+        let built = |host: &str, text: &str| {
+            fs::write(files.join("etc/host"), host).unwrap();
+            let recipe = Recipe::parse("r.toml", text, Some(&path)).unwrap();
+            let out = build_once(&recipe, &Wishes::default(), &project).unwrap();
+            let image = out.join("rootfs.img").metadata().unwrap();
+            image.modified().unwrap()
+        };
+        let first = built("one", text);
+        assert_eq!(built("one", text), first, "nothing changed");
+        let second = built("two", text);
+        assert_ne!(second, first, "a file of the recipe did");
+        assert_eq!(built("two", text), second);
+        let third = built("two", &format!("{text}\nlabel = 'other'"));
+        assert_ne!(third, second, "the recipe did");
+        fs::remove_file(dir.path().join("build/image/r/rootfs.img")).unwrap();
+        assert_ne!(built("two", text), third, "it was gone");
     }
 }

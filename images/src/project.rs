@@ -1,8 +1,9 @@
 //! Where the project's scripts and what they build are.
 
 use std::ffi::OsStr;
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{ChildStderr, Command, Stdio};
 
 use crate::error::{ImageError, Result};
 
@@ -23,11 +24,21 @@ impl Project {
         let images = named
             .or_else(installed)
             .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+        Self::at(&images)
+    }
+
+    /// The one whose directory `images` is that.
+    #[must_use]
+    pub fn at(images: &Path) -> Self {
         let build = std::env::var_os("GUESTTRACE_BUILD_DIR").map(PathBuf::from);
         Self {
             build: build.unwrap_or_else(|| images.join("build")),
-            images,
+            images: images.to_owned(),
         }
+    }
+
+    pub(crate) fn images(&self) -> &Path {
+        &self.images
     }
 
     /// Where images go that nobody says where to put.
@@ -67,6 +78,15 @@ impl Project {
             .filter(|dir| dir.join("modules.builtin").is_file())
     }
 
+    /// The kernel of that name, fetched if it is not there.
+    ///
+    /// # Errors
+    /// When no kernel has that name, or it cannot be fetched.
+    pub fn fetch_kernel(&self, name: &str) -> Result<PathBuf> {
+        self.run("fetch-kernel.sh", [name])?;
+        Ok(self.kernel_dir(name).join("vmlinuz"))
+    }
+
     /// Runs one of the project's scripts, which says itself what it does and what went wrong.
     pub(crate) fn run<I: IntoIterator<Item = A>, A: AsRef<OsStr>>(
         &self,
@@ -86,19 +106,36 @@ impl Project {
         command
             .args(arguments)
             .env("GUESTTRACE_BUILD_DIR", &self.build)
-            .stdout(std::process::Stdio::null());
-        let status = command.status().map_err(|source| ImageError::Missing {
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let missing = |source| ImageError::Missing {
             program: program.display().to_string(),
             source,
-        })?;
-        if status.success() {
+        };
+        let mut child = command.spawn().map_err(missing)?;
+        let error = child.stderr.take().and_then(passed_on);
+        if child.wait().map_err(missing)?.success() {
             return Ok(());
         }
         Err(ImageError::Program {
             program: format!("images/{script}"),
-            said: "it said why above".to_owned(),
+            said: error.unwrap_or_else(|| "it said why above".to_owned()),
         })
     }
+}
+
+/// Passes on what a script says, and remembers which error it names.
+fn passed_on(talk: ChildStderr) -> Option<String> {
+    let mut error = None;
+    for line in BufReader::new(talk).split(b'\n').map_while(io::Result::ok) {
+        // Nobody may be there to hear it.
+        let _ = io::stderr().write_all(&[&line, &b"\n"[..]].concat());
+        if let Some(told) = line.strip_prefix(b"error: ") {
+            error = Some(String::from_utf8_lossy(told).into_owned());
+        }
+    }
+    error
 }
 
 /// The directory of an installation: `PREFIX/share/guesttrace/images` of `PREFIX/bin/guesttrace`.

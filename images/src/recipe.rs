@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::build::is_kernel_path;
 use crate::catalogue;
 use crate::error::{ImageError, Result};
 use crate::path::GuestPath;
@@ -141,6 +142,23 @@ impl Recipe {
     #[must_use]
     pub fn about(&self) -> &str {
         &self.text.about
+    }
+
+    /// The kernel that it is for: a name, or the path of a file.
+    #[must_use]
+    pub fn kernel(&self) -> Option<String> {
+        let kernel = self.text.kernel.as_ref()?;
+        Some(if is_kernel_path(kernel) {
+            self.host_path(Path::new(kernel)).display().to_string()
+        } else {
+            kernel.clone()
+        })
+    }
+
+    /// Whether it makes the project's own guest, which programs of this host can be added to.
+    #[must_use]
+    pub fn is_guest(&self) -> bool {
+        matches!(self.source, Source::Guest)
     }
 
     /// Programs of this host that go into the project's own guest.

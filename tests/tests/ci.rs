@@ -4,8 +4,9 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use guesttrace_tests::{Cage, End, guests_wanted, guesttrace, project_dir, skip};
 use serde_json::Value;
@@ -147,6 +148,67 @@ fn golden_suite(append: &str) -> String {
          events = \"sched_process_exec,printk\"\nappend = {append:?}\ngolden = \"golden/boot.bin\"\ntimeout = \"5min\"\n",
         project_dir().join("images")
     )
+}
+
+/// The files of an image that a suite built, by the beginning of their directory's name.
+fn image_time(cage: &Cage, name: &str) -> SystemTime {
+    let dirs = fs::read_dir(cage.path("build/suites")).unwrap().flatten();
+    let mut dirs = dirs.filter(|dir| dir.file_name().to_string_lossy().starts_with(name));
+    let image = dirs.next().unwrap().path().join("rootfs.img");
+    assert!(dirs.next().is_none(), "one for each recipe and kernel");
+    image.metadata().unwrap().modified().unwrap()
+}
+
+#[test]
+fn images_come_from_recipes_and_are_built_once() {
+    if !guests_wanted() {
+        skip!("GUESTTRACE_E2E is not set");
+    }
+    let cage = Cage::new();
+    // What is fetched is that of the project; what is built is not.
+    fs::create_dir(cage.path("build")).unwrap();
+    let kept = std::env::var_os("GUESTTRACE_BUILD_DIR")
+        .map_or_else(|| project_dir().join("images/build"), PathBuf::from);
+    for name in ["kernels", "apt"] {
+        fs::create_dir_all(kept.join(name)).unwrap();
+        symlink(kept.join(name), cage.path("build").join(name)).unwrap();
+    }
+    let recipe = |said: &str| {
+        format!(
+            "about = \"a test\"\nfrom = {{ guest = true }}\n\
+             [[file]]\npath = \"/workloads/own\"\ntext = \"# Own.\\necho {said}\\n\"\n"
+        )
+    };
+    cage.write("own.toml", recipe("first"));
+    let images = project_dir().join("images");
+    cage.write(
+        "suite.toml",
+        format!(
+            "images = {images:?}\n[defaults]\nevents = \"sched_process_exec\"\ntimeout = \"5min\"\n\
+             [[run]]\nname = \"small\"\nimage = \"busybox\"\n[[run]]\nname = \"own\"\nimage = \"./own.toml\"\n\
+             kernel = \"6.1-amd64\"\nworkload = \"own\"\n"
+        ),
+    );
+    let run = |sums: &str| {
+        let mut command = ci(&cage, &["run", "suite.toml", "--cache", "cache", "--keep"]);
+        let end = cage.run(command.env("GUESTTRACE_BUILD_DIR", cage.path("build")));
+        assert_eq!(end.status, 0, "{}{}", end.out, end.talk);
+        assert!(end.out.contains(sums), "{}", end.out);
+    };
+    let said = |word: &str| {
+        let console = fs::read(cage.path("ci-artifacts/own/console.txt")).unwrap();
+        String::from_utf8_lossy(&console).contains(word)
+    };
+    run("2 runs: 2 passed, 0 failed, 0 with errors; 0 cached");
+    assert!(said("first"));
+    let times = ["busybox-", "own-"].map(|name| image_time(&cage, name));
+    run("2 cached");
+    let again = ["busybox-", "own-"].map(|name| image_time(&cage, name));
+    assert_eq!(again, times, "nothing was built again");
+    cage.write("own.toml", recipe("second"));
+    run("1 cached");
+    assert!(said("second"));
+    assert_eq!(image_time(&cage, "busybox-"), times[0]);
 }
 
 #[test]

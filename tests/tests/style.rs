@@ -41,7 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["analyzer", "guesttrace-filter", "trace-format"],
     ),
     ("guest-images", &["guest-symbols"]),
-    ("guesttrace-ci", &[]),
+    ("guesttrace-ci", &["guest-images"]),
     (
         "guesttrace",
         &[
