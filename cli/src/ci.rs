@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -23,6 +23,9 @@ use crate::failure::WRITABLE_HINT;
 use crate::leash::Leash;
 use crate::record::{Emulator, cache_dir, file_stamp, is_match};
 use crate::{Usage, failure};
+
+/// What ends a suite early, and as which number.
+const SIGNALS: [(i32, usize); 3] = [(SIGHUP, 1), (SIGINT, 2), (SIGTERM, 15)];
 
 /// Boot the guests of a suite and judge their traces, for continuous integration
 #[derive(Debug, Args)]
@@ -49,7 +52,8 @@ guesttrace ci run suite.toml --only 'boot*' --junit results.xml --artifacts out/
 guesttrace ci run suite.toml --list\n\n\
 docs/ci.md says what is in a suite. Of a run that does not hold, the trace, the console, the first difference and\n\
 a page for the browser are kept. The same inputs are recorded once, wherever they lie; rules are judged each time.\n\
-Exit status: 0 all runs hold, 1 one does not, 2 the suite is wrong, 3 none fails but one could not be made or judged")]
+Exit status: 0 all runs hold, 1 one does not, 2 the suite is wrong, 3 none fails but one could not be made or judged,\n\
+130 interrupted by Ctrl-C: the same command goes on, recordings that were made are not made again")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     suite: SuiteArgs,
@@ -131,11 +135,7 @@ fn run_suite(args: &RunArgs, console: &mut Console<'_>) -> Result<ExitCode> {
     let outcomes = &made.outcomes;
     write(junit, |out| write_junit(path, outcomes, out))?;
     write(json, |out| guesttrace_ci::write_json(path, outcomes, out))?;
-    Ok(if made.is_interrupted {
-        ExitCode::from(failure::BAD_DATA)
-    } else {
-        exit_code(outcomes)
-    })
+    Ok(made.interrupted.unwrap_or_else(|| exit_code(outcomes)))
 }
 
 fn exit_code(outcomes: &[RunOutcome]) -> ExitCode {
@@ -156,8 +156,8 @@ fn accept(args: &AcceptArgs, console: &mut Console<'_>) -> Result<ExitCode> {
     }
     let work = work_dir()?;
     let made = args.suite.make(&suite, false, work.path(), console)?;
-    if made.is_interrupted {
-        return Ok(ExitCode::from(failure::BAD_DATA));
+    if let Some(status) = made.interrupted {
+        return Ok(status);
     }
     for outcome in &made.outcomes {
         for check in &outcome.checks {
@@ -258,7 +258,8 @@ fn write(
 struct MadeSuite {
     prepared: Vec<Prepared>,
     outcomes: Vec<RunOutcome>,
-    is_interrupted: bool,
+    /// The exit status that tells by which signal.
+    interrupted: Option<ExitCode>,
 }
 
 impl MadeSuite {
@@ -296,8 +297,10 @@ impl SuiteArgs {
         console: &mut Console<'_>,
     ) -> Result<MadeSuite> {
         let interrupted = Arc::new(AtomicBool::new(false));
-        for signal in [SIGHUP, SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&interrupted))
+        let signal_seen = Arc::new(AtomicUsize::new(0));
+        for (signal, number) in SIGNALS {
+            signal_hook::flag::register_usize(signal, Arc::clone(&signal_seen), number)
+                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&interrupted)))
                 .context("cannot watch for signals")?;
         }
         let tools = Tools {
@@ -328,14 +331,21 @@ impl SuiteArgs {
         for line in progress.finish() {
             writeln!(console.talk, "{line}")?;
         }
-        let is_interrupted = interrupted.load(Ordering::Relaxed);
+        let signal = signal_seen.load(Ordering::Relaxed);
+        let is_interrupted = signal != 0;
         if is_interrupted {
             writeln!(console.talk, "error: interrupted: not all runs were made")?;
+            writeln!(
+                console.talk,
+                "hint: the same command goes on where this one ended"
+            )?;
         }
+        // As a shell tells it of a program that a signal ended.
+        let status = u8::try_from(128 + signal).unwrap_or(failure::BAD_DATA);
         Ok(MadeSuite {
             prepared,
             outcomes,
-            is_interrupted,
+            interrupted: is_interrupted.then(|| ExitCode::from(status)),
         })
     }
 

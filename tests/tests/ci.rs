@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
@@ -270,38 +271,55 @@ fn golden_traces_are_accepted_after_a_look() {
 }
 
 #[test]
-fn an_interrupted_suite_leaves_nothing_behind() {
+fn an_interrupted_suite_leaves_nothing_behind_and_goes_on() {
     if !guests_wanted() {
         skip!("GUESTTRACE_E2E is not set");
     }
     let cage = Cage::new();
-    let suite = golden_suite("").replace("initramfs\"\n", "initramfs\"\nsame = 1000\n");
-    cage.write("suite.toml", suite);
-    let mut command = ci(&cage, &["run", "suite.toml", "--no-cache", "--jobs", "2"]);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().unwrap();
+    let suite = |same: u32| {
+        let run = "disk = \"initramfs\"\nevents = \"sched_process_exec\"\ntimeout = \"5min\"\nkernel = \"6.1-amd64\"";
+        let images = project_dir().join("images");
+        format!(
+            "images = {images:?}\n[[run]]\nname = \"first\"\n{run}\n\
+             [[run]]\nname = \"second\"\n{run}\nsmp = 2\nsame = {same}\n"
+        )
+    };
+    cage.write("suite.toml", suite(1000));
+    let words = ["run", "suite.toml", "--cache", "cache", "--jobs", "1"];
+    let mut command = ci(&cage, &words);
+    let log = fs::File::create(cage.path("log")).unwrap();
+    command.stdout(Stdio::piped()).stderr(log).process_group(0);
+    let mut child = command.spawn().unwrap();
     let begun = Instant::now();
-    while cage.emulators().is_empty() && begun.elapsed() < Duration::from_secs(300) {
+    // The first is judged, and the second's guest runs.
+    let log = || fs::read_to_string(cage.path("log")).unwrap();
+    while !log().contains("first passed") || cage.emulators().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(300), "{}", log());
+        assert!(child.try_wait().unwrap().is_none(), "{}", log());
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert!(!cage.emulators().is_empty(), "no guest was started");
-    let pid = child.id().to_string();
+    // As a terminal does it: the whole group gets the signal.
+    let group = format!("-{}", child.id());
+    let mut kill = Command::new("kill");
     assert!(
-        Command::new("kill")
-            .args(["-INT", &pid])
+        kill.args(["-INT", "--", &group])
             .status()
             .unwrap()
             .success()
     );
     let end = End::of(&child.wait_with_output().unwrap());
-    assert_eq!(end.status, 3, "{}", end.talk);
-    assert!(
-        end.talk
-            .contains("error: interrupted: not all runs were made"),
-        "{}",
-        end.talk
-    );
+    assert_eq!(end.status, 130, "{}", log());
+    let told = "error: interrupted: not all runs were made";
+    assert!(log().contains(told), "{}", log());
     cage.assert_tidy();
+    let names = |dir: &str| fs::read_dir(cage.path(dir)).map_or(0, Iterator::count);
+    assert_eq!((names("cache"), names("ci-artifacts")), (1, 0));
+
+    cage.write("suite.toml", suite(2));
+    let end = cage.run(&mut ci(&cage, &words));
+    assert_eq!(end.status, 0, "{}{}", end.out, end.talk);
+    let sums = "2 runs: 2 passed, 0 failed, 0 with errors; 1 cached";
+    assert!(end.out.contains(sums), "{}", end.out);
 }
 
 #[test]
