@@ -47,7 +47,7 @@ gzip -9 -n "$tree"/share/man/man1/*.1
 install -D -m 644 "$work/generated/completions/guesttrace.bash" "$tree/share/bash-completion/completions/guesttrace"
 install -D -m 644 -t "$tree/share/zsh/vendor-completions" "$work/generated/completions/_guesttrace"
 install -D -m 644 -t "$tree/share/fish/vendor_completions.d" "$work/generated/completions/guesttrace.fish"
-install -D -m 644 LICENSE "$tree/share/doc/guesttrace/copyright"
+install -D -m 644 LICENSE "$tree/share/doc/guesttrace/LICENSE"
 install -D -m 644 -t "$tree/share/doc/guesttrace" README.md FORMAT.md CHANGELOG.md
 gzip -9 -n "$tree/share/doc/guesttrace/CHANGELOG.md"
 cp -r docs "$tree/share/doc/guesttrace/docs"
@@ -60,11 +60,38 @@ command -v dpkg-deb >/dev/null || { say "no package: this system has no dpkg-deb
 libc=$(objdump -T "$tree"/bin/* "$tree"/lib/guesttrace/* | grep -o 'GLIBC_[0-9.]*' | cut -d _ -f 2 | sort -Vu | tail -n 1)
 mkdir -p "$work/deb/DEBIAN"
 mv "$tree" "$work/deb/usr"
+maintainer='The guesttrace authors <guesttrace@users.noreply.github.com>'
+doc=$work/deb/usr/share/doc/guesttrace
+# Debian has the text of the licence once for all packages.
+rm "$doc/LICENSE"
+cat >"$doc/copyright" <<COPYRIGHT
+Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+Upstream-Name: guesttrace
+Source: https://github.com/guesttrace/guesttrace
+
+Files: *
+Copyright: $(date -u -d "@$SOURCE_DATE_EPOCH" +%Y) the authors of guesttrace
+License: GPL-2+
+ This program is free software: it may be used, changed and passed on under the
+ GNU General Public License, version 2 or any later one, which Debian has in
+ /usr/share/common-licenses/GPL-2. The program as it is built here links
+ crates under the Apache License 2.0, and so is under version 3, which is in
+ /usr/share/common-licenses/GPL-3.
+COPYRIGHT
+gzip -9 -n >"$doc/changelog.gz" <<CHANGELOG
+guesttrace ($version) stable; urgency=medium
+
+  * CHANGELOG.md.gz says what is new.
+
+ -- $maintainer  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
+CHANGELOG
+find "$doc" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 cat >"$work/deb/DEBIAN/control" <<CONTROL
 Package: guesttrace
 Version: $version
 Architecture: amd64
-Maintainer: The guesttrace authors <https://github.com/guesttrace/guesttrace>
+Maintainer: $maintainer
+Homepage: https://github.com/guesttrace/guesttrace
 Section: devel
 Priority: optional
 Installed-Size: $(du -ks "$work/deb/usr" | cut -f 1)
@@ -72,9 +99,11 @@ Depends: libc6 (>= $libc), libgcc-s1, qemu-system-x86 (>= 1:9.2)
 Recommends: qemu-utils
 Suggests: busybox-static, www-browser
 Description: trace what a Linux guest does, from outside
- Boots a stock x86-64 kernel under QEMU's TCG emulator and records system calls, interrupts, scheduling, memory, files,
- timers and packets without an agent in the guest. The same command gives the same trace. Reports, checks for continuous
- integration, a view in the browser, and readers of other tracers' files are part of it.
+ Boots a stock x86-64 kernel under QEMU's TCG emulator and records system calls,
+ interrupts, scheduling, memory, files, timers and packets without an agent in
+ the guest. The same command gives the same trace. Reports, checks for
+ continuous integration, a view in the browser, and readers of other tracers'
+ files are part of it.
 CONTROL
 dpkg-deb --root-owner-group -Zxz --build "$work/deb" "$out/guesttrace_${version}_amd64.deb" >&2
 echo "$out/guesttrace_${version}_amd64.deb"
