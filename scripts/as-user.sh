@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Traces a guest as a user who has neither root nor any of QEMU's packages: makes one, and removes it again.
 #
-# usage: scripts/as-user.sh   (as root)
+# usage: scripts/as-user.sh [--tests]   (as root)
+#
+#   --tests   run tests that boot guests as that user, too; they are built by root before, with the cargo that root has
 #
 # The user gets guesttrace's tarball and a copy of this checkout, unpacks QEMU and the other programs with
 # `scripts/setup.sh --user`, even those that this machine has, asks `guesttrace doctor`, builds the guest, records it and
@@ -11,11 +13,15 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-case ${1:-} in
-  --help|-h) manual; exit 0 ;;
-  '') ;;
-  *) unknown_option "$1" ;;
-esac
+tests=no
+while [ $# -gt 0 ]; do
+  case $1 in
+    --tests) tests=yes ;;
+    --help|-h) manual; exit 0 ;;
+    *) unknown_option "$1" ;;
+  esac
+  shift
+done
 [ "$(id -u)" = 0 ] || die "only root can make a user" "run scripts/as-user.sh as root" 2
 
 guest=6.1-amd64
@@ -39,6 +45,19 @@ git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t 
 cp -rL "$build_dir/kernels/$guest" "$home/checkout/images/build/kernels/"
 tar -C "$home" -xf "$tarball"
 mv "$home"/guesttrace-* "$home/guesttrace"
+
+# What the tests hold the program to, in the user's own checkout: tests know where they were built.
+suites=(truth survival goto ci labs images)
+if [ "$tests" = yes ]; then
+  use_cargo || die "no cargo is new enough" "scripts/setup.sh"
+  say "building the tests"
+  unset CARGO_TARGET_DIR
+  # The crates that others wrote are not built again.
+  [ ! -d target/release ] || { mkdir -p "$home/checkout/target" && cp -a target/release "$home/checkout/target/"; }
+  (cd "$home/checkout" && cargo build --quiet --workspace --release &&
+    cargo test --release --no-run -p guesttrace-tests "${suites[@]/#/--test=}") 2>"$work/built" ||
+    { tail -n 20 "$work/built" >&2; die "the tests cannot be built"; }
+fi
 chown -R "$user": "$home"
 
 # as_user STEP COMMAND...: in the user's own environment, which knows no cargo.
@@ -58,3 +77,13 @@ as_user "guest" images/build.sh --kernel "$guest"
 as_user "recording" scripts/run-qemu.sh --trace "$home/out.bin" --quiet
 as_user "report" guesttrace report summary "$home/out.bin"
 as_user "verification" guesttrace verify "$home/out.bin"
+
+[ "$tests" = yes ] || exit 0
+# Kills at every moment take longest, and are the same for everybody.
+too_long=(--skip killed_at_any_moment)
+for suite in "${suites[@]}"; do
+  built=$(sed -n "s|.*Executable .*(\(target/release/deps/$suite-[0-9a-f]*\))|\1|p" "$work/built")
+  as_user "test $suite" env GUESTTRACE_E2E=1 GUESTTRACE_SKIP_LOG="$home/skipped" "$built" "${too_long[@]}"
+  sed -n 's/^test result: //p' "$work/log"
+done
+[ ! -s "$home/skipped" ] || sed 's/^/skipped: /' "$home/skipped"
