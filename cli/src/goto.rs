@@ -24,7 +24,7 @@ use trace_format::TraceFile;
 use crate::console::Console;
 use crate::record::{Finished, RecordArgs, Repetition, WorkDir};
 use crate::time::parse_time;
-use crate::{Hint, failure, tell};
+use crate::{Hint, Usage, failure, tell};
 use debugger::Debugger;
 use place::Place;
 use visit::Visit;
@@ -81,11 +81,14 @@ pub(crate) struct GotoArgs {
 pub(crate) fn run(args: &GotoArgs, console: &mut Console<'_>) -> Result<ExitCode> {
     let trace = tell::open(&args.trace)?;
     let file = again::repeatable(&trace, &args.trace)?;
-    let place = Place::find(&trace, &args.place)?;
+    let place = Place::find(&trace, &args.trace, &args.place)?;
     let named = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
     let script = named(&args.gdb_script)?;
     let vmlinux = named(&args.vmlinux)?;
     let finer = named(&args.record)?;
+    if let Some(finer) = &finer {
+        check_other(finer, &args.trace)?;
+    }
     let mut recording = again::command(file, &args.options)?;
     if vmlinux.is_some() && recording.vmlinux.is_none() {
         recording.vmlinux.clone_from(&vmlinux);
@@ -113,7 +116,7 @@ fn visit(
 ) -> Result<ExitCode> {
     let mut machine = Repetition::prepare(recording)?;
     if let Some(header) = machine.header() {
-        again::check_same(file.header(), header)?;
+        again::check_same(file.header(), header, recording)?;
     }
     machine.halt_at(place.halt(), Some(debugger.socket().to_owned()))?;
     let until_there = recording.trace.clone();
@@ -144,6 +147,22 @@ fn never_there(recording: &RecordArgs, finished: &Finished) -> anyhow::Error {
     anyhow!("the machine ended before it was there{why}{said}").context(Hint(
         "is it the run of that trace? `guesttrace record` with the same options and `guesttrace diff` tell",
     ))
+}
+
+/// Refuses to write over the trace that the run is held to.
+fn check_other(finer: &Path, trace: &Path) -> Result<()> {
+    let is_same = match (finer.canonicalize(), trace.canonicalize()) {
+        (Ok(finer), Ok(trace)) => finer == trace,
+        _ => false,
+    };
+    if !is_same {
+        return Ok(());
+    }
+    let told = format!(
+        "--record would write over {}, the trace itself",
+        trace.display()
+    );
+    Err(Usage::new(told).hint("name another file").into())
 }
 
 /// Whether a file can be read, said before a machine is started for nothing.

@@ -1,13 +1,18 @@
 //! `guesttrace goto`: the machine of a trace stands still at the very instruction of an event, as gdb sees it.
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use guesttrace_tests::{
-    Event, Run, events, guest_arguments, guests_wanted, guesttrace, record, skip,
+    Cage, End, Event, Run, events, guest_arguments, guests_wanted, guesttrace, record, skip,
 };
 
 const KERNEL: &str = "6.1-amd64";
+/// Longest that a machine takes to be where it is to be.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Ticks of the TSC for one instruction.
 const TICKS: u64 = 8;
 const PROBE: &str = "wake=try_to_wake_up pid=p->pid";
@@ -220,7 +225,10 @@ fn what_cannot_be_repeated_is_refused_in_a_sentence() {
     assert_eq!(output.status.code(), Some(3));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.starts_with("error: the initrd is no longer that of the trace\n"),
+        said.starts_with(&format!(
+            "error: the initrd {} is no longer that of the trace: its content has another digest\n",
+            changed.display()
+        )),
         "{said}"
     );
     let output = Command::new(guesttrace())
@@ -236,4 +244,215 @@ fn what_cannot_be_repeated_is_refused_in_a_sentence() {
         said.starts_with("error: it is not known here how"),
         "{said}"
     );
+}
+
+#[test]
+fn what_is_not_there_is_said_in_a_sentence() {
+    if !guests_wanted() {
+        skip!("boots a guest; set GUESTTRACE_E2E=1");
+    }
+    let run = record(KERNEL, "boot", &["--on", "sched_process_fork", "quit"]);
+    let dir = tempfile::tempdir().unwrap();
+    let trace = dir.path().join("short.bin");
+    std::fs::copy(&run.trace, &trace).unwrap();
+    let check = |place: &str, more: &[&str], status: i32, parts: &[&str]| {
+        let mut command = Command::new(guesttrace());
+        command.current_dir(&dir).args(["goto", "short.bin", place]);
+        let end = End::of(&command.args(more).output().unwrap());
+        assert_eq!(end.status, status, "{place} {more:?}: {}", end.talk);
+        for part in parts {
+            assert!(
+                end.talk.contains(part),
+                "{place} {more:?}: no {part:?} in {}",
+                end.talk
+            );
+        }
+        end.assert_no_panic();
+    };
+    let count = events(&trace, &[]).len();
+    let no_event =
+        format!("error: short.bin has no event 100000: it has {count}, and the first is event 1\n");
+    check("100000", &[], 2, &[&no_event]);
+    check("0", &[], 2, &["has no event 0: "]);
+    check(
+        "100s",
+        &[],
+        2,
+        &["error: short.bin ends at 1.", "s, before 100s\n"],
+    );
+    check(
+        "panic",
+        &[],
+        2,
+        &["error: short.bin has no event that is panic\n"],
+    );
+    let hint = "hint: name one of sched_switch, ";
+    check(
+        "sched",
+        &[],
+        2,
+        &["error: the trace has no event called \"sched\"\n", hint],
+    );
+    check("sched_*", &[], 2, &["the trace has no event called", hint]);
+    check(
+        "nosuch",
+        &[],
+        2,
+        &["called \"nosuch\"", "hint: name an event that was recorded"],
+    );
+    check("pid ==", &[], 2, &["error: EVENT cannot be understood"]);
+    check("1", &["--events", "sched"], 2, &["--record <FILE>"]);
+    check(
+        "1",
+        &["--gdb-script", "nosuch.gdb"],
+        3,
+        &["error: cannot read "],
+    );
+
+    // The trace that the run is held to is not written over.
+    let before = std::fs::read(&trace).unwrap();
+    check(
+        "1",
+        &["--record", "short.bin"],
+        2,
+        &["short.bin, the trace itself\n"],
+    );
+    assert_eq!(std::fs::read(&trace).unwrap(), before);
+
+    let words = guest_arguments(KERNEL, "boot").unwrap();
+    let mut other = vec!["--", "--smp", "2", "--append", "word"];
+    other.extend(words.iter().map(String::as_str));
+    let told = "error: the machine is not that of the trace, which had -smp 1 and not -smp 2 -append word\n";
+    check("1", &other, 3, &[told]);
+
+    // No gdb in the path, where QEMU is named besides.
+    let qemu = Command::new("sh")
+        .args(["-c", "command -v qemu-system-x86_64"])
+        .output()
+        .unwrap();
+    let qemu = String::from_utf8(qemu.stdout).unwrap();
+    let mut command = Command::new(guesttrace());
+    command
+        .args(["goto", "short.bin", "1", "--gdb"])
+        .current_dir(&dir);
+    command
+        .env("PATH", "/nonexistent")
+        .env("GUESTTRACE_QEMU", qemu.trim());
+    let end = End::of(&command.output().unwrap());
+    end.assert_error(3, "cannot run gdb", "install gdb, or leave out --gdb");
+
+    let run = record(
+        KERNEL,
+        "boot",
+        &["--mode", "discard", "--on", "sched_process_fork", "quit"],
+    );
+    let end = End::of(&goto(&run.trace, "1", &[]));
+    end.assert_error(
+        3,
+        "not reproducible (mode: what is discarded",
+        "--require-reproducible",
+    );
+}
+
+/// A program at a terminal of its own, to type at.
+struct Terminal {
+    child: Child,
+    shown: Arc<Mutex<String>>,
+}
+
+impl Terminal {
+    fn start(cage: &Cage, line: &str) -> Self {
+        let mut command = Command::new("script");
+        command.args(["-qefc", line, "/dev/null"]);
+        command
+            .current_dir(cage.path(""))
+            .env("TMPDIR", cage.path("tmp"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("util-linux");
+        let mut out = child.stdout.take().expect("it is piped");
+        let shown = Arc::new(Mutex::new(String::new()));
+        let sink = Arc::clone(&shown);
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = out.read(&mut bytes) {
+                let text = String::from_utf8_lossy(&bytes[..count]);
+                sink.lock()
+                    .expect("no thread panics with it")
+                    .push_str(&text);
+            }
+        });
+        Self { child, shown }
+    }
+
+    fn shown(&self) -> String {
+        self.shown.lock().expect("no thread panics with it").clone()
+    }
+
+    /// Waits until a text is shown, and forgets what was shown so far.
+    fn wait_for(&mut self, text: &str) -> String {
+        let begun = Instant::now();
+        while !self.shown().contains(text) {
+            let is_over = self.child.try_wait().expect("a child").is_some();
+            assert!(
+                !is_over && begun.elapsed() < PATIENCE,
+                "no {text:?} in {}",
+                self.shown()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::mem::take(&mut *self.shown.lock().expect("no thread panics with it"))
+    }
+
+    fn type_in(&mut self, keys: &str) {
+        let stdin = self.child.stdin.as_mut().expect("it is piped");
+        stdin.write_all(keys.as_bytes()).expect("it reads");
+    }
+
+    /// Exit status of the program.
+    fn end(mut self) -> Option<i32> {
+        self.child.wait().expect("a child").code()
+    }
+}
+
+#[test]
+fn at_a_terminal_ctrl_c_and_quit_leave_nothing_behind() {
+    if !guests_wanted() {
+        skip!("boots guests; set GUESTTRACE_E2E=1");
+    }
+    let run = record(KERNEL, "boot", &["--events", "sched"]);
+    let trace = run.trace.display();
+    let line = |more: &str| format!("{} goto {trace} 100 {more}", guesttrace().display());
+
+    let cage = Cage::new();
+    let mut gdb = Terminal::start(&cage, &line("--gdb"));
+    gdb.wait_for("(gdb) ");
+    gdb.type_in("bt\n");
+    let shown = gdb.wait_for("(gdb) ");
+    assert!(shown.contains("#0  0xffffffff"), "{shown}");
+    // Ctrl-C is gdb's: it stops the guest that goes on.
+    gdb.type_in("continue\n");
+    gdb.wait_for("Continuing.");
+    gdb.type_in("\x03");
+    gdb.wait_for("SIGINT");
+    assert!(!cage.emulators().is_empty());
+    gdb.type_in("quit\n");
+    gdb.wait_for("y or n");
+    gdb.type_in("y\n");
+    assert_eq!(gdb.end(), Some(0));
+    cage.assert_tidy();
+
+    let mut gdb = Terminal::start(&cage, &line("--gdb"));
+    gdb.wait_for("(gdb) ");
+    gdb.type_in("detach\n");
+    gdb.wait_for("detached");
+    gdb.type_in("quit\n");
+    assert_eq!(gdb.end(), Some(0));
+    cage.assert_tidy();
+
+    let mut alone = Terminal::start(&cage, &line(""));
+    alone.wait_for("the machine waits; Ctrl-C ends it");
+    assert!(!cage.emulators().is_empty());
+    alone.type_in("\x03");
+    alone.end();
+    cage.assert_tidy();
 }

@@ -96,7 +96,7 @@ pub(super) fn repeated(mut args: RecordArgs, trace: PathBuf) -> Result<RecordArg
 }
 
 /// Refuses a machine that is not the trace's.
-pub(super) fn check_same(then: &Header, now: &Header) -> Result<()> {
+pub(super) fn check_same(then: &Header, now: &Header, command: &RecordArgs) -> Result<()> {
     const HINT: Hint = Hint("go back with what the trace was recorded with");
     let (old, new) = (&then.machine.qemu_version, &now.machine.qemu_version);
     if old != new {
@@ -112,15 +112,34 @@ pub(super) fn check_same(then: &Header, now: &Header) -> Result<()> {
             .iter()
             .any(|(name, other)| name == role && other != digest);
         if is_other && role != "plan" {
-            return Err(anyhow!("the {role} is no longer that of the trace")).context(HINT);
+            let file = match role.as_str() {
+                "kernel" => command.kernel.as_ref(),
+                "vmlinux" => command.vmlinux.as_ref(),
+                "initrd" => command.initrd.as_ref(),
+                "disk" => command.rootfs.as_ref(),
+                _ => None,
+            };
+            let file = file.map_or_else(String::new, |path| format!(" {}", path.display()));
+            let told = "is no longer that of the trace: its content has another digest";
+            return Err(anyhow!("the {role}{file} {told}")).context(HINT);
         }
     }
     let (old, new) = (&then.machine.qemu_arguments, &now.machine.qemu_arguments);
     if old != new {
+        let (old, new) = (settings(old), settings(new));
+        let lacks = |words: &[String], word: &String| !words.contains(word);
+        let only = |words: &[String], others: &[String]| {
+            let words = words.iter().filter(|word| lacks(others, word));
+            let words: Vec<&str> = words.map(String::as_str).collect();
+            match words.as_slice() {
+                [] => "nothing".to_owned(),
+                words => words.join(" "),
+            }
+        };
         return Err(anyhow!(
-            "the machine is not that of the trace: {} against {}",
-            old.join(" "),
-            new.join(" ")
+            "the machine is not that of the trace, which had {} and not {}",
+            only(&old, &new),
+            only(&new, &old)
         ))
         .context(HINT);
     }
@@ -128,4 +147,21 @@ pub(super) fn check_same(then: &Header, now: &Header) -> Result<()> {
         return Err(anyhow!("other events are recorded than the trace has")).context(HINT);
     }
     Ok(())
+}
+
+/// Options of QEMU, each with its value; of the kernel's command line each word.
+fn settings(arguments: &[String]) -> Vec<String> {
+    let mut settings: Vec<String> = Vec::new();
+    let mut words = arguments.iter().peekable();
+    while let Some(word) = words.next() {
+        let value = words.next_if(|next| !next.starts_with('-'));
+        match value {
+            Some(value) if word == "-append" => {
+                settings.extend(value.split(' ').map(|word| format!("-append {word}")));
+            }
+            Some(value) => settings.push(format!("{word} {value}")),
+            None => settings.push(word.clone()),
+        }
+    }
+    settings
 }

@@ -32,7 +32,7 @@ pub(super) fn record(
     let mut recording = again::repeated(recording, finer.to_owned())?;
     let same = Repetition::prepare(&recording)?;
     if let Some(header) = same.header() {
-        again::check_same(file.header(), header)?;
+        again::check_same(file.header(), header, &recording)?;
     }
     drop(same);
     // The same time in both: the first record of a kernel's run is the same, whatever is recorded.

@@ -1,6 +1,8 @@
 //! Where to go: an event of the trace, or a time.
 
-use analyzer::export::{LineFormat, LineWriter};
+use std::path::Path;
+
+use analyzer::export::{LineFormat, LineWriter, seconds};
 use analyzer::model::GuestNanos;
 use analyzer::sources::{Item, Range, Record, Trace};
 use anyhow::Result;
@@ -64,7 +66,7 @@ impl Place {
     ///
     /// # Errors
     /// When the trace does not have it.
-    pub(super) fn find(trace: &Trace, text: &str) -> Result<Self> {
+    pub(super) fn find(trace: &Trace, path: &Path, text: &str) -> Result<Self> {
         let goal = match Wanted::parse(text) {
             Wanted::Number(number) => Goal::Number(number),
             Wanted::Time(time) => Goal::Tsc(trace.clock().tsc(time)),
@@ -89,12 +91,24 @@ impl Place {
             }
             before = record.tsc;
         }
-        let told = match goal {
-            Goal::Number(wanted) => format!("the trace has {number} events and no event {wanted}"),
-            Goal::Tsc(_) => "the trace ends before that time".to_owned(),
-            Goal::Condition(_) => format!("no event of the trace is {text:?}"),
+        let path = path.display();
+        let (told, hint) = match goal {
+            Goal::Number(wanted) => (
+                format!("{path} has no event {wanted}: it has {number}, and the first is event 1"),
+                format!("`guesttrace events {path} | grep -n ...` shows events with their numbers"),
+            ),
+            Goal::Tsc(_) => (
+                format!(
+                    "{path} ends at {}s, before {text}",
+                    seconds(trace.clock().nanos(before))
+                ),
+                format!("`guesttrace info {path}` says from when to when it goes"),
+            ),
+            Goal::Condition(_) => (
+                format!("{path} has no event that is {text}"),
+                format!("`guesttrace report summary {path}` counts the events of each kind"),
+            ),
         };
-        let hint = "`guesttrace events FILE | grep -n ...` shows events with their numbers";
         Err(Usage::new(told).hint(hint).into())
     }
 
