@@ -414,6 +414,14 @@ impl Terminal {
     }
 }
 
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // A test that fails leaves nobody at the terminal; both do nothing when the program has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn at_a_terminal_ctrl_c_and_quit_leave_nothing_behind() {
     if !guests_wanted() {
@@ -428,7 +436,8 @@ fn at_a_terminal_ctrl_c_and_quit_leave_nothing_behind() {
     gdb.wait_for("(gdb) ");
     gdb.type_in("bt\n");
     let shown = gdb.wait_for("(gdb) ");
-    assert!(shown.contains("#0  0xffffffff"), "{shown}");
+    let is_in_kernel = shown.contains("#0  ") && shown.contains("0xffffffff8");
+    assert!(is_in_kernel, "{shown}");
     // Ctrl-C is gdb's: it stops the guest that goes on.
     gdb.type_in("continue\n");
     gdb.wait_for("Continuing.");

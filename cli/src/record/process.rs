@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -98,6 +99,10 @@ impl Qemu {
         }
         command.stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        if prepared.gdb_socket.is_some() {
+            // A terminal's Ctrl-C is the debugger's, which stops the guest; QEMU would end by it.
+            command.process_group(0);
+        }
         let child = command
             .spawn()
             .with_context(|| format!("cannot start {}", prepared.emulator.program.display()))?;
