@@ -21,7 +21,6 @@ fn report(trace: &Trace, name: &str, table: &str) -> Vec<Value> {
     let options = Options {
         top: usize::MAX,
         ..Options::default()
-        ..Options::default()
     };
     kind.write(trace, &options, format, &mut out).unwrap();
     let report: Value = serde_json::from_slice(&out).unwrap();
