@@ -25,6 +25,9 @@ done
 [ "$(id -u)" = 0 ] || die "only root can make a user" "run scripts/as-user.sh as root" 2
 
 guest=6.1-amd64
+# Those that the tests boot besides.
+kernels=("$guest")
+[ "$tests" = no ] || kernels+=(6.1-cloud-amd64 6.12-amd64)
 user=guesttrace-$$
 work=$(mktemp -d)
 home=$work/home
@@ -39,10 +42,12 @@ useradd --create-home --home-dir "$home" --shell /bin/bash "$user"
 
 cd "$project_dir"
 tarball=$(scripts/package.sh --out "$work" | sed -n 1p)
-images/fetch-kernel.sh "$guest"
 mkdir -p "$home/checkout/images/build/kernels"
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$home/checkout"
-cp -rL "$build_dir/kernels/$guest" "$home/checkout/images/build/kernels/"
+for kernel in "${kernels[@]}"; do
+  images/fetch-kernel.sh "$kernel"
+  cp -rL "$build_dir/kernels/$kernel" "$home/checkout/images/build/kernels/"
+done
 tar -C "$home" -xf "$tarball"
 mv "$home"/guesttrace-* "$home/guesttrace"
 
@@ -73,7 +78,7 @@ as_user() {
 as_user "set-up" scripts/setup.sh --user --even-installed
 as_user "doctor" guesttrace doctor
 grep -q "$home/.local/share/guesttrace/bin/qemu-system-x86_64" "$work/log" || die "not the QEMU of the user" "guesttrace doctor" 1
-as_user "guest" images/build.sh --kernel "$guest"
+for kernel in "${kernels[@]}"; do as_user "guest $kernel" images/build.sh --kernel "$kernel"; done
 as_user "recording" scripts/run-qemu.sh --trace "$home/out.bin" --quiet
 as_user "report" guesttrace report summary "$home/out.bin"
 as_user "verification" guesttrace verify "$home/out.bin"
