@@ -422,7 +422,8 @@ fn at_a_terminal_ctrl_c_and_quit_leave_nothing_behind() {
     }
     let run = record(KERNEL, "boot", &["--events", "sched"]);
     let trace = run.trace.display();
-    let line = |more: &str| format!("{} goto {trace} 100 {more}", guesttrace().display());
+    // A shell that stayed in between would take Ctrl-C for its own.
+    let line = |more: &str| format!("exec {} goto {trace} 100 {more}", guesttrace().display());
 
     let cage = Cage::new();
     let mut gdb = Terminal::start(&cage, &line("--gdb"));
