@@ -1,6 +1,5 @@
 //! `guesttrace ci`: suites of guests, for continuous integration. The work is done in the crate `guesttrace-ci`.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
@@ -20,7 +19,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::console::Console;
 use crate::failure::WRITABLE_HINT;
-use crate::leash::Leash;
+use crate::leash::{Leash, own_program};
 use crate::record::{Emulator, cache_dir, file_stamp, is_match};
 use crate::{Usage, failure};
 
@@ -265,8 +264,10 @@ struct MadeSuite {
 impl MadeSuite {
     fn with_tools<T>(&self, ask: impl FnOnce(&Tools<'_>) -> T) -> Result<T> {
         let interrupted = AtomicBool::new(false);
+        let program = own_program()?;
+        let leash = leash(&program);
         let tools = Tools {
-            program: program()?,
+            program: program.clone(),
             leash: &leash,
             identity: Vec::new(),
             interrupted: &interrupted,
@@ -303,8 +304,10 @@ impl SuiteArgs {
                 .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&interrupted)))
                 .context("cannot watch for signals")?;
         }
+        let program = own_program()?;
+        let leash = leash(&program);
         let tools = Tools {
-            program: program()?,
+            program: program.clone(),
             leash: &leash,
             identity: identity()?,
             interrupted: &interrupted,
@@ -371,22 +374,13 @@ fn wrong(error: &dyn std::error::Error) -> anyhow::Error {
     }
 }
 
-fn program() -> Result<PathBuf> {
-    std::env::current_exe().context("cannot tell where this program lies")
-}
-
-/// A command on a leash; as it is where that cannot be made.
-fn leash(command: &Command) -> Command {
+/// Puts commands on a leash, by which they end with the thread that starts them.
+fn leash(own: &Path) -> impl Fn(&Command) -> Command + Sync {
     let leash = Leash {
         ends_with_us: true,
         ..Leash::default()
     };
-    leash.on(command).unwrap_or_else(|_| {
-        let mut same = Command::new(command.get_program());
-        let words: Vec<OsString> = command.get_args().map(OsString::from).collect();
-        same.args(words);
-        same
-    })
+    move |command| leash.on(own, command)
 }
 
 /// What a trace depends on besides the guest's files.
@@ -394,7 +388,7 @@ fn identity() -> Result<Vec<String>> {
     let emulator = Emulator::find()?;
     let mut digests = guesttrace_ci::Digests::default();
     let mut identity = vec![format!("QEMU {}", emulator.version)];
-    for path in [program()?, emulator.plugin()?] {
+    for path in [own_program()?, emulator.plugin()?] {
         let digest = digests.of_file(&path);
         identity.push(digest.unwrap_or_else(|_| file_stamp(&path)));
     }

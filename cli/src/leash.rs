@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
@@ -36,14 +37,18 @@ pub(crate) struct Leash {
     pub(crate) no_io_uring: bool,
 }
 
+/// This program's own file.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub(crate) fn own_program() -> Result<PathBuf> {
+    std::env::current_exe().context("cannot tell where this program lies")
+}
+
 impl Leash {
-    /// The command under these conditions.
-    ///
-    /// # Errors
-    /// When this program's own file cannot be told.
-    pub(crate) fn on(self, command: &Command) -> Result<Command> {
-        let program = std::env::current_exe().context("cannot tell where this program lies")?;
-        let mut leashed = Command::new(program);
+    /// The command under these conditions, which the program `own` sets: this one.
+    pub(crate) fn on(self, own: &Path, command: &Command) -> Command {
+        let mut leashed = Command::new(own);
         leashed.arg("exec-on-leash");
         if self.ends_with_us {
             let parent = getpid().as_raw_nonzero().to_string();
@@ -56,7 +61,7 @@ impl Leash {
             .arg("--")
             .arg(command.get_program())
             .args(command.get_args());
-        Ok(leashed)
+        leashed
     }
 }
 

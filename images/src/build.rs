@@ -62,7 +62,8 @@ pub fn build(recipe: &Recipe, wishes: &Wishes, project: &Project) -> Result<Buil
     let kernel = GuestKernel::find(recipe, wishes, project)?;
     let out = place(recipe, wishes, project)?;
     let _lock = lock(&out)?;
-    build_into(&out, recipe, wishes, project, kernel)
+    let made_of = kernel.inputs(recipe, wishes, project)?;
+    build_into(&out, recipe, wishes, project, kernel, &made_of)
 }
 
 /// Builds an image unless the same inputs were built there before, and says in which directory it is.
@@ -80,7 +81,7 @@ pub fn build_once(recipe: &Recipe, wishes: &Wishes, project: &Project) -> Result
     let is_of =
         |inputs: &str| fs::read_to_string(out.join(INPUTS)).is_ok_and(|text| text == inputs);
     if !is_there || !is_of(&inputs_text(&made_of, &lists)) {
-        build_into(&out, recipe, wishes, project, kernel)?;
+        build_into(&out, recipe, wishes, project, kernel, &made_of)?;
     }
     Ok(out)
 }
@@ -112,8 +113,8 @@ fn build_into(
     wishes: &Wishes,
     project: &Project,
     kernel: GuestKernel,
+    made_of: &str,
 ) -> Result<Built> {
-    let made_of = kernel.inputs(recipe, wishes, project)?;
     let work = tempfile::Builder::new().prefix(".build.").tempdir_in(out);
     let work = work.map_err(ImageError::io("write into", out))?;
     let mut building = Building {
@@ -134,7 +135,7 @@ fn build_into(
     let path = work.path().join(INPUTS);
     // By now the lists have been read that were not there before.
     let lists = inputs::digest_of_lists(recipe, project)?;
-    fs::write(&path, inputs_text(&made_of, &lists)).map_err(ImageError::io("write", &path))?;
+    fs::write(&path, inputs_text(made_of, &lists)).map_err(ImageError::io("write", &path))?;
     building.publish(out)?;
     let made = |name: &str| Some(out.join(name)).filter(|path| path.exists());
     Ok(Built {

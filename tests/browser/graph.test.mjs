@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test, { after } from 'node:test';
-import { closeBrowser, copyOf, guestTrace, openPage, picture, say, serve } from './frame.mjs';
+import { closeBrowser, copyOf, guestTrace, indexed, openPage, picture, say, serve } from './frame.mjs';
 
 after(closeBrowser);
 
@@ -19,16 +19,10 @@ async function openGraph(t, words = '', options = {}) {
   const trace = copyOf(t, guestTrace());
   const url = await serve(t, trace);
   const page = await openPage(t, `${url}#view=graph${words}`, options);
-  await indexed(page);
-  return { page, trace, url };
-}
-
-/** Waits until a trace is indexed, and gives what the server says of it. */
-async function indexed(page) {
-  await page.waitForFunction(async () => (await (await fetch('api/0/meta')).json()).done, undefined, { polling: 200 });
+  await indexed(url);
   await page.waitForSelector('.graph-row:not(.group)');
   await page.waitForTimeout(700);
-  return page.evaluate(async () => (await fetch('api/0/meta')).json());
+  return { page, trace, url };
 }
 
 /** The place of a row in the picture. */

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::Hint;
+use crate::leash::own_program;
 
 const SETUP_HINT: Hint = Hint(
     "scripts/setup.sh installs a QEMU that will do; GUESTTRACE_QEMU names one that is not in the path",
@@ -81,7 +82,7 @@ impl Emulator {
     /// The plugin for this QEMU that was built with this program.
     pub(crate) fn plugin(&self) -> Result<PathBuf> {
         let name = self.interface.file;
-        let program = std::env::current_exe().context("cannot tell where this program lies")?;
+        let program = own_program()?;
         let dir = program.parent().context("this program lies nowhere")?;
         let candidates = [
             dir.join(name),

@@ -24,7 +24,7 @@ use super::triggers::Triggers;
 use super::visit::{Arrival, Visitor};
 use super::work_dir::WorkDir;
 use crate::console::Console;
-use crate::leash::Leash;
+use crate::leash::{Leash, own_program};
 
 /// How long a QEMU that was asked to end may take.
 const GRACE: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ impl Qemu {
             no_io_uring: prepared.emulator.interface.loses_wake_ups,
         };
         if leash != Leash::default() {
-            command = leash.on(&command)?;
+            command = leash.on(&own_program()?, &command);
         }
         command.stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
