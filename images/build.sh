@@ -37,9 +37,11 @@ fi
 [ -f "$modules/modules.builtin" ] || die "$modules holds no modules of a kernel" "images/build.sh --help" 2
 
 is_fresh() {
-  local file
+  local file builder=$images/src
+  # An installation has the program instead of its sources.
+  [ -d "$builder" ] || builder=$(command -v guesttrace) || return 1
   for file in rootfs.img calls yield disk initrd.cpio; do [ -f "$out/$file" ] || return 1; done
-  [ -z "$(find "$images"/{build.sh,stage-guest.sh,src,recipes,guest,programs,workloads} "$modules/modules.builtin" \
+  [ -z "$(find "$images"/{build.sh,stage-guest.sh,recipes,guest,programs,workloads} "$builder" "$modules/modules.builtin" \
     -newercm "$out/initrd.cpio" -print -quit)" ]
 }
 

@@ -22,8 +22,17 @@ esac
 images=$project_dir/images
 work=$1
 tools=("${@:2}")
-for tool in "${tools[@]}"; do
-  [ "$tool" = compiler ] || [ -x "/usr/bin/$tool" ] || die "there is no /usr/bin/$tool to put into the guest" "apt-get install $tool"
+# What `scripts/setup.sh --user` unpacked lies below this as it would lie below /.
+unpacked=$user_prefix/root
+
+# on_host FILE: prints where that file of Debian's lies on this host: in its place, or unpacked for this user.
+on_host() {
+  if [ -e "$1" ] || [ ! -e "$unpacked$1" ]; then echo "$1"; else echo "$unpacked$1"; fi
+}
+
+for tool in strace "${tools[@]}"; do
+  [ "$tool" = compiler ] || [ -x "$(on_host "/usr/bin/$tool")" ] ||
+    die "there is no /usr/bin/$tool to put into the guest" "apt-get install $tool"
 done
 
 # Fills DIR with what every image holds: busybox, the workloads and their programs.
@@ -45,22 +54,33 @@ stage_guest() {
   chmod 755 "$dir"/bin/* "$dir/sbin/init"
 }
 
-# stage_file DIR FILE: copies a file of this host to the same place below DIR.
+# stage_file DIR FILE: copies a file of this host to the same place below DIR; an unpacked one to where it belongs.
 stage_file() {
-  mkdir -p "$1$(dirname "$2")"
-  cp -L "$2" "$1$2"
+  local place=${2#"$unpacked"}
+  mkdir -p "$1$(dirname "$place")"
+  cp -L "$2" "$1$place"
+}
+
+# libraries_of PROGRAM: prints the libraries that it is linked with, a path a line.
+libraries_of() {
+  local found
+  found=$(ldd "$1")
+  case $found in *'not found'*) found=$(LD_LIBRARY_PATH=$unpacked/usr/lib/x86_64-linux-gnu ldd "$1") ;; esac
+  case $found in *'not found'*) die "$1 needs a library that is not there: $(sed -n 's/^\t*\(.*\) => not found/\1/p' <<<"$found" | tr '\n' ' ')" ;; esac
+  grep -o '/[^ ]*' <<<"$found"
 }
 
 # stage_program DIR NAME: adds a program of this host, /usr/bin/NAME in the guest, and the libraries that it is linked with.
 stage_program() {
-  local dir=$1 program library
+  local dir=$1 program library libraries
   case $2 in
     /*) program=$2 ;;
-    *) program=/usr/bin/$2 ;;
+    *) program=$(on_host "/usr/bin/$2") ;;
   esac
   stage_file "$dir" "$program"
-  for library in $(ldd "$program" | grep -o '/[^ ]*'); do
-    [ -e "$dir$library" ] || stage_file "$dir" "$library"
+  libraries=$(libraries_of "$program")
+  for library in $libraries; do
+    [ -e "$dir${library#"$unpacked"}" ] || stage_file "$dir" "$library"
   done
 }
 

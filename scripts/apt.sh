@@ -101,8 +101,11 @@ unpack_closure() {
 # start_from DIR PROGRAM: makes DIR/bin/NAME, which starts a program of DIR/root. It finds its libraries there where it
 # needs them, QEMU also its firmware; with a C library of its own it is started by that one's loader.
 start_from() {
-  local dir=$1 program=$2 name=${2##*/} root=$1/root libraries loader words=()
-  if ldd "$program" 2>/dev/null | grep -q 'not found' || [ "${name#qemu-system-}" != "$name" ] ||
+  local dir=$1 program=$2 name=${2##*/} root=$1/root linked libraries loader words=()
+  linked=$(ldd "$program" 2>/dev/null) || true
+  # What lies there from another time may be a link to the program itself, which is not to be written to.
+  rm -f "$dir/bin/$name"
+  if [ "${linked#*not found}" != "$linked" ] || [ "${name#qemu-system-}" != "$name" ] ||
     [ -e "$root/usr/lib/x86_64-linux-gnu/libc.so.6" ]; then
     libraries=$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu
     loader=$root/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2

@@ -2,9 +2,15 @@
 # Sourced by every script: where the project lies, how scripts speak and fail, and which cargo is new enough.
 
 project_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# Beside an installed program, in PREFIX/share/guesttrace, scripts have no sources of it, and nobody may write there.
+if [ -e "$project_dir/Cargo.toml" ]; then
+  build_dir=$project_dir/images/build
+else
+  build_dir=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/guesttrace/images
+  PATH=$(realpath -m "$project_dir/../../bin"):$PATH
+fi
 # What scripts build for the guest goes here; elsewhere only to test the scripts themselves.
-# shellcheck disable=SC2034
-build_dir=${GUESTTRACE_BUILD_DIR:-$project_dir/images/build}
+build_dir=${GUESTTRACE_BUILD_DIR:-$build_dir}
 # Where `scripts/setup.sh --user` unpacks programs; `guesttrace record` looks there, too.
 user_prefix=${GUESTTRACE_PREFIX:-${HOME:-/nonexistent}/.local/share/guesttrace}
 # mke2fs, debugfs and bpftool are in sbin, which is not in everybody's PATH.
@@ -34,9 +40,10 @@ version_reaches() { [ "$(printf '%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" 
 # The oldest cargo that builds the project, such as 1.89.
 cargo_wanted() { sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$project_dir/Cargo.toml"; }
 
-# Puts a cargo that is new enough first in PATH; false when there is none.
+# Puts a cargo that is new enough first in PATH; false when there is none, or nothing for it to build.
 use_cargo() {
   local wanted dir found
+  [ -e "$project_dir/Cargo.toml" ] || return
   wanted=$(cargo_wanted)
   for dir in "$(dirname "$(command -v cargo || echo /none/cargo)")" "${CARGO_HOME:-$HOME/.cargo}/bin" /usr/bin; do
     found=$("$dir/cargo" --version 2>/dev/null | cut -d ' ' -f 2) || continue
@@ -48,7 +55,7 @@ use_cargo() {
   return 1
 }
 
-# use_program: sets `program` to guesttrace, built from these sources; where no cargo can do that, to that of the path.
+# use_program: sets `program` to guesttrace, built from these sources; where no cargo can do that, to the installed one.
 # shellcheck disable=SC2034 # for the scripts that source this
 use_program() {
   if use_cargo; then

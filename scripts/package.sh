@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes a tarball and a Debian package of guesttrace: program, plugins, manual pages, completions for shells.
+# Makes a tarball and a Debian package of guesttrace: program, plugins, manual pages, completions for shells, and what
+# kernels and images are fetched and built with.
 #
 # usage: scripts/package.sh [--out DIR]
 #
@@ -40,6 +41,7 @@ mkdir -p "$out"
 # The tree as it lies below /usr.
 tree=$work/$name
 install -D -s -m 755 "$built/guesttrace" "$tree/bin/guesttrace"
+mkdir -p "$tree/share/guesttrace"
 for plugin in "$built"/libguesttrace_plugin{,_api7}.so; do install -D -s -m 644 -t "$tree/lib/guesttrace" "$plugin"; done
 "$built/guesttrace" generate "$work/generated"
 install -D -m 644 -t "$tree/share/man/man1" "$work"/generated/man/*.1
@@ -51,6 +53,11 @@ install -D -m 644 LICENSE "$tree/share/doc/guesttrace/LICENSE"
 install -D -m 644 -t "$tree/share/doc/guesttrace" README.md FORMAT.md CHANGELOG.md
 gzip -9 -n "$tree/share/doc/guesttrace/CHANGELOG.md"
 cp -r docs "$tree/share/doc/guesttrace/docs"
+# Scripts, recipes and the guests' programs keep their places beside each other.
+{
+  find images \( -path images/build -o -path images/src \) -prune -o -type f ! -name Cargo.toml -print0
+  printf '%s\0' scripts/{lib,apt,setup,run-qemu}.sh
+} | xargs -0 cp --parents --no-preserve=timestamps -t "$tree/share/guesttrace"
 find "$tree" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 tar --sort=name --owner=0 --group=0 --numeric-owner -C "$work" -cf - "$name" | xz -T1 >"$out/$name.tar.xz"
 echo "$out/$name.tar.xz"
@@ -96,8 +103,8 @@ Section: devel
 Priority: optional
 Installed-Size: $(du -ks "$work/deb/usr" | cut -f 1)
 Depends: libc6 (>= $libc), libgcc-s1, qemu-system-x86 (>= 1:9.2)
-Recommends: qemu-utils
-Suggests: busybox-static, www-browser
+Recommends: qemu-utils, e2fsprogs, cpio, debian-archive-keyring
+Suggests: busybox-static, gcc, strace, www-browser
 Description: trace what a Linux guest does, from outside
  Boots a stock x86-64 kernel under QEMU's TCG emulator and records system calls,
  interrupts, scheduling, memory, files, timers and packets without an agent in

@@ -111,7 +111,7 @@ apt() {
 # Debian 12 has QEMU 7.2; its backports have one that is new enough.
 add_backports() {
   local file=/etc/apt/sources.list.d/guesttrace-backports.list
-  if apt-get indextargets 2>/dev/null | grep -q '^Codename: bookworm-backports$'; then return; fi
+  if grep -q '^Codename: bookworm-backports$' <<<"$(apt-get indextargets 2>/dev/null)"; then return; fi
   say "adding $file: bookworm-backports, for QEMU >= $qemu_wanted (remove the file to undo)"
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
     "http://deb.debian.org/debian bookworm-backports main" | as_root tee "$file" >/dev/null
@@ -119,7 +119,7 @@ add_backports() {
 
 # Unpacks what is missing for this user, and says what of it only root can install.
 unpack_for_user() {
-  local package wanted=() of_qemu=() others=() again=() for_root suite
+  local package wanted=() of_qemu=() others=() again=() for_root suite status
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
   mapfile -t for_root < <(not_installed "${root_packages[@]}")
@@ -133,7 +133,8 @@ unpack_for_user() {
     case $os in debian12) suite=bookworm ;; *) suite=trixie ;; esac
     open_apt_root "$suite" "$suite-backports"
     # What the system has need not be fetched.
-    cp /var/lib/dpkg/status "$apt_root/status"
+    eval "$(apt-config shell status Dir::State::status/f)"
+    cp "$status" "$apt_root/status"
     if [ "$even_installed" = yes ]; then
       again=(--reinstall)
       of_qemu+=(qemu-system-common qemu-system-data seabios ipxe-qemu)

@@ -96,7 +96,7 @@ pub enum WorkshopError {
 }
 
 impl Workshop {
-    /// The directory that the suite names, or the one nearest above it, or above the program.
+    /// The directory that the suite names, or the one nearest above it, or above the program, or the installation's.
     #[must_use]
     pub fn find(named: Option<&Path>, suite_dir: &Path, program: &Path) -> Self {
         let suite_dir = std::path::absolute(suite_dir).unwrap_or_else(|_| suite_dir.to_owned());
@@ -104,11 +104,12 @@ impl Workshop {
         let has_script = |dir: &PathBuf| dir.join("build.sh").is_file();
         let near = above.map(|dir| dir.join("images")).find(has_script);
         let images = named.map(Path::to_owned).or(near);
+        let near = images.map(|images| {
+            let images = std::path::absolute(&images).unwrap_or(images);
+            Project::at(&images)
+        });
         Self {
-            project: images.map(|images| {
-                let images = std::path::absolute(&images).unwrap_or(images);
-                Project::at(&images)
-            }),
+            project: near.or_else(Project::installed),
             images: BTreeMap::new(),
         }
     }

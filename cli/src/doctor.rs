@@ -6,10 +6,11 @@ use std::process::{Command, ExitCode};
 use analyzer::report::{Cell, Report, Shape, Table, column};
 use anyhow::Result;
 use clap::Args;
+use guest_images::{find_program, installed_program};
 
 use crate::console::Console;
 use crate::kernel_image::KernelArgs;
-use crate::record::{cache_dir, emulator::Emulator, emulator::installed, emulator::user_prefix};
+use crate::record::{cache_dir, emulator::Emulator};
 use crate::report::Format;
 
 /// A traced run leaves some megabytes a second of guest time; guests and kernels take a few hundred.
@@ -235,7 +236,7 @@ fn check_firmware(program: &Path) -> Check {
 }
 
 fn check_disk_tool() -> Check {
-    let program = installed("qemu-img");
+    let program = installed_program("qemu-img");
     let output = Command::new(&program).arg("--version").output();
     match output.ok().filter(|output| output.status.success()) {
         Some(_) => Check::ok("qemu-img", program.display().to_string()),
@@ -267,7 +268,9 @@ fn check_kernel(kernel: &KernelArgs) -> Check {
 }
 
 fn check_image_tools() -> Check {
-    let missing = IMAGE_TOOLS.iter().filter(|(tool, _)| find(tool).is_none());
+    let missing = IMAGE_TOOLS
+        .iter()
+        .filter(|(tool, _)| find_program(tool).is_none());
     let (tools, packages): (Vec<&str>, Vec<&str>) = missing.copied().unzip();
     if tools.is_empty() {
         return Check::ok("tools for images", "all");
@@ -278,17 +281,6 @@ fn check_image_tools() -> Check {
         format!("not found: {}", tools.join(", ")),
         install(&packages.join(" ")),
     )
-}
-
-/// A program in the path, where administrators have theirs, or in the user's own prefix.
-fn find(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let own = user_prefix().map(|prefix| prefix.join("bin"));
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
-        .chain(own)
-        .map(|dir| dir.join(name))
-        .find(|program| program.exists())
 }
 
 /// Whether a directory can be written and has room.
@@ -317,7 +309,7 @@ fn check_room(name: &'static str, variable: &str, dir: Result<PathBuf>) -> Check
 }
 
 fn check_browser() -> Check {
-    match BROWSERS.iter().find_map(|name| find(name)) {
+    match BROWSERS.iter().find_map(|name| find_program(name)) {
         Some(path) => Check::ok("browser", path.display().to_string()),
         None => Check::new(
             "browser",

@@ -485,6 +485,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let files = dir.path().join("files");
         fs::create_dir_all(files.join("etc")).unwrap();
+        // As that of the sources is, which are built beside themselves.
+        fs::write(dir.path().join("Cargo.toml"), "").unwrap();
         let path = dir.path().join("r.toml");
         let text = "about = 'x'\nsize_mib = 16\nfrom = { directory = 'files' }";
         let project = Project::at(dir.path());

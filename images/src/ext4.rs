@@ -11,6 +11,7 @@ use std::process::{Command, Output};
 
 use crate::EPOCH_SECONDS;
 use crate::error::{ImageError, Result};
+use crate::host;
 use crate::path::GuestPath;
 use crate::tree::{Inode, InodeIndex, Kind, Tree};
 
@@ -258,14 +259,9 @@ fn quoted(word: &[u8]) -> Vec<u8> {
     text
 }
 
-/// A program of e2fsprogs, which Debian keeps where only root looks.
+/// A program of e2fsprogs.
 pub(crate) fn program(name: &str) -> Command {
-    let path = Path::new("/usr/sbin").join(name);
-    let mut command = if path.exists() {
-        Command::new(path)
-    } else {
-        Command::new(name)
-    };
+    let mut command = host::command(name);
     command.env("E2FSPROGS_FAKE_TIME", EPOCH_SECONDS.to_string());
     command.env("LC_ALL", "C").env("TZ", "UTC");
     // A pager would wait for somebody.

@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use crate::cpio;
 use crate::error::{ImageError, Result};
 use crate::ext4::{expect_success, run};
+use crate::host::{self, find_program};
 use crate::modules::ModuleStore;
 use crate::path::GuestPath;
 use crate::spool::Spool;
@@ -68,18 +68,11 @@ pub fn write_initramfs(store: &ModuleStore, out: &Path) -> Result<Vec<String>> {
 fn busybox(spool: &mut Spool) -> Result<Tree> {
     const LOADER: &[u8] = b"/lib64/ld-linux";
     let hint = "scripts/setup.sh installs the package busybox-static";
-    let places = std::env::var_os("PATH").unwrap_or_default();
-    let known = ["/bin", "/usr/bin"].map(PathBuf::from);
-    let mut candidates = std::env::split_paths(&places)
-        .chain(known)
-        .map(|dir| dir.join("busybox"));
-    let path = candidates
-        .find(|path| path.is_file())
-        .ok_or_else(|| ImageError::Unknown {
-            what: "program",
-            name: "busybox".to_owned(),
-            hint,
-        })?;
+    let path = find_program("busybox").ok_or_else(|| ImageError::Unknown {
+        what: "program",
+        name: "busybox".to_owned(),
+        hint,
+    })?;
     let bytes = fs::read(&path).map_err(ImageError::io("read", &path))?;
     if bytes.windows(LOADER.len()).any(|text| text == LOADER) {
         return Err(ImageError::Unknown {
@@ -202,7 +195,7 @@ impl Staging<'_> {
         };
         let path = self.work.join(format!("{name}.ko"));
         fs::write(&path, module.bytes()).map_err(ImageError::io("write", &path))?;
-        let mut strip = Command::new("strip");
+        let mut strip = host::command("strip");
         strip
             .args(["-g", "-R", ".BTF", "-R", ".BTF_ids"])
             .arg(&path);

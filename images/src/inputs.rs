@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{ImageError, Result};
+use crate::host::{find_program, user_prefix};
 use crate::project::Project;
 use crate::recipe::{Recipe, Source};
 
@@ -96,14 +97,13 @@ pub(crate) fn digest_of_lists(recipe: &Recipe, project: &Project) -> Result<Stri
 }
 
 fn program_of_host(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs: Vec<PathBuf> = std::env::split_paths(&path)
-        .chain([PathBuf::from("/usr/bin")])
-        .collect();
     // A compiler is many programs, which come and go together.
     let name = if name == "compiler" { "gcc" } else { name };
-    let mut places = dirs.into_iter().map(|dir| dir.join(name));
-    places.find(|path| path.is_file())
+    // What starts an unpacked program stays the same when that changes.
+    let unpacked = user_prefix().map(|prefix| prefix.join("root/usr/bin").join(name));
+    unpacked
+        .filter(|path| path.is_file())
+        .or_else(|| find_program(name))
 }
 
 /// What of a file counts.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, Stdio};
 
 use crate::error::{ImageError, Result};
+use crate::host;
 
 /// The directory `images` of the project or of an installation, and the one that all is built in.
 #[derive(Clone, Debug)]
@@ -17,22 +18,28 @@ pub struct Project {
 impl Project {
     /// Looks for it: where `GUESTTRACE_IMAGES` says, beside the program as it is installed, where it was built.
     ///
-    /// What is built goes to `GUESTTRACE_BUILD_DIR`, as for the scripts, or below the directory itself.
+    /// What is built goes to `GUESTTRACE_BUILD_DIR`, as for the scripts, or below the directory itself; for an
+    /// installation into the user's cache.
     #[must_use]
     pub fn find() -> Self {
         let named = std::env::var_os("GUESTTRACE_IMAGES").map(PathBuf::from);
         let images = named
-            .or_else(installed)
+            .or_else(host::installed_images)
             .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
         Self::at(&images)
+    }
+
+    /// That of the installation which this program belongs to, if it does.
+    #[must_use]
+    pub fn installed() -> Option<Self> {
+        host::installed_images().map(|images| Self::at(&images))
     }
 
     /// The one whose directory `images` is that.
     #[must_use]
     pub fn at(images: &Path) -> Self {
-        let build = std::env::var_os("GUESTTRACE_BUILD_DIR").map(PathBuf::from);
         Self {
-            build: build.unwrap_or_else(|| images.join("build")),
+            build: host::build_dir(images),
             images: images.to_owned(),
         }
     }
@@ -136,11 +143,4 @@ fn passed_on(talk: ChildStderr) -> Option<String> {
         }
     }
     error
-}
-
-/// The directory of an installation: `PREFIX/share/guesttrace/images` of `PREFIX/bin/guesttrace`.
-fn installed() -> Option<PathBuf> {
-    let program = std::env::current_exe().ok()?;
-    let dir = program.parent()?.parent()?.join("share/guesttrace/images");
-    dir.is_dir().then_some(dir)
 }

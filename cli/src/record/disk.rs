@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use guest_images::DiskContent;
+use guest_images::{DiskContent, installed_program};
 
 use super::args::DiskChoice;
-use super::emulator::installed;
 use super::kernel::BootKernel;
 use crate::{Hint, Usage};
 
@@ -200,7 +199,7 @@ impl Overlay {
         };
         let path = work_dir.join("disk.qcow2");
         let backing = std::path::absolute(rootfs)?;
-        let output = Command::new(installed("qemu-img"))
+        let output = Command::new(installed_program("qemu-img"))
             .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
             .arg(&backing)
             .arg(&path)

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use guest_images::installed_program;
 
 use crate::Hint;
 use crate::leash::own_program;
@@ -101,27 +102,11 @@ impl Emulator {
     }
 }
 
-/// Where a user's own programs and libraries are unpacked, as `scripts/lib.sh` has it.
-pub(crate) fn user_prefix() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    set("GUESTTRACE_PREFIX").map(PathBuf::from).or_else(|| {
-        let home = set("HOME").map(PathBuf::from)?;
-        Some(home.join(".local/share/guesttrace"))
-    })
-}
-
 fn wanted_program() -> PathBuf {
     match std::env::var_os("GUESTTRACE_QEMU") {
         Some(program) => program.into(),
-        None => installed("qemu-system-x86_64"),
+        None => installed_program("qemu-system-x86_64"),
     }
-}
-
-/// A program of QEMU's: that of the user's prefix where there is one, else its name, for the path.
-pub(crate) fn installed(name: &str) -> PathBuf {
-    let own = user_prefix().map(|prefix| prefix.join("bin").join(name));
-    own.filter(|program| program.exists())
-        .unwrap_or_else(|| name.into())
 }
 
 /// The interface of a QEMU of that version.

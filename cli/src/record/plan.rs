@@ -90,11 +90,7 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Where unpacked kernels and plans are kept.
 pub(crate) fn cache_dir() -> Result<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
-        .unwrap_or_else(std::env::temp_dir);
-    let dir = base.join("guesttrace");
+    let dir = guest_images::cache_dir();
     fs::create_dir_all(&dir)
         .with_context(|| format!("cannot make {}", dir.display()))
         .context(Hint(
