@@ -41,10 +41,16 @@ fn no_bare_field(schema: &Schema, event: &EventSchema, name: String) -> FilterEr
     }
     let context = Context::ALL.iter().map(|context| context.name());
     let known = ["event", "category"].into_iter().chain(context);
-    let suggestion = nearest(
+    let field = nearest(
         &name,
         known.chain(schema.events.iter().flat_map(field_names)),
     );
+    // A bare event, too, is meant as a condition.
+    let event = nearest(&name, schema.events.iter().map(|event| event.name.as_str()));
+    let suggestion = match event {
+        Some(event) if field.is_none() || event == name => Some(format!("event == {event}")),
+        _ => field,
+    };
     FilterErrorKind::UnknownField { name, suggestion }
 }
 

@@ -140,6 +140,8 @@ fn names() {
             "prev_pidd == 5",
             "cpus == 5",
             "qwertyuiop == 5",
+            "sched_switch",
+            "!sched_swich",
             "event == sched_swich",
             "category == shed",
             "event == 40",
@@ -163,6 +165,12 @@ fn names() {
             no event has a field "qwertyuiop"
               qwertyuiop == 5
               ^^^^^^^^^^
+            no event has a field "sched_switch"; did you mean "event == sched_switch"?
+              sched_switch
+              ^^^^^^^^^^^^
+            no event has a field "sched_swich"; did you mean "event == sched_switch"?
+              !sched_swich
+               ^^^^^^^^^^^
             there is no event "sched_swich"; did you mean "sched_switch"?
               event == sched_swich
                        ^^^^^^^^^^^

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use guest_images::find_program;
 use guesttrace_tests::{
     Cage, End, Event, Run, events, guest_arguments, guests_wanted, guesttrace, record, skip,
 };
@@ -319,18 +320,14 @@ fn what_is_not_there_is_said_in_a_sentence() {
     check("1", &other, 3, &[told]);
 
     // No gdb in the path, where QEMU is named besides.
-    let qemu = Command::new("sh")
-        .args(["-c", "command -v qemu-system-x86_64"])
-        .output()
-        .unwrap();
-    let qemu = String::from_utf8(qemu.stdout).unwrap();
+    let qemu = find_program("qemu-system-x86_64").unwrap();
     let mut command = Command::new(guesttrace());
     command
         .args(["goto", "short.bin", "1", "--gdb"])
         .current_dir(&dir);
     command
         .env("PATH", "/nonexistent")
-        .env("GUESTTRACE_QEMU", qemu.trim());
+        .env("GUESTTRACE_QEMU", qemu);
     let end = End::of(&command.output().unwrap());
     end.assert_error(3, "cannot run gdb", "install gdb, or leave out --gdb");
 

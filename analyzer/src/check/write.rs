@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
 
 use super::outcome::{CheckReport, Judgement, Offender, Verdict};
@@ -119,39 +120,18 @@ impl CheckReport {
     }
 
     fn write_junit(&self, source: &str, out: &mut dyn Write) -> io::Result<()> {
-        let count = self.judgements.len();
-        let (failed, unknown) = (self.count(Verdict::Failed), self.count(Verdict::Unknown));
-        let sums = format!("tests=\"{count}\" failures=\"{failed}\" errors=\"{unknown}\"");
-        writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
-        writeln!(out, "<testsuites {sums}>")?;
-        let source = xml(source);
-        writeln!(out, "  <testsuite name=\"{source}\" {sums} skipped=\"0\">")?;
+        let mut rules = TestSuite::new(source);
         for judgement in &self.judgements {
-            let (name, line) = (xml(&judgement.title()), judgement.line);
-            let class = judgement.section;
-            write!(
-                out,
-                "    <testcase classname=\"{class}\" name=\"{name}\" file=\"{source}\" line=\"{line}\""
-            )?;
-            let (element, message) = match judgement.verdict {
-                Verdict::Passed => {
-                    writeln!(out, "/>")?;
-                    continue;
-                }
-                Verdict::Failed if judgement.found.is_empty() => ("failure", "missing".to_owned()),
-                Verdict::Failed => ("failure", format!("found {}", judgement.found)),
-                Verdict::Unknown => ("error", judgement.reason.clone().unwrap_or_default()),
-            };
-            let (message, lines) = (xml(&message), judgement.lines().join("\n"));
-            writeln!(out, ">")?;
-            writeln!(
-                out,
-                "      <{element} message=\"{message}\">{}</{element}>",
-                xml(&lines)
-            )?;
-            writeln!(out, "    </testcase>")?;
+            let mut case = TestCase::new(judgement.title(), judgement.status());
+            case.set_classname(judgement.section);
+            let place = [("file", source), ("line", &judgement.line.to_string())];
+            case.extra
+                .extend(place.map(|(key, value)| (key.into(), value.into())));
+            rules.add_test_case(case);
         }
-        writeln!(out, "  </testsuite>\n</testsuites>")
+        let mut report = Report::new(source);
+        report.add_test_suite(rules);
+        report.serialize(out).map_err(io::Error::other)
     }
 
     fn write_csv(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -196,6 +176,25 @@ impl Judgement {
         }
     }
 
+    /// What servers that run tests are told of it.
+    fn status(&self) -> TestCaseStatus {
+        let (kind, message) = match self.verdict {
+            Verdict::Passed => return TestCaseStatus::success(),
+            Verdict::Failed if self.found.is_empty() => {
+                (NonSuccessKind::Failure, "missing".to_owned())
+            }
+            Verdict::Failed => (NonSuccessKind::Failure, format!("found {}", self.found)),
+            Verdict::Unknown => (
+                NonSuccessKind::Error,
+                self.reason.clone().unwrap_or_default(),
+            ),
+        };
+        let mut status = TestCaseStatus::non_success(kind);
+        status.set_message(message);
+        status.set_description(self.lines().join("\n"));
+        status
+    }
+
     /// What speaks against the rule, a line each.
     fn lines(&self) -> Vec<String> {
         let question = self
@@ -237,23 +236,4 @@ fn shown(text: &str) -> String {
 /// Text that people wrote, without what would move a terminal's cursor.
 fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
-}
-
-/// Text in XML 1.0, which has no place for most control characters.
-fn xml(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(character),
-            other if other.is_control() || matches!(other, '\u{fffe}' | '\u{ffff}') => {
-                out.push('\u{fffd}');
-            }
-            other => out.push(other),
-        }
-    }
-    out
 }

@@ -109,16 +109,16 @@ fn verdicts_are_written_for_programs_too() {
     .assert_eq(&text(CheckFormat::Json));
     expect![[r#"
         <?xml version="1.0" encoding="UTF-8"?>
-        <testsuites tests="2" failures="1" errors="0">
-          <testsuite name="rules.toml" tests="2" failures="1" errors="0" skipped="0">
-            <testcase classname="never" name="&lt;&quot;&amp;�&gt;" file="rules.toml" line="1">
-              <failure message="found 2">expected none
+        <testsuites name="rules.toml" tests="2" skipped="0" failures="1" errors="0">
+            <testsuite name="rules.toml" tests="2" skipped="0" errors="0" failures="1">
+                <testcase name="&lt;&quot;&amp;&gt;" classname="never" file="rules.toml" line="1">
+                    <failure message="found 2">expected none
         found    2
           [0.000001000] 0 swapper/0:0 tick: { user = false }
           [0.000018600] 1 init:3 tick: { user = false }</failure>
-            </testcase>
-            <testcase classname="count" name="enough" file="rules.toml" line="5"/>
-          </testsuite>
+                </testcase>
+                <testcase name="enough" classname="count" file="rules.toml" line="5"/>
+            </testsuite>
         </testsuites>
     "#]]
     .assert_eq(&text(CheckFormat::Junit));

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Command, Stdio};
 
+use guest_images::installed_program;
 use guesttrace_tests::{Cage, End, guest_arguments_on, guests_wanted, guesttrace, skip};
 use trace_format::TraceFile;
 
@@ -25,7 +26,7 @@ exit $status";
 const SMALL_FILES: &str = "#!/bin/sh
 trap '' XFSZ
 ulimit -f $BLOCKS
-exec qemu-system-x86_64 \"$@\"
+exec \"$QEMU\" \"$@\"
 ";
 
 #[test]
@@ -64,6 +65,7 @@ fn run_in(cage: &Cage, bytes: u64, mut command: Command) -> End {
     let emulator = cage.write("emulator", SMALL_FILES);
     fs::set_permissions(&emulator, fs::Permissions::from_mode(0o755)).unwrap();
     command.env("GUESTTRACE_QEMU", emulator);
+    command.env("QEMU", installed_program("qemu-system-x86_64"));
     cage.run(command.env("BLOCKS", (bytes / 512).to_string()))
 }
 
