@@ -505,9 +505,11 @@ fn help() {
 
 #[test]
 fn sql_hands_over_to_the_program_beside_it() {
-    let dir = tempfile::tempdir().unwrap();
+    let program = assert_cmd::cargo::cargo_bin("guesttrace");
+    let dir = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
     let own = dir.path().join("guesttrace");
-    std::fs::copy(assert_cmd::cargo::cargo_bin("guesttrace"), &own).unwrap();
+    // A copy could not be run while a test beside this one has just forked: that child has it open for writing.
+    std::fs::hard_link(&program, &own).unwrap();
     let run = || {
         let mut command = Command::new(&own);
         command
