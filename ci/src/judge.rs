@@ -1,9 +1,9 @@
 //! Judges a recording by what its run has to hold. Every question about the trace is a child process.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -258,14 +258,8 @@ impl Judge<'_> {
             }
             Compare::Events(events) => {
                 let name = format!("events {events} as in {shown}");
-                let check = match first_difference(golden, trace, events, self.tools) {
-                    Ok(None) => Check::passed(name),
-                    Ok(Some(lines)) => {
-                        self.divergence.get_or_insert(lines.join("\n"));
-                        Check::new(name, Verdict::Failed, lines)
-                    }
-                    Err(error) => Check::unmade(name, error.to_string()),
-                };
+                let words = words!["diff", golden, trace, "--event", events];
+                let check = self.is_same(words.to_vec(), name);
                 self.checks.push(check);
             }
         }
@@ -273,11 +267,15 @@ impl Judge<'_> {
 
     fn is_identical(&mut self, golden: &Path, trace: &Path, name: String) -> Check {
         match has_same_bytes(golden, trace) {
-            Ok(true) => return Check::passed(name),
-            Ok(false) => {}
-            Err(error) => return Check::unmade(name, format!("cannot compare: {error}")),
+            Ok(true) => Check::passed(name),
+            Ok(false) => self.is_same(words!["diff", golden, trace].to_vec(), name),
+            Err(error) => Check::unmade(name, format!("cannot compare: {error}")),
         }
-        let output = match self.tools.ask(words!["diff", golden, trace]) {
+    }
+
+    /// Judges by what `diff` says.
+    fn is_same(&mut self, diff: Vec<OsString>, name: String) -> Check {
+        let output = match self.tools.ask(diff) {
             Ok(output) => output,
             Err(error) => return Check::unmade(name, error.to_string()),
         };
@@ -372,60 +370,4 @@ pub(crate) fn has_same_bytes(a: &Path, b: &Path) -> io::Result<bool> {
         a.consume(count);
         b.consume(count);
     }
-}
-
-/// The lines of two traces' events of these names: the first that differ, or nothing.
-fn first_difference(
-    a: &Path,
-    b: &Path,
-    events: &str,
-    tools: &Tools<'_>,
-) -> io::Result<Option<Vec<String>>> {
-    let list = |trace: &Path| -> io::Result<Child> {
-        let words = words!["events", trace, "--event", events, "--format", "json"];
-        let mut command = tools.command(words);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn()
-    };
-    let mut children = [list(a)?, list(b)?];
-    let mut lines = Vec::new();
-    for child in &mut children {
-        let out = child
-            .stdout
-            .take()
-            .ok_or_else(|| io::Error::other("no output"))?;
-        lines.push(BufReader::new(out).lines());
-    }
-    let mut found = None;
-    let mut same = 0_u64;
-    if let [of_a, of_b] = lines.as_mut_slice() {
-        loop {
-            let (left, right) = (of_a.next().transpose()?, of_b.next().transpose()?);
-            if left.is_none() && right.is_none() {
-                break;
-            }
-            if left != right {
-                let shown = |line: Option<String>| line.unwrap_or_else(|| "(no more)".to_owned());
-                found = Some(vec![
-                    format!("different after {same} events that both have"),
-                    format!("A {}", shown(left)),
-                    format!("B {}", shown(right)),
-                ]);
-                break;
-            }
-            same += 1;
-        }
-    }
-    // Whoever still writes has nobody to read it.
-    drop(lines);
-    for child in children {
-        let output = child.wait_with_output()?;
-        if found.is_none() && !output.status.success() {
-            return Err(io::Error::other(complaint(&output.stderr)));
-        }
-    }
-    if found.is_none() && same == 0 {
-        return Err(io::Error::other("neither trace has such an event"));
-    }
-    Ok(found)
 }

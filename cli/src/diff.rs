@@ -17,17 +17,19 @@ use clap::Args;
 use serde_json::json;
 
 use crate::console::Console;
+use crate::events::events_named;
 use crate::{Usage, failure, tell};
 use align::{Aligner, Change, Of};
 use headers::header_differences;
 pub(crate) use walk::first_divergence;
-use walk::{Divergence, Side};
+use walk::{Divergence, Part, Side};
 
 /// Compare two traces: identical, or where they diverge first and what differs from there on
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
 guesttrace diff first.bin second.bin\n  \
-guesttrace diff first.bin second.bin --context 20 --limit 100 --format json\n\n\
+guesttrace diff first.bin second.bin --context 20 --limit 100 --format json\n  \
+guesttrace diff old-kernel.bin new-kernel.bin --event 'sched_process_*'\n\n\
 From the first divergence on, events are aligned thread by thread: added, removed, moved in time, with other fields.\n\
 Exit status: 0 identical, 1 different, 3 when what could be compared is the same but a trace is not whole")]
 pub(crate) struct DiffArgs {
@@ -37,6 +39,10 @@ pub(crate) struct DiffArgs {
     /// The other
     #[arg(value_name = "B")]
     b: PathBuf,
+    /// Only events of this name, which may have `*` and `?`, and nothing of what the traces say of
+    /// themselves; may be repeated, or several with commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    event: Vec<String>,
     /// Events of that CPU to show before the divergence
     #[arg(long, value_name = "N", default_value_t = 5)]
     context: usize,
@@ -125,7 +131,13 @@ fn warn(path: &Path, trace: &Trace, console: &mut Console<'_>) -> Result<()> {
 
 fn compare(a: &Trace, b: &Trace, args: &DiffArgs) -> Result<Comparison> {
     let mut found = Comparison::default();
-    if let (Some(a), Some(b)) = (a.own(), b.own()) {
+    let chosen = |trace: &Trace| -> Result<Range> {
+        let events = events_named(&args.event, trace.schema())?;
+        let all = Range::default();
+        Ok(Range { events, ..all })
+    };
+    let (a, b) = ((a, &chosen(a)?), (b, &chosen(b)?));
+    if let (Some(a), Some(b), true) = (a.0.own(), b.0.own(), args.event.is_empty()) {
         if a.has_same_bytes(b) {
             let chunks = a.chunks().iter();
             found.same_bytes = true;
@@ -134,9 +146,13 @@ fn compare(a: &Trace, b: &Trace, args: &DiffArgs) -> Result<Comparison> {
         }
         found.headers = header_differences(a.header(), b.header());
     }
-    let everything = Range::default();
-    (found.same_events, found.divergence) =
-        first_divergence((a, &everything), (b, &everything), args.context)?;
+    (found.same_events, found.divergence) = first_divergence(a, b, args.context)?;
+    if found.same_events == 0 && found.divergence.is_none() && !args.event.is_empty() {
+        let told = format!("neither trace has an event of {}", args.event.join(", "));
+        return Err(Usage::new(told)
+            .hint("`guesttrace info` lists the events of a trace")
+            .into());
+    }
     if found.divergence.is_some() {
         found.differences = differences(a, b, found.same_events, args.limit)?;
     }
@@ -144,7 +160,7 @@ fn compare(a: &Trace, b: &Trace, args: &DiffArgs) -> Result<Comparison> {
 }
 
 /// Aligns what follows the events that both traces have.
-fn differences(a: &Trace, b: &Trace, same_events: u64, limit: usize) -> Result<Differences> {
+fn differences(a: Part<'_>, b: Part<'_>, same_events: u64, limit: usize) -> Result<Differences> {
     let mut sides = [(Of::A, Side::new(a)?), (Of::B, Side::new(b)?)];
     for (_, side) in &mut sides {
         for _ in 0..same_events {
@@ -152,7 +168,7 @@ fn differences(a: &Trace, b: &Trace, same_events: u64, limit: usize) -> Result<D
         }
     }
     let (mut aligner, mut found) = (Aligner::default(), Differences::default());
-    let clock = a.clock();
+    let clock = a.0.clock();
     let mut tell = |change| found.take(change, clock, limit);
     // By turns, so that what waits for its counterpart does not wait for long, even where one run was slower.
     let mut has_more = true;

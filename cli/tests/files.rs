@@ -123,4 +123,19 @@ fn what_became_of_each_event_is_told() {
     assert_eq!(alignment["moved_ns"], serde_json::json!([100, 100]));
     assert_eq!(alignment["by_event"]["syscall_exit"]["changed"], 1);
     assert_eq!(alignment["by_event"]["tick"]["only_a"], 1);
+    let of = |events: &str| run("diff", &[&a, &b], &["--event", events]);
+    let same = of("sched_*");
+    let switches = text.matches("sched_").count();
+    assert_eq!(stdout(&same), format!("identical: {switches} events\n"));
+    assert_eq!(same.status.code(), Some(0));
+    let other = of("sched_*,tick");
+    assert_eq!(other.status.code(), Some(1));
+    let told = stdout(&other);
+    assert!(
+        told.contains("0 changed, 1 only in A, 0 only in B"),
+        "{told}"
+    );
+    assert!(!told.contains("syscall_exit"), "{told}");
+    // An event that never happened is no ground to call traces the same.
+    assert_eq!(of("panic").status.code(), Some(2));
 }

@@ -4,16 +4,22 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use analyzer::export::{LineFormat, LineWriter};
-use analyzer::sources::{Item, Range, RecordStream, Trace};
+use analyzer::sources::{Item, Range, Record, RecordStream, Trace};
 use anyhow::Result;
+use trace_format::EventId;
 
 use super::align::Event;
+
+/// A trace, and what of it is compared.
+pub(crate) type Part<'t> = (&'t Trace, &'t Range);
 
 /// Stands for the thread of what is of none: a loss.
 const NO_THREAD: u64 = u64::MAX;
 
 /// One side's next record, as a line; its events are compared by what they say, not by how the file has them.
 pub(super) struct Side<'t> {
+    /// Those that are looked at, in order; empty for all.
+    events: &'t [EventId],
     stream: Box<dyn RecordStream + 't>,
     lines: LineWriter,
     line: Vec<u8>,
@@ -42,11 +48,11 @@ pub(crate) struct Divergence {
 
 /// Walks parts of both traces to the first difference; the number of events that both have, and the difference.
 pub(crate) fn first_divergence(
-    (a, of_a): (&Trace, &Range),
-    (b, of_b): (&Trace, &Range),
+    a: Part<'_>,
+    b: Part<'_>,
     context: usize,
 ) -> Result<(u64, Option<Divergence>)> {
-    let (mut a, mut b) = (Side::of_part(a, of_a)?, Side::of_part(b, of_b)?);
+    let (mut a, mut b) = (Side::new(a)?, Side::new(b)?);
     let mut before: BTreeMap<u32, VecDeque<String>> = BTreeMap::new();
     let mut same_events = 0;
     loop {
@@ -83,12 +89,9 @@ pub(crate) fn first_divergence(
 }
 
 impl<'t> Side<'t> {
-    pub(super) fn new(trace: &'t Trace) -> Result<Self> {
-        Self::of_part(trace, &Range::default())
-    }
-
-    fn of_part(trace: &'t Trace, range: &Range) -> Result<Self> {
+    pub(super) fn new((trace, range): Part<'t>) -> Result<Self> {
         Ok(Self {
+            events: &range.events,
             stream: trace.stream(range)?,
             lines: LineWriter::new(trace.schema(), LineFormat::Json).with_symbols(trace.symbols()),
             line: Vec::new(),
@@ -101,10 +104,15 @@ impl<'t> Side<'t> {
     /// Goes to the next event that is no repetition; gives its CPU, or `None` at the end.
     pub(super) fn advance(&mut self) -> Result<Option<u32>> {
         self.line.clear();
+        let chosen = self.events;
+        let is_compared = |record: &Record<'_>| {
+            let is_chosen = chosen.is_empty() || chosen.binary_search(&record.event).is_ok();
+            is_chosen && !record.is_repeated
+        };
         loop {
             match self.stream.next_item()? {
                 None => return Ok(None),
-                Some(Item::Record(record)) if !record.is_repeated => {
+                Some(Item::Record(record)) if is_compared(&record) => {
                     self.lines.push(&mut self.line, &record);
                     (self.cpu, self.tsc) = (record.cpu.0, record.tsc);
                     self.thread = u64::from(record.context.tid.0);
