@@ -103,7 +103,7 @@ impl Emulator {
 }
 
 fn wanted_program() -> PathBuf {
-    match std::env::var_os("GUESTTRACE_QEMU") {
+    match std::env::var_os("GUESTTRACE_QEMU").filter(|name| !name.is_empty()) {
         Some(program) => program.into(),
         None => installed_program("qemu-system-x86_64"),
     }
