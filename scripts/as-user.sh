@@ -33,7 +33,7 @@ home=$work/home
 # were built.
 root=/
 remove_user() {
-  if [ "$root" != / ]; then umount "$root/proc" "$root$home" 2>/dev/null || true; fi
+  if [ "$root" != / ]; then umount "$root/dev/pts" "$root/proc" "$root$home" 2>/dev/null || true; fi
   userdel "$user" 2>/dev/null || true
   rm -rf --one-file-system "$work"
 }
@@ -55,7 +55,7 @@ if [ "$debian13" = yes ]; then
   getent group "$user" >>"$root/etc/group"
   cp --remove-destination /etc/resolv.conf /etc/hosts "$root/etc/"
   mkdir -p "$root$home"
-  { mount --bind "$home" "$root$home" && mount -t proc proc "$root/proc"; } ||
+  { mount --bind "$home" "$root$home" && mount -t proc proc "$root/proc" && mount --bind /dev/pts "$root/dev/pts"; } ||
     die "this machine forbids to mount" "scripts/as-user.sh without --debian-13"
 fi
 

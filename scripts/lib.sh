@@ -13,6 +13,9 @@ fi
 build_dir=${GUESTTRACE_BUILD_DIR:-$build_dir}
 # Where `scripts/setup.sh --user` unpacks programs; `guesttrace record` looks there, too.
 user_prefix=${GUESTTRACE_PREFIX:-${HOME:-/nonexistent}/.local/share/guesttrace}
+# What kernels are fetched and guests built with, but for their own compiler and tracers.
+# shellcheck disable=SC2034
+image_packages=(gcc libc6-dev busybox-static e2fsprogs cpio xz-utils zstd binutils strace debian-archive-keyring)
 # mke2fs, debugfs and bpftool are in sbin, which is not in everybody's PATH.
 PATH=$user_prefix/bin:$PATH:/usr/sbin:/sbin
 

@@ -103,8 +103,8 @@ Section: devel
 Priority: optional
 Installed-Size: $(du -ks "$work/deb/usr" | cut -f 1)
 Depends: libc6 (>= $libc), libgcc-s1, qemu-system-x86 (>= 1:9.2)
-Recommends: qemu-utils, e2fsprogs, cpio, debian-archive-keyring
-Suggests: busybox-static, gcc, strace, www-browser
+Recommends: qemu-utils$(printf ', %s' "${image_packages[@]}")
+Suggests: www-browser
 Description: trace what a Linux guest does, from outside
  Boots a stock x86-64 kernel under QEMU's TCG emulator and records system calls,
  interrupts, scheduling, memory, files, timers and packets without an agent in

@@ -23,8 +23,7 @@ set -euo pipefail
 . "$(dirname "$0")/apt.sh"
 
 qemu_wanted=9.2
-packages=(qemu-utils gcc libc6-dev pkgconf busybox-static e2fsprogs cpio xz-utils zstd binutils strace
-  ca-certificates debian-archive-keyring)
+packages=(qemu-utils pkgconf ca-certificates "${image_packages[@]}")
 fleet_packages=(default-jre-headless python3-venv procps)
 test_packages=(babeltrace2 bpftool chromium dwarves gdb linux-perf python3-venv python3-zstandard shellcheck tcpdump
   trace-cmd)
