@@ -87,23 +87,36 @@ fn softirqs_are_those_that_the_kernel_counts() {
     let readings = Readings::of(run);
     let between = until_reading(all, 3);
     for name in readings.after.names("/proc/softirqs") {
-        let traced = between
-            .iter()
-            .filter(|event| {
-                event.name() == "softirq_entry" && event.text("vec").eq_ignore_ascii_case(name)
-            })
-            .count() as u64;
-        assert_eq!(
-            traced,
+        between.assert_counted(
+            &format!("softirq {name}"),
             readings.change("/proc/softirqs", name),
-            "softirq {name}"
+            |event| event.name() == "softirq_entry" && event.text("vec").eq_ignore_ascii_case(name),
         );
     }
 }
 
-/// Events from the first reading of the counter file with that index to the second one. Both readings happen inside a
-/// `read` system call; interrupts that come inside it are on neither side for certain, so that there must be none.
-fn until_reading(all: &[Event], file_index: usize) -> &[Event] {
+/// Events from the first reading of a counter file to the second one. Each happens at some moment of a `read` system call:
+/// what comes during the calls may be on either side.
+struct Between<'e> {
+    /// From the end of the first call to the beginning of the second.
+    certain: &'e [Event],
+    /// From the beginning of the first to the end of the second.
+    possible: &'e [Event],
+}
+
+impl Between<'_> {
+    fn assert_counted(&self, what: &str, by_kernel: u64, is_one: impl Fn(&Event) -> bool) {
+        let count = |events: &[Event]| events.iter().filter(|event| is_one(event)).count() as u64;
+        let (least, most) = (count(self.certain), count(self.possible));
+        assert!(
+            (least..=most).contains(&by_kernel),
+            "{what}: the kernel counts {by_kernel}, the trace has {least}, {most} with those during both readings"
+        );
+    }
+}
+
+/// What lies between both readings of the counter file with that index.
+fn until_reading(all: &[Event], file_index: usize) -> Between<'_> {
     let reading = |mark: &str| {
         let start = all
             .iter()
@@ -130,9 +143,12 @@ fn until_reading(all: &[Event], file_index: usize) -> &[Event] {
         }
         panic!("the thread that reads the counters does not read file {file_index}");
     };
-    let (_, before) = reading("mark before-counters");
-    let (_, after) = reading("mark after-counters");
-    &all[before..after]
+    let before = reading("mark before-counters");
+    let after = reading("mark after-counters");
+    Between {
+        certain: &all[before.1..after.0],
+        possible: &all[before.0..after.1],
+    }
 }
 
 #[test]
@@ -143,46 +159,24 @@ fn interrupts_are_those_that_the_kernel_counts() {
     let (run, all) = mix();
     let readings = Readings::of(run);
     let between = until_reading(all, 2);
-    let by_name = |name: &str| {
-        between
-            .iter()
-            .filter(|event| event.name() == "irq_entry" && event.text("name") == name)
-            .count() as u64
-    };
-    assert_eq!(
-        by_name("apic_timer_interrupt"),
-        readings.change("/proc/interrupts", "LOC"),
-        "local timer"
-    );
-    assert_eq!(
-        by_name("reschedule_ipi"),
-        readings.change("/proc/interrupts", "RES"),
-        "rescheduling"
-    );
+    let is_entry = |event: &Event| event.name() == "irq_entry";
+    for (name, row) in [("apic_timer_interrupt", "LOC"), ("reschedule_ipi", "RES")] {
+        between.assert_counted(name, readings.change("/proc/interrupts", row), |event| {
+            is_entry(event) && event.text("name") == name
+        });
+    }
     let lines = readings
         .after
         .names("/proc/interrupts")
         .filter_map(|name| name.parse::<i64>().ok());
     for line in lines {
-        let traced = between
-            .iter()
-            .filter(|event| event.name() == "irq_handler_entry" && event.field("irq") == line)
-            .count();
-        assert_eq!(
-            traced as u64,
-            readings.change("/proc/interrupts", &line.to_string()),
-            "interrupt line {line}"
-        );
+        let by_kernel = readings.change("/proc/interrupts", &line.to_string());
+        between.assert_counted(&format!("interrupt line {line}"), by_kernel, |event| {
+            event.name() == "irq_handler_entry" && event.field("irq") == line
+        });
     }
-    let intr = until_reading(all, 0)
-        .iter()
-        .filter(|event| event.name() == "irq_entry")
-        .count() as u64;
-    assert_eq!(
-        intr,
-        readings.change("/proc/stat", "intr"),
-        "all interrupts"
-    );
+    let by_kernel = readings.change("/proc/stat", "intr");
+    until_reading(all, 0).assert_counted("all interrupts", by_kernel, is_entry);
 }
 
 /// `pgfault` counts `handle_mm_fault`, which most page-fault traps reach once and nothing else does but the kernel's own
