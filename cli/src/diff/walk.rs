@@ -59,7 +59,7 @@ pub(crate) fn first_divergence(
         let (cpu_a, cpu_b) = (a.advance()?, b.advance()?);
         let step = Step {
             cpu: cpu_a.or(cpu_b),
-            is_same: cpu_a == cpu_b && a.line == b.line,
+            is_same: cpu_a == cpu_b && a.says_what(&b),
         };
         match step.cpu {
             None => return Ok((same_events, None)),
@@ -128,6 +128,11 @@ impl<'t> Side<'t> {
         }
     }
 
+    /// Whether both events are the same, whatever is known of the addresses in them.
+    fn says_what(&self, other: &Self) -> bool {
+        self.line == other.line || without_names(&self.line) == without_names(&other.line)
+    }
+
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.line).trim_end().to_owned()
     }
@@ -136,7 +141,8 @@ impl<'t> Side<'t> {
     pub(super) fn event(&self) -> Event {
         let line = self.text();
         // Quotes within a string are escaped: this is where the name begins, whatever threads are called.
-        let content = line.find(",\"event\":\"").map_or("", |at| &line[at + 10..]);
+        let said = String::from_utf8_lossy(without_names(&self.line));
+        let content = said.find(",\"event\":\"").map_or("", |at| &said[at + 10..]);
         let name = content.split('"').next().unwrap_or_default();
         Event {
             // The idle thread of each CPU has a line of its own.
@@ -149,5 +155,32 @@ impl<'t> Side<'t> {
             content: content.to_owned(),
             line,
         }
+    }
+}
+
+/// A line up to the names of addresses, which come last.
+///
+/// They are nothing that happened: a place that two modules had one after the other is named after neither, so that one
+/// more kind of event in a trace can take the name of an address away.
+fn without_names(line: &[u8]) -> &[u8] {
+    // A quotation mark within a string would be escaped.
+    match memchr::memmem::rfind(line, b",\"symbols\":{\"") {
+        Some(end) => &line[..end],
+        None => line.strip_suffix(b"}\n").unwrap_or(line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_names;
+
+    #[test]
+    fn names_of_addresses_are_no_part_of_an_event() {
+        let bare = b"{\"event\":\"tick\",\"fields\":{\"ip\":\"0x1\"}}\n";
+        let named =
+            b"{\"event\":\"tick\",\"fields\":{\"ip\":\"0x1\"},\"symbols\":{\"ip\":\"f [m]+0x1\"}}\n";
+        assert_eq!(without_names(bare), without_names(named));
+        let text = b"{\"fields\":{\"text\":\"x,\\\"symbols\\\":{\\\"\"}}\n";
+        assert_eq!(without_names(text), &text[..text.len() - 2]);
     }
 }
