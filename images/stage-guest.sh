@@ -25,9 +25,10 @@ tools=("${@:2}")
 # What `scripts/setup.sh --user` unpacked lies below this as it would lie below /.
 unpacked=$user_prefix/root
 
-# on_host FILE: prints where that file of Debian's lies on this host: in its place, or unpacked for this user.
+# on_host FILE: prints where that file of Debian's lies on this host: unpacked for this user, as everything looks there
+# first, or in its place.
 on_host() {
-  if [ -e "$1" ] || [ ! -e "$unpacked$1" ]; then echo "$1"; else echo "$unpacked$1"; fi
+  if [ -e "$unpacked$1" ]; then echo "$unpacked$1"; else echo "$1"; fi
 }
 
 for tool in strace "${tools[@]}"; do

@@ -43,11 +43,11 @@ useradd --create-home --home-dir "$home" --shell /bin/bash "$user"
 if [ "$debian13" = yes ]; then
   command -v mmdebstrap >/dev/null || die "mmdebstrap, which makes the Debian 13, is missing" "apt-get install mmdebstrap"
   root=$work/root
-  # What `setup.sh --user` leaves to the administrator, and the tests' debugger.
-  of_root=gcc,libc6-dev,pkgconf,ca-certificates,debian-archive-keyring
-  [ "$tests" = no ] || of_root+=,gdb,python3
+  of_root=("${root_packages[@]}")
+  # The tests' debugger.
+  [ "$tests" = no ] || of_root+=(gdb python3)
   say "making a Debian 13"
-  mmdebstrap --quiet --variant=apt --include="$of_root" trixie "$root" \
+  mmdebstrap --quiet --variant=apt --include="$(IFS=,; echo "${of_root[*]}")" trixie "$root" \
     "deb $(mirror Debian http://deb.debian.org/debian) trixie main" \
     "deb $(mirror Debian-Security http://deb.debian.org/debian-security) trixie-security main" ||
     die "a Debian 13 cannot be made" "see mmdebstrap's messages above"

@@ -16,6 +16,10 @@ user_prefix=${GUESTTRACE_PREFIX:-${HOME:-/nonexistent}/.local/share/guesttrace}
 # What kernels are fetched and guests built with, but for their own compiler and tracers.
 # shellcheck disable=SC2034
 image_packages=(gcc libc6-dev busybox-static e2fsprogs cpio xz-utils zstd binutils strace debian-archive-keyring)
+# What `scripts/setup.sh --user` leaves to the administrator: a compiler and its headers look for their parts in their own
+# places.
+# shellcheck disable=SC2034
+root_packages=(gcc libc6-dev pkgconf ca-certificates debian-archive-keyring)
 # mke2fs, debugfs and bpftool are in sbin, which is not in everybody's PATH.
 PATH=$user_prefix/bin:$PATH:/usr/sbin:/sbin
 

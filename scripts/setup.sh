@@ -28,9 +28,6 @@ fleet_packages=(default-jre-headless python3-venv procps)
 test_packages=(babeltrace2 bpftool chromium dwarves gdb linux-perf python3-venv python3-zstandard shellcheck tcpdump
   trace-cmd)
 
-# A compiler and its headers look for their parts in their own places.
-root_packages=(gcc libc6-dev pkgconf ca-certificates debian-archive-keyring)
-
 purpose=run check=no quiet=no user=no even_installed=no
 while [ $# -gt 0 ]; do
   case $1 in
